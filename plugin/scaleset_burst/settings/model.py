@@ -1,0 +1,165 @@
+"""What stands under `plugins.burst` in the host's YAML, declared once.
+
+The validation, the JSON Schema, the listing of effective settings and the reference page are made from this module.
+All durations are seconds once read; the file says `5m`, `250ms` or a number of seconds.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scaleset_burst.settings.fields import Duration, Reference
+
+__all__ = [
+    "AppSettings",
+    "BatchSettings",
+    "BudgetSettings",
+    "CacheSettings",
+    "ConnectionSettings",
+    "GitHubSettings",
+    "JournalSettings",
+    "ScaleSetOverride",
+    "Settings",
+    "SharingSettings",
+]
+
+
+class Section(BaseModel):
+    """A section: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+class AppSettings(Section):
+    """Credentials of a GitHub App installation."""
+
+    client_id: str = Field(min_length=1, description="The App's client id (or its numeric id as text).")
+    installation_id: int = Field(ge=1, description="Id of the App's installation in the scope.")
+    private_key: Reference = Field(description="The App's private key (PEM), by reference.")
+
+
+class GitHubSettings(Section):
+    """Where to register runners, and as whom. Exactly one of `token` and `app`."""
+
+    config_url: str = Field(description="Web URL of the enterprise, organisation or repository.")
+    token: Reference | None = Field(default=None, description="A personal access token, by reference.")
+    app: AppSettings | None = Field(default=None, description="A GitHub App, instead of a token.")
+
+
+class BatchSettings(Section):
+    """How a burst is minted."""
+
+    max_concurrency: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        default="auto", description="Mint requests in flight at most; `auto` learns what the service bears."
+    )
+    merge_window: Duration = Field(
+        default=0.005, ge=0, le=1, description="Calls for one scale set within this time become one burst."
+    )
+    slice: Literal["never", "auto", "always"] = Field(
+        default="never",
+        description="Whether to send several settings in one request; `auto` tries once per scope and falls back.",
+    )
+    slice_size: int = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
+    name_prefix: str = Field(
+        default="",
+        max_length=40,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Start of the runners' names; empty: the scale set's name.",
+    )
+    work_folder: str = Field(default="_work", description="Work folder on the runner.")
+    attempt_timeout: Duration = Field(
+        default=15.0, gt=0, le=300, description="A mint without an answer after this time is given up as ambiguous."
+    )
+    max_attempts: int = Field(default=5, ge=1, le=20, description="Requests at most for one of the runners asked for.")
+    hedge: bool = Field(
+        default=False, description="Ask once more, under another name, for a mint that takes unusually long."
+    )
+    fallback: bool = Field(
+        default=False, description="When the service is down, let the host's own default hook answer."
+    )
+
+
+class BudgetSettings(Section):
+    """The limits to keep, per scope (protocol section 10, GitHub's documented limits)."""
+
+    registrations: int = Field(default=1500, ge=1, description="Registrations at most in any `window`.")
+    window: Duration = Field(default=300.0, gt=0, description="Length of the sliding window.")
+    group_capacity: int = Field(default=10_000, ge=1, description="Runners a runner group can hold.")
+
+
+class CacheSettings(Section):
+    """What is remembered, and for how long."""
+
+    ttl: Duration = Field(default=300.0, ge=0, description="Lifetime of what has no lifetime of its own below.")
+    cache_runner_info: bool = Field(default=True, description="Remember runners (`get_runner_info`).")
+    cache_statistics: bool = Field(
+        default=False, description="Remember the statistics that come with a scale set's settings."
+    )
+    scale_set_ttl: Duration | None = Field(default=None, ge=0, description="Lifetime of scale sets and their names.")
+    runner_group_ttl: Duration | None = Field(default=3600.0, ge=0, description="Lifetime of runner groups.")
+    runner_ttl: Duration | None = Field(default=30.0, ge=0, description="Lifetime of a runner's state.")
+    statistics_ttl: Duration | None = Field(default=5.0, ge=0, description="Lifetime of statistics, if kept.")
+    stale_limit: Duration = Field(
+        default=3600.0, ge=0, description="How long past its lifetime a value is served, marked stale, while the service fails."
+    )
+    runner_grace: Duration = Field(
+        default=60.0, ge=0, description="How long a runner minted by us is never called absent."
+    )
+    max_entries: int = Field(default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most.")
+
+
+class ConnectionSettings(Section):
+    """Connections to the service."""
+
+    warm: int = Field(default=16, ge=0, le=1000, description="Connections opened at start, before the first burst.")
+    max: int = Field(default=64, ge=1, le=1000, description="Connections for mints and look-ups at most.")
+    connect_timeout: Duration = Field(default=5.0, gt=0, le=120, description="Time to open a connection, TLS included.")
+    read_timeout: Duration = Field(default=15.0, gt=0, le=300, description="Time for the answer to a short call.")
+    poll_timeout: Duration = Field(default=120.0, ge=60, le=600, description="Time for the answer to a long poll.")
+    proxy: Reference | str | None = Field(
+        default=None, description="URL of an HTTP(S) proxy; by reference if it holds a password. Else HTTPS_PROXY and NO_PROXY count."
+    )
+    ca_file: str | None = Field(default=None, description="PEM file of certificate authorities to trust instead.")
+    client_certificate: str | None = Field(default=None, description="PEM file of our certificate, for mTLS.")
+    client_key: str | None = Field(default=None, description="PEM file of its key, if not in the same file.")
+
+
+class JournalSettings(Section):
+    """Where minted names are written down, so that a crash leaves no ghost."""
+
+    directory: str | None = Field(
+        default=None, description="State directory; the user's state directory if left out. `:memory:` keeps nothing."
+    )
+
+
+class SharingSettings(Section):
+    """State shared with other hosts of the same scope through Redis or Valkey."""
+
+    url: Reference | str = Field(description="redis:// or rediss:// URL; by reference if it holds a password.")
+    prefix: str = Field(default="scaleset-burst", pattern=r"^[A-Za-z0-9._:-]+$", description="Start of every key.")
+    timeout: Duration = Field(default=0.25, gt=0, le=10, description="Time for an answer before the fallback.")
+
+
+class ScaleSetOverride(Section):
+    """What differs for one scale set."""
+
+    enabled: bool = Field(default=True, description="Whether the plugin answers for this scale set.")
+    name_prefix: str | None = Field(default=None, max_length=40, pattern=r"^[A-Za-z0-9._-]*$", description="Instead of `batch.name_prefix`.")
+    work_folder: str | None = Field(default=None, description="Instead of `batch.work_folder`.")
+    max_concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, description="A lower limit of its own.")
+
+
+class Settings(Section):
+    """The section `plugins.burst`."""
+
+    enabled: bool = Field(default=True, description="Whether the plugin answers at all.")
+    github: GitHubSettings | None = Field(default=None, description="Scope and credentials; the host's own `github` if left out.")
+    batch: BatchSettings = Field(default=BatchSettings(), description="How a burst is minted.")
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="The limits to keep.")
+    cache: CacheSettings = Field(default=CacheSettings(), description="What is remembered, and for how long.")
+    connections: ConnectionSettings = Field(default=ConnectionSettings(), description="Connections to the service.")
+    journal: JournalSettings = Field(default=JournalSettings(), description="What survives a crash.")
+    sharing: SharingSettings | None = Field(default=None, description="State shared with other hosts; none if left out.")
+    scale_sets: Literal["all"] | dict[str, ScaleSetOverride] = Field(
+        default="all", description="Overrides by scale set name; sets not named are ours as well, with the settings above."
+    )
