@@ -74,9 +74,6 @@ class BatchSettings(Section):
     hedge: bool = Field(
         default=False, description="Ask once more, under another name, for a mint that takes unusually long."
     )
-    fallback: bool = Field(
-        default=False, description="When the service is down, let the host's own default hook answer."
-    )
 
 
 class BudgetSettings(Section):
