@@ -4,11 +4,25 @@ The validation, the JSON Schema, the listing of effective settings and the refer
 All durations are seconds once read; the file says `5m`, `250ms` or a number of seconds.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from scaleset_burst.settings.fields import Duration, Reference
+from scaleset_burst.settings.fields import (
+    Accepts,
+    ConfigUrl,
+    Directory,
+    Duration,
+    Flag,
+    NamePart,
+    PemFile,
+    PrivateKey,
+    ProxyUrl,
+    ScaleSetName,
+    SharingUrl,
+    Token,
+    Whole,
+)
 
 __all__ = [
     "AppSettings",
@@ -16,40 +30,53 @@ __all__ = [
     "BudgetSettings",
     "CacheSettings",
     "ConnectionSettings",
+    "EffectiveScaleSet",
     "GitHubSettings",
     "JournalSettings",
     "ScaleSetOverride",
+    "Section",
     "Settings",
     "SharingSettings",
+    "reveal",
 ]
+
+Lifetime = Annotated[Duration, Field(ge=0)]
+Concurrency = Annotated[Whole, Field(ge=1, le=1000)]
 
 
 class Section(BaseModel):
-    """A section: frozen, and unknown keys are refused."""
+    """A section: frozen, and unknown keys are refused; one without a line of its own below it has its defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:
+        return {} if value is None else value
 
 
 class AppSettings(Section):
     """Credentials of a GitHub App installation."""
 
-    client_id: str = Field(min_length=1, description="The App's client id (or its numeric id as text).")
-    installation_id: int = Field(ge=1, description="Id of the App's installation in the scope.")
-    private_key: Reference = Field(description="The App's private key (PEM), by reference.")
+    client_id: Annotated[str, Field(min_length=1)] = Field(
+        description="The App's client id (or its numeric id as text)."
+    )
+    installation_id: Whole = Field(ge=1, description="Id of the App's installation in the scope.")
+    private_key: PrivateKey = Field(description="The App's private key (PEM), by reference.")
 
 
 class GitHubSettings(Section):
     """Where to register runners, and as whom. Exactly one of `token` and `app`."""
 
-    config_url: str = Field(description="Web URL of the enterprise, organisation or repository.")
-    token: Reference | None = Field(default=None, description="A personal access token, by reference.")
+    config_url: ConfigUrl = Field(description="Web URL of the enterprise, organisation or repository.")
+    token: Token | None = Field(default=None, description="A personal access token, by reference.")
     app: AppSettings | None = Field(default=None, description="A GitHub App, instead of a token.")
 
 
 class BatchSettings(Section):
     """How a burst is minted."""
 
-    max_concurrency: Literal["auto"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+    max_concurrency: Literal["auto"] | Concurrency = Field(
         default="auto", description="Mint requests in flight at most; `auto` learns what the service bears."
     )
     merge_window: Duration = Field(
@@ -59,19 +86,23 @@ class BatchSettings(Section):
         default="never",
         description="Whether to send several settings in one request; `auto` tries once per scope and falls back.",
     )
-    slice_size: int = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
-    name_prefix: str = Field(
-        default="",
-        max_length=40,
-        pattern=r"^[A-Za-z0-9._-]*$",
-        description="Start of the runners' names; empty: the scale set's name.",
+    slice_size: Whole = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
+    name_prefix: NamePart = Field(
+        default="", description="Start of the runners' names; empty: the scale set's name."
     )
-    work_folder: str = Field(default="_work", description="Work folder on the runner.")
+    work_folder: Annotated[str, Field(min_length=1)] = Field(
+        default="_work", description="Work folder on the runner."
+    )
     attempt_timeout: Duration = Field(
-        default=15.0, gt=0, le=300, description="A mint without an answer after this time is given up as ambiguous."
+        default=15.0,
+        gt=0,
+        le=300,
+        description="A mint without an answer after this time is given up as ambiguous.",
     )
-    max_attempts: int = Field(default=5, ge=1, le=20, description="Requests at most for one of the runners asked for.")
-    hedge: bool = Field(
+    max_attempts: Whole = Field(
+        default=5, ge=1, le=20, description="Requests at most for one of the runners asked for."
+    )
+    hedge: Flag = Field(
         default=False, description="Ask once more, under another name, for a mint that takes unusually long."
     )
 
@@ -79,84 +110,162 @@ class BatchSettings(Section):
 class BudgetSettings(Section):
     """The limits to keep, per scope (protocol section 10, GitHub's documented limits)."""
 
-    registrations: int = Field(default=1500, ge=1, description="Registrations at most in any `window`.")
+    registrations: Whole = Field(default=1500, ge=1, description="Registrations at most in any `window`.")
     window: Duration = Field(default=300.0, gt=0, description="Length of the sliding window.")
-    group_capacity: int = Field(default=10_000, ge=1, description="Runners a runner group can hold.")
+    group_capacity: Whole = Field(default=10_000, ge=1, description="Runners a runner group can hold.")
 
 
 class CacheSettings(Section):
     """What is remembered, and for how long."""
 
-    ttl: Duration = Field(default=300.0, ge=0, description="Lifetime of what has no lifetime of its own below.")
-    cache_runner_info: bool = Field(default=True, description="Remember runners (`get_runner_info`).")
-    cache_statistics: bool = Field(
+    ttl: Duration = Field(
+        default=300.0, ge=0, description="Lifetime of what has no lifetime of its own below."
+    )
+    cache_runner_info: Flag = Field(default=True, description="Remember runners (`get_runner_info`).")
+    cache_statistics: Flag = Field(
         default=False, description="Remember the statistics that come with a scale set's settings."
     )
-    scale_set_ttl: Duration | None = Field(default=None, ge=0, description="Lifetime of scale sets and their names.")
-    runner_group_ttl: Duration | None = Field(default=3600.0, ge=0, description="Lifetime of runner groups.")
-    runner_ttl: Duration | None = Field(default=30.0, ge=0, description="Lifetime of a runner's state.")
-    statistics_ttl: Duration | None = Field(default=5.0, ge=0, description="Lifetime of statistics, if kept.")
+    scale_set_ttl: Lifetime | None = Field(
+        default=None, description="Lifetime of scale sets and their names; `ttl` if left out."
+    )
+    runner_group_ttl: Lifetime | None = Field(default=3600.0, description="Lifetime of runner groups.")
+    runner_ttl: Lifetime | None = Field(default=30.0, description="Lifetime of a runner's state.")
+    statistics_ttl: Lifetime | None = Field(default=5.0, description="Lifetime of statistics, if kept.")
     stale_limit: Duration = Field(
-        default=3600.0, ge=0, description="How long past its lifetime a value is served, marked stale, while the service fails."
+        default=3600.0,
+        ge=0,
+        description="How long past its lifetime a value is served, marked stale, while the service fails.",
     )
     runner_grace: Duration = Field(
         default=60.0, ge=0, description="How long a runner minted by us is never called absent."
     )
-    max_entries: int = Field(default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most.")
+    max_entries: Whole = Field(
+        default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most."
+    )
 
 
 class ConnectionSettings(Section):
     """Connections to the service."""
 
-    warm: int = Field(default=16, ge=0, le=1000, description="Connections opened at start, before the first burst.")
-    max: int = Field(default=64, ge=1, le=1000, description="Connections for mints and look-ups at most.")
-    connect_timeout: Duration = Field(default=5.0, gt=0, le=120, description="Time to open a connection, TLS included.")
-    read_timeout: Duration = Field(default=15.0, gt=0, le=300, description="Time for the answer to a short call.")
-    poll_timeout: Duration = Field(default=120.0, ge=60, le=600, description="Time for the answer to a long poll.")
-    proxy: Reference | str | None = Field(
-        default=None, description="URL of an HTTP(S) proxy; by reference if it holds a password. Else HTTPS_PROXY and NO_PROXY count."
+    warm: Whole = Field(
+        default=16, ge=0, le=1000, description="Connections opened at start, before the first burst."
     )
-    ca_file: str | None = Field(default=None, description="PEM file of certificate authorities to trust instead.")
-    client_certificate: str | None = Field(default=None, description="PEM file of our certificate, for mTLS.")
-    client_key: str | None = Field(default=None, description="PEM file of its key, if not in the same file.")
+    max: Whole = Field(default=64, ge=1, le=1000, description="Connections for mints and look-ups at most.")
+    connect_timeout: Duration = Field(
+        default=5.0, gt=0, le=120, description="Time to open a connection, TLS included."
+    )
+    read_timeout: Duration = Field(
+        default=15.0, gt=0, le=300, description="Time for the answer to a short call."
+    )
+    poll_timeout: Duration = Field(
+        default=120.0, ge=60, le=600, description="Time for the answer to a long poll."
+    )
+    proxy: ProxyUrl | None = Field(
+        default=None,
+        description="URL of an HTTP(S) proxy; by reference if it holds a password. "
+        "If left out HTTPS_PROXY and NO_PROXY count.",
+    )
+    ca_file: PemFile | None = Field(
+        default=None, description="PEM file of certificate authorities to trust instead of the system's."
+    )
+    client_certificate: PemFile | None = Field(
+        default=None, description="PEM file of our certificate, for mTLS."
+    )
+    client_key: PemFile | None = Field(
+        default=None, description="PEM file of its key, if not in the same file."
+    )
 
 
 class JournalSettings(Section):
     """Where minted names are written down, so that a crash leaves no ghost."""
 
-    directory: str | None = Field(
-        default=None, description="State directory; the user's state directory if left out. `:memory:` keeps nothing."
+    directory: Directory | None = Field(
+        default=None,
+        description="State directory; the user's state directory if left out. `:memory:` keeps nothing.",
     )
 
 
 class SharingSettings(Section):
     """State shared with other hosts of the same scope through Redis or Valkey."""
 
-    url: Reference | str = Field(description="redis:// or rediss:// URL; by reference if it holds a password.")
-    prefix: str = Field(default="scaleset-burst", pattern=r"^[A-Za-z0-9._:-]+$", description="Start of every key.")
-    timeout: Duration = Field(default=0.25, gt=0, le=10, description="Time for an answer before the fallback.")
+    url: SharingUrl = Field(description="redis:// or rediss:// URL; by reference if it holds a password.")
+    prefix: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9._:-]+$"), Accepts("letters, digits, `.`, `_`, `:` and `-`")
+    ] = Field(default="scaleset-burst", description="Start of every key.")
+    timeout: Duration = Field(
+        default=0.25, gt=0, le=10, description="Time for an answer before the fallback."
+    )
 
 
 class ScaleSetOverride(Section):
     """What differs for one scale set."""
 
-    enabled: bool = Field(default=True, description="Whether the plugin answers for this scale set.")
-    name_prefix: str | None = Field(default=None, max_length=40, pattern=r"^[A-Za-z0-9._-]*$", description="Instead of `batch.name_prefix`.")
-    work_folder: str | None = Field(default=None, description="Instead of `batch.work_folder`.")
-    max_concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, description="A lower limit of its own.")
+    enabled: Flag = Field(default=True, description="Whether the plugin answers for this scale set.")
+    name_prefix: NamePart | None = Field(default=None, description="Instead of `batch.name_prefix`.")
+    work_folder: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Instead of `batch.work_folder`."
+    )
+    max_concurrency: Concurrency | None = Field(
+        default=None, description="A lower limit of its own, instead of `batch.max_concurrency`."
+    )
+
+
+class EffectiveScaleSet(Section):
+    """What holds for one scale set, with every blank filled in.
+
+    Attributes:
+        enabled: Whether the plugin answers for it.
+        name_prefix: Start of its runners' names; its own name if nothing else was set.
+        work_folder: Work folder on its runners.
+        max_concurrency: Mint requests in flight at most, or `auto`.
+    """
+
+    enabled: bool
+    name_prefix: str
+    work_folder: str
+    max_concurrency: int | Literal["auto"]
 
 
 class Settings(Section):
     """The section `plugins.burst`."""
 
-    enabled: bool = Field(default=True, description="Whether the plugin answers at all.")
-    github: GitHubSettings | None = Field(default=None, description="Scope and credentials; the host's own `github` if left out.")
-    batch: BatchSettings = Field(default=BatchSettings(), description="How a burst is minted.")
-    budget: BudgetSettings = Field(default=BudgetSettings(), description="The limits to keep.")
-    cache: CacheSettings = Field(default=CacheSettings(), description="What is remembered, and for how long.")
-    connections: ConnectionSettings = Field(default=ConnectionSettings(), description="Connections to the service.")
-    journal: JournalSettings = Field(default=JournalSettings(), description="What survives a crash.")
-    sharing: SharingSettings | None = Field(default=None, description="State shared with other hosts; none if left out.")
-    scale_sets: Literal["all"] | dict[str, ScaleSetOverride] = Field(
-        default="all", description="Overrides by scale set name; sets not named are ours as well, with the settings above."
+    enabled: Flag = Field(default=True, description="Whether the plugin answers at all.")
+    github: GitHubSettings | None = Field(
+        default=None, description="Scope and credentials; the host's own `github` if left out."
     )
+    batch: BatchSettings = Field(default=BatchSettings(), description="How a burst is minted.")
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="The limits to keep, per scope.")
+    cache: CacheSettings = Field(default=CacheSettings(), description="What is remembered, and for how long.")
+    connections: ConnectionSettings = Field(
+        default=ConnectionSettings(), description="Connections to the service."
+    )
+    journal: JournalSettings = Field(
+        default=JournalSettings(),
+        description="Where minted names are written down, so that a crash leaves no ghost.",
+    )
+    sharing: SharingSettings | None = Field(
+        default=None,
+        description="State shared with other hosts of the same scope through Redis or Valkey; none if left out.",
+    )
+    scale_sets: Literal["all"] | dict[ScaleSetName, ScaleSetOverride] = Field(
+        default="all",
+        description="Overrides by scale set name; sets not named are ours as well, with the settings above.",
+    )
+
+    def for_scale_set(self, name: str) -> EffectiveScaleSet:
+        """Return what holds for the scale set of that name, named in the file or not."""
+        override = (
+            ScaleSetOverride() if self.scale_sets == "all" else self.scale_sets.get(name, ScaleSetOverride())
+        )
+        prefix = self.batch.name_prefix if override.name_prefix is None else override.name_prefix
+        return EffectiveScaleSet(
+            enabled=self.enabled and override.enabled,
+            name_prefix=prefix or name,
+            work_folder=override.work_folder or self.batch.work_folder,
+            max_concurrency=override.max_concurrency or self.batch.max_concurrency,
+        )
+
+
+def reveal(value: SecretStr | str | None) -> str | None:
+    """Return the text of a value that may have been given by reference."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -1,0 +1,96 @@
+"""What a setting accepts, in words, from its declaration."""
+
+from collections.abc import Callable, Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types as at
+from pydantic.fields import FieldInfo
+
+from scaleset_burst.settings.durations import format_duration
+from scaleset_burst.settings.fields import Accepts
+from scaleset_burst.settings.model import Section
+
+__all__ = ["accepts", "is_duration", "is_secret", "members", "section_of"]
+
+
+def accepts(field: FieldInfo) -> str:
+    """Return what the field accepts, such as `a whole number from 1 to 1000, or `auto``."""
+    return _sentence(field.rebuild_annotation())
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether only a reference may stand there."""
+    return any(mark.secret for mark in _marks(field.rebuild_annotation(), Accepts))
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Whether the field is a number of seconds."""
+    return any(base is float for base, _ in members(field.rebuild_annotation()))
+
+
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """Return the section the field holds, or a mapping of names to it holds; `None` for a plain value."""
+    for base, _ in members(field.rebuild_annotation()):
+        kind = get_args(base)[1] if get_origin(base) is dict else base
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+    return None
+
+
+def members(annotation: Any, marks: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Return the alternatives of a type but `None`, each with the marks that hold for it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base, *more = get_args(annotation)
+        flat = tuple(mark for one in more for mark in _flat(one))
+        if any(isinstance(mark, Accepts) for mark in flat):
+            return [(_first(base), flat + marks)]
+        return members(base, flat + marks)
+    if origin in {Union, UnionType}:
+        return [pair for one in get_args(annotation) if one is not NoneType for pair in members(one, marks)]
+    return [(annotation, marks)]
+
+
+def _first(base: Any) -> Any:
+    return next(one for one in (get_args(base) or (base,)) if one is not NoneType)
+
+
+def _flat(mark: Any) -> list[Any]:
+    return list(mark.metadata) if isinstance(mark, FieldInfo) else [mark]
+
+
+def _marks(annotation: Any, kind: type[Accepts]) -> Iterator[Accepts]:
+    return (mark for _, marks in members(annotation) for mark in marks if isinstance(mark, kind))
+
+
+def _sentence(annotation: Any) -> str:
+    found = sorted(members(annotation), key=lambda pair: get_origin(pair[0]) is Literal)
+    return ", or ".join(_one(base, marks) for base, marks in found)
+
+
+def _one(base: Any, marks: tuple[Any, ...]) -> str:
+    for mark in marks:
+        if isinstance(mark, Accepts):
+            return mark.sentence
+    if get_origin(base) is Literal:
+        return "one of " * (len(get_args(base)) > 1) + ", ".join(f"`{value}`" for value in get_args(base))
+    if get_origin(base) is dict:
+        return "a section for each scale set, by its name"
+    if base is bool:
+        return "`true` or `false`"
+    if base is int:
+        return f"a whole number {_range(marks, str)}".rstrip()
+    if base is float:
+        span = _range(marks, format_duration)
+        return "a duration such as `5m`, `250ms` or a number of seconds" + f", {span}" * bool(span)
+    if base is str:
+        return "a text that is not empty" if any(isinstance(mark, at.MinLen) for mark in marks) else "a text"
+    return "a section"
+
+
+def _range(marks: tuple[Any, ...], show: Callable[[float], str]) -> str:
+    low = next((f"from {show(mark.ge)}" for mark in marks if isinstance(mark, at.Ge)), "")
+    over = next((f"over {show(mark.gt)}" for mark in marks if isinstance(mark, at.Gt)), "")
+    high = next((f"to {show(mark.le)}" for mark in marks if isinstance(mark, at.Le)), "up" * bool(low))
+    return " ".join(part for part in (low or over, "and up" * bool(over and high), high) if part)

@@ -1,0 +1,109 @@
+"""Values that stand in the file by reference: `{$env: NAME}` and `{$file: PATH}`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from scaleset_burst.settings.refusals import describe, describe_secret, looks_secret, refusal
+
+__all__ = ["REFERENCE", "SECRET_LIMIT", "Secret", "Sources", "is_reference", "resolve"]
+
+REFERENCE: Final = "a reference, `$env: NAME` or `$file: PATH`"
+"""How a reference is written, in words."""
+
+SECRET_LIMIT: Final = 64 * 1024
+"""Characters of a secret at most."""
+
+
+class Secret(SecretStr):
+    """A secret that knows where it came from, such as `$env: GITHUB_TOKEN`."""
+
+    def __init__(self, value: str, origin: str) -> None:
+        super().__init__(value)
+        self.origin: Final = origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where references are looked up; passed in, so that reading settings is a function of its arguments.
+
+    Attributes:
+        environ: The environment's variables.
+        read_file: Gives a file's text; raises `OSError` or `UnicodeError`.
+        directory: Folder of the configuration file, which relative paths start from; `None` if unknown.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    read_file: Callable[[str], str] = field(repr=False)
+    directory: str | None = None
+
+    def path(self, text: str) -> str:
+        """Return a path of the file as one to open: `~/` is HOME, relative ones start at the file's folder."""
+        home = self.environ.get("HOME")
+        if text.startswith("~/") and home:
+            return str(PurePath(home) / text[2:])
+        return str(PurePath(self.directory) / text) if self.directory else text
+
+    def read(self, text: str) -> str:
+        """Return the file's text, or refuse it with the reason."""
+        where = "a file that does not open" if looks_secret(text) else f"the file `{text}`"
+        try:
+            return self.read_file(self.path(text))
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        except ValueError:
+            reason = "not UTF-8 text"
+        raise refusal(f"{where}: {reason[:1].lower()}{reason[1:]}", "a file that exists and can be read")
+
+
+def is_reference(value: object) -> bool:
+    """Whether a value is written as a reference, right or wrong."""
+    return isinstance(value, Mapping)
+
+
+def resolve(value: Any, sources: object) -> SecretStr:
+    """Return the secret a reference stands for; a secret made by a program passes as it is.
+
+    Raises:
+        PydanticCustomError: It is no reference, or what it names is missing, empty or too long.
+    """
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, Mapping):
+        raise refusal(describe_secret(value), f"{REFERENCE}; a secret never stands in the file itself")
+    if len(value) != 1 or next(iter(value)) not in {"$env", "$file"}:
+        raise refusal(describe(value), f"exactly one key: {REFERENCE}")
+    kind, name = next(iter(value.items()))
+    if not isinstance(name, str) or not name:
+        raise refusal(f"{kind} with {describe(name)}", REFERENCE)
+    if not isinstance(sources, Sources):
+        raise refusal(f"a reference ({kind})", "a secret, where no file is read")
+    return _read_environment(name, sources) if kind == "$env" else _read_file(name, sources)
+
+
+def _read_environment(name: str, sources: Sources) -> Secret:
+    shown = (
+        "an environment variable that is not set"
+        if looks_secret(name)
+        else f"`$env: {name}`, which is not set"
+    )
+    text = sources.environ.get(name)
+    if text is None:
+        raise refusal(shown, "the name of an environment variable that holds the secret")
+    return _checked(text, f"$env: {name}")
+
+
+def _read_file(name: str, sources: Sources) -> Secret:
+    return _checked(sources.read(name), f"$file: {name}")
+
+
+def _checked(text: str, origin: str) -> Secret:
+    if len(text) > SECRET_LIMIT:
+        raise refusal(f"`{origin}`, which holds more than {SECRET_LIMIT // 1024} KiB", "a secret")
+    text = text.rstrip("\r\n")
+    if not text.strip():
+        raise refusal(f"`{origin}`, which is empty", "a secret")
+    return Secret(text, origin)

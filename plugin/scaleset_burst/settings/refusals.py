@@ -1,0 +1,68 @@
+"""What is said about a value that is refused: what stands there, never a secret."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import PydanticCustomError
+
+__all__ = ["REFUSED", "describe", "describe_secret", "looks_secret", "refusal"]
+
+REFUSED: Final = "refused"
+"""Error type of our own field types; its context holds `found` and `expected`."""
+
+_LONGEST: Final = 60
+_SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8}|://[^/@\s]*:[^/@\s]*@")
+
+
+def refusal(found: str, expected: str) -> PydanticCustomError:
+    """Return the error a field type raises."""
+    return PydanticCustomError(REFUSED, "expected {expected}", {"found": found, "expected": expected})
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text has the look of a token, a key or a URL with a password, wherever it stands."""
+    return _SECRET.search(text) is not None
+
+
+def describe(value: Any) -> str:
+    """Say what a value is, shortened, on one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return _describe_text(value)
+    if isinstance(value, Mapping):
+        return _describe_mapping(value)
+    if isinstance(value, list | tuple | set):
+        return f"a list of {len(value)}"
+    return _describe_text(str(value)) if isinstance(value, int | float) else f"a {type(value).__name__}"
+
+
+def describe_secret(value: Any) -> str:
+    """Say what stands in the place of a secret, without saying it."""
+    if isinstance(value, str):
+        return f"a literal text of {len(value)} characters"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a literal number"
+    return describe(value)
+
+
+def _describe_text(text: str) -> str:
+    if looks_secret(text):
+        return f"a text of {len(text)} characters that looks like a secret"
+    if not text:
+        return "an empty text"
+    if len(text) > _LONGEST:
+        return f"a text of {len(text)} characters"
+    return f"`{text}`" if text.isprintable() else f"{text!r}"
+
+
+def _describe_mapping(value: Mapping[Any, Any]) -> str:
+    keys = [str(key) for key in value][:4]
+    if not keys:
+        return "an empty section"
+    if len(value) > len(keys) or any(looks_secret(key) or len(key) > _LONGEST for key in keys):
+        return f"a section with {len(value)} key{'' if len(value) == 1 else 's'}"
+    return "a section with " + ", ".join(f"`{key}`" for key in keys)

@@ -1,0 +1,102 @@
+"""Reading a configuration file, for programs that have no host around them."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from scaleset_hookspecs.sources import SourcedConfig
+
+from scaleset_hookspecs.errors import ConfigError, Problem
+
+__all__ = ["read_config", "read_text"]
+
+CONFIG_LIMIT: Final = 1024 * 1024
+"""Bytes of a configuration at most."""
+
+FILE_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of a file that a setting names at most; bundles of authorities are large."""
+
+NODE_LIMIT: Final = 100_000
+"""Values of a configuration at most, aliases counted as often as they are used."""
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file that a setting names.
+
+    Raises:
+        OSError: It does not open, or is no regular file, or is too long.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return _read(path, FILE_LIMIT)
+
+
+def read_config(path: str | os.PathLike[str]) -> SourcedConfig:
+    """Return the mapping of a YAML file, with its lines.
+
+    Raises:
+        ConfigError: There is no such file, or it is no YAML mapping; with the line where YAML stopped.
+    """
+    name = os.fspath(path)
+    try:
+        text = _read(name, CONFIG_LIMIT)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise _refused(
+            name, f"a file that does not open ({reason})", "a YAML file of at most 1 MiB"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise _refused(
+            name, f"a byte that is not UTF-8 at offset {error.start}", "a text file in UTF-8"
+        ) from None
+    return _parse(text, name)
+
+
+def _read(path: str, limit: int) -> str:
+    place = Path(path)
+    if place.exists() and not place.is_file():
+        raise OSError(0, "Not a file")
+    with place.open("rb") as file:
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        raise OSError(0, f"Longer than {limit // 1024} KiB")
+    return raw.decode("utf-8-sig")
+
+
+def _parse(text: str, name: str) -> SourcedConfig:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None and _size(node, {}) > NODE_LIMIT:
+            raise _refused(name, "aliases that unfold to too much", f"at most {NODE_LIMIT} values in all")
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _syntax(name, error) from None
+    except RecursionError:
+        raise _refused(name, "values nested too deeply", "a YAML mapping") from None
+    except ValueError as error:  # PyYAML builds dates and numbers without a check of its own
+        raise _refused(name, f"a value that YAML cannot read ({error})", "a YAML mapping") from None
+    if not isinstance(data, dict):
+        found = "an empty file" if data is None else f"a {type(data).__name__} at the top"
+        raise _refused(name, found, "a YAML mapping with a section `plugins`")
+    return SourcedConfig.from_node(data, node, name)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values below a node as if each alias were written out; a node that holds itself has no end."""
+    if id(node) not in known:
+        known[id(node)] = NODE_LIMIT
+        children: list[Any] = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        known[id(node)] = 1 + min(NODE_LIMIT, sum(_size(child, known) for child in flat))
+    return known[id(node)]
+
+
+def _syntax(name: str, error: yaml.YAMLError) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    said = getattr(error, "problem", None) or "characters that YAML does not allow"
+    where = "" if mark is None else f" at column {mark.column + 1}"
+    return _refused(name, f"{said}{where}", "YAML", line=None if mark is None else mark.line + 1)
+
+
+def _refused(name: str, found: str, expected: str, *, line: int | None = None) -> ConfigError:
+    return ConfigError([Problem(path="(file)", found=found, expected=expected, file=name, line=line)])
