@@ -1,0 +1,286 @@
+"""One HTTP/1.1 connection: bytes out in one write, bytes in through llhttp, one answer at a time."""
+
+import asyncio
+import select
+from typing import Final, NamedTuple, Protocol, cast
+
+import httptools
+import httpx
+
+__all__ = ["IDLE_LIMIT", "MAX_BODY", "MAX_HEAD", "Answer", "Connection", "Owner"]
+
+MAX_HEAD: Final = 64 * 1024
+MAX_BODY: Final = 32 * 1024 * 1024
+IDLE_LIMIT: Final = 55.0
+"""Seconds a connection may lie idle; shorter if the server's `Keep-Alive: timeout=` says so."""
+
+
+class Answer(NamedTuple):
+    """A whole response, as read from the wire."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def released(self, connection: "Connection") -> None:
+        """The connection has answered and can be used again."""
+
+    def lost(self, connection: "Connection") -> None:
+        """The connection is closed."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection and the exchange that is under way on it, if any."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_complete",
+        "_head_done",
+        "_head_only",
+        "_headers",
+        "_owner",
+        "_parser",
+        "_poll",
+        "_received",
+        "_reusable",
+        "_size",
+        "_status",
+        "_transport",
+        "_tunnel",
+        "deadline",
+        "expires",
+        "idle_limit",
+        "usable",
+        "uses",
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+        self._reset(head_only=False, tunnel=False)
+        self._parser = httptools.HttpResponseParser(self)
+        self._poll = select.poll()
+        self.usable = False
+        """Open, and nothing speaks against another request."""
+        self.uses = 0
+        self.idle_limit = IDLE_LIMIT
+        self.expires = 0.0
+        """Loop time after which it may not be used again; set when it becomes idle."""
+        self.deadline: float | None = None
+        """Loop time by which the answer must be complete."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._answer is not None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What lies below; there once the connection is made."""
+        if self._transport is None:
+            raise httpx.CloseError("the connection is not open")
+        return self._transport
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is closed for good, or was never open."""
+        return self._transport is None
+
+    def _reset(self, *, head_only: bool, tunnel: bool) -> None:
+        self._head_only = head_only or tunnel
+        self._tunnel = tunnel
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._received = self._size = self._status = 0
+        self._head_done = self._complete = False
+        self._reusable = not self._head_only  # llhttp would wait for the body that such a head announces
+
+    async def exchange(self, data: bytes, *, head_only: bool = False, tunnel: bool = False) -> Answer:
+        """Send a request in one write and return its answer.
+
+        Args:
+            data: The request's bytes.
+            head_only: The answer has no body whatever its headers say (HEAD).
+            tunnel: The same, and the connection stays open (CONNECT).
+
+        Raises:
+            httpx.ReadError: The connection broke; the request may have been carried out.
+            httpx.RemoteProtocolError: The answer is no HTTP, too large, or cut off.
+            httpx.ReadTimeout: It was not complete by `deadline`.
+            httpx.WriteTimeout: Nor was the request sent by then.
+        """
+        self._reset(head_only=head_only, tunnel=tunnel)
+        self.uses += 1
+        transport = self.transport
+        answer: asyncio.Future[Answer]
+        answer = self._answer = asyncio.get_running_loop().create_future()
+        transport.write(data)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if self._answer is answer:  # the state of the exchange is unknown to whoever came next
+                self.abort()
+            raise
+
+    def stirs(self) -> bool:
+        """Whether something came in that the loop has not read yet: an idle connection's end, most likely."""
+        return bool(self._poll.poll(0))
+
+    def abort(self) -> None:
+        """Close at once; an exchange under way fails."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort()
+        self._fail(httpx.ReadError("the connection was closed"))
+
+    def detach(self) -> asyncio.Transport:
+        """Give up the transport, to whom a tunnel is built upon it."""
+        transport = self.transport
+        self.usable = False
+        self._transport = None
+        return transport
+
+    def expire(self) -> None:
+        """Fail the exchange because its time is up."""
+        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
+        error: type[httpx.TimeoutException] = httpx.WriteTimeout if unsent else httpx.ReadTimeout
+        self._fail(error("no complete answer in time"))
+        self.abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.usable = True
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; settle the exchange when the answer is complete."""
+        if self._answer is None:
+            self.abort()  # nobody asked: an answer to nothing, or an error before closing
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                self._break(_reason(error))
+                return
+            self._reusable = False  # garbage after the answer
+        if self._complete:
+            self._settle()
+        elif self._received > (MAX_BODY + MAX_HEAD if self._head_done else MAX_HEAD):
+            self._break("the answer is too large")
+
+    def eof_received(self) -> None:
+        """Take the end as the body's end if nothing else delimits it."""
+        self.usable = False
+        if self._answer is None:
+            return
+        if self._head_done and not self._complete and not _is_delimited(self._headers):
+            self._complete, self._reusable = True, False
+            self._settle()
+        else:
+            self._break("the server closed the connection before the end of its answer")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is under way and tell the owner."""
+        self.usable = False
+        self._transport = None
+        del self._parser  # it holds our methods: break the cycle
+        self._fail(httpx.ReadError(f"the connection was lost ({exc or 'closed'})"))
+        self._owner.lost(self)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Start on a message; one after the answer is nobody's."""
+        if self._complete:
+            self._reusable = False
+        else:
+            self._headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those after the body are dropped."""
+        if not self._head_done:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head's size; settle at once if no body can follow."""
+        if self._complete:
+            return
+        if self._received > MAX_HEAD and sum(len(k) + len(v) + 4 for k, v in self._headers) > MAX_HEAD:
+            raise httpx.RemoteProtocolError("the answer's headers are too large")
+        self._status = self._parser.get_status_code()
+        self._head_done = self._status >= 200
+        self._complete = self._head_done and self._head_only
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if not self._complete:
+            self._size += len(body)
+            if self._size > MAX_BODY:
+                raise httpx.RemoteProtocolError("the answer's body is too large")
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end, but for the interim answers (1xx), after which the real one follows."""
+        if self._head_done and not self._complete:
+            self._complete = True
+            self._reusable = self._reusable and self._parser.should_keep_alive()
+
+    # How an exchange ends.
+
+    def _settle(self) -> None:
+        answer, self._answer = self._answer, None
+        result = Answer(self._status, self._headers, b"".join(self._body))
+        self.deadline = None
+        if self.uses == 1:
+            self.idle_limit = _idle_limit(self._headers)
+        if self._reusable and self.usable and self.idle_limit > 0:
+            self._owner.released(self)
+        elif not self._tunnel:
+            self.abort()
+        if answer is not None and not answer.done():
+            answer.set_result(result)
+
+    def _break(self, reason: str) -> None:
+        self._fail(httpx.RemoteProtocolError(reason))
+        self.abort()
+
+    def _fail(self, error: httpx.RequestError) -> None:
+        answer, self._answer = self._answer, None
+        self.deadline = None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__context__
+    return (
+        str(cause)
+        if isinstance(cause, httpx.RemoteProtocolError)
+        else f"the answer is no valid HTTP ({error})"
+    )
+
+
+def _is_delimited(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+
+
+def _idle_limit(headers: list[tuple[bytes, bytes]]) -> float:
+    """Return the seconds of the server's `Keep-Alive: timeout=`, less one for the way, at most ours."""
+    for name, value in headers:
+        if name.lower() == b"keep-alive":
+            for part in value.split(b","):
+                key, _, number = part.strip().partition(b"=")
+                if key.lower() == b"timeout" and number.isdigit():
+                    return min(IDLE_LIMIT, float(number) - 1.0)
+    return IDLE_LIMIT

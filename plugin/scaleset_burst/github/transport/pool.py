@@ -1,0 +1,306 @@
+"""The connections of all origins: who gets which, how many there are, and when one is given up."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from scaleset_burst.github.options import ConnectionOptions
+from scaleset_burst.github.transport.connection import Connection
+from scaleset_burst.github.transport.dialing import Dialer
+from scaleset_burst.github.transport.routes import Route
+from scaleset_burst.github.transport.wire import encode, respond
+
+__all__ = ["BurstTransport"]
+
+
+class Origin:
+    """One origin: the way to it and its connections; also the one whom its connections report to."""
+
+    __slots__ = ("idle", "open", "pool", "route")
+
+    def __init__(self, pool: "BurstTransport", route: Route) -> None:
+        self.pool = pool
+        self.route = route
+        self.idle: list[Connection] = []
+        self.open: set[Connection] = set()
+
+    def released(self, connection: Connection) -> None:
+        """Give the connection to who waits for it, or lay it by."""
+        self.pool.take_back(self, connection)
+
+    def lost(self, connection: Connection) -> None:
+        """Forget the connection."""
+        if connection in self.open:
+            self.open.discard(connection)
+            if connection in self.idle:
+                self.idle.remove(connection)
+            self.pool.free_slot()
+
+
+class BurstTransport(httpx.AsyncBaseTransport):
+    """An httpx transport for bursts: HTTP/1.1, and no more work per request than there must be.
+
+    Of one event loop. A request whose bytes may have left is never repeated: `httpx.ReadError`,
+    `httpx.ReadTimeout`, `httpx.WriteTimeout` and `httpx.RemoteProtocolError` mean that it may have been
+    carried out; `httpx.ConnectError`, `httpx.ConnectTimeout`, `httpx.PoolTimeout`, `httpx.ProxyError` and
+    `httpx.LocalProtocolError` that it was not sent.
+
+    Attributes:
+        connections_opened: Connections opened so far.
+        requests_sent: Requests sent so far.
+        requests_reused: Those of them that went over a connection used before or opened ahead.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        *,
+        max_connections: int | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._options = options
+        self._limit = max_connections or options.max_connections
+        self._dialer = Dialer(options, environ)
+        self._origins: dict[tuple[str, str, int | None], Origin] = {}
+        self._waiters: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
+        self._slots = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+        self._empty: asyncio.Future[None] | None = None
+        self._closed = False
+        self.connections_opened = 0
+        self.requests_sent = 0
+        self.requests_reused = 0
+
+    def __repr__(self) -> str:
+        """Return the counts, for a person who looks."""
+        return (
+            f"<BurstTransport: {self.connections_open} of {self._limit} connections open, "
+            f"{len(self._waiters)} waiting, {self.requests_sent} sent>"
+        )
+
+    @property
+    def connections_open(self) -> int:
+        """Connections open now, idle or busy."""
+        return sum(len(origin.open) for origin in self._origins.values())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and return its response, read to the end."""
+        loop = self._check()
+        try:
+            content = request.content
+        except httpx.RequestNotRead:
+            content = await request.aread()
+        origin = self._origin(request.url)
+        data = encode(request, content, origin.route)
+        limits = request.extensions.get("timeout", {})
+        connection = self._pop(origin, loop.time()) or await self._obtain(origin, limits)
+        seconds = limits.get("read", self._options.read_timeout)
+        if seconds is not None:
+            self._watch(connection, loop.time() + seconds)
+        self.requests_sent += 1
+        return respond(await connection.exchange(data, head_only=request.method == "HEAD"), request)
+
+    async def warm(self, url: httpx.URL, count: int) -> int:
+        """Open connections to the URL's origin until `count` are open; return how many are.
+
+        Fewer than asked are open if the limit or the origin does not allow more; a request then tells why.
+        """
+        self._check()
+        origin = self._origin(url)
+        missing = min(count - len(origin.open), self._limit - self._slots)
+        if missing > 0:
+            self._slots += missing
+            dials = (self._dial(origin, self._options.connect_timeout) for _ in range(missing))
+            for connection in await asyncio.gather(*dials, return_exceptions=True):
+                if isinstance(connection, Connection):
+                    self.take_back(origin, connection)
+                elif not isinstance(connection, httpx.TransportError):
+                    raise connection
+        return len(origin.open)
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail with `httpx.ReadError`. Later ones are refused."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        while self._waiters:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(httpx.PoolTimeout("the transport was closed"))
+        self._dialer.give_up()
+        for origin in self._origins.values():
+            for connection in tuple(origin.open):
+                connection.abort()
+        if self._slots and self._loop is asyncio.get_running_loop():
+            self._empty = self._loop.create_future()
+            await self._empty
+
+    async def __aenter__(self) -> Self:
+        """Return the transport itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Close."""
+        await self.aclose()
+
+    def _check(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None:
+                raise RuntimeError("this transport belongs to another event loop: give each loop its own")
+            self._loop = loop
+        if self._closed:
+            raise RuntimeError("this transport is closed")
+        return loop
+
+    def _origin(self, url: httpx.URL) -> Origin:
+        key = (url.scheme, url.host, url.port)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = Origin(self, self._dialer.route(url))
+        return origin
+
+    # Who gets which connection.
+
+    def _pop(self, origin: Origin, now: float) -> Connection | None:
+        """Take the connection used last, if it can be used without a doubt and without waiting."""
+        idle = origin.idle
+        while idle:
+            connection = idle.pop()
+            if not connection.usable:
+                continue
+            if connection.expires <= now:
+                connection.abort()
+            elif connection.stirs():
+                idle.append(connection)
+                return None
+            else:
+                self.requests_reused += 1
+                return connection
+        return None
+
+    async def _obtain(self, origin: Origin, limits: Mapping[str, float | None]) -> Connection:
+        """Find, wait for, or open a connection."""
+        loop = asyncio.get_running_loop()
+        seconds = limits.get("pool", self._options.connect_timeout)
+        deadline = None if seconds is None else loop.time() + seconds
+        while True:
+            while origin.idle:
+                connection = self._pop(origin, loop.time())
+                if connection is not None:
+                    return connection
+                await asyncio.sleep(0)  # let the loop read what came in on it, which takes two turns
+                await asyncio.sleep(0)
+            if self._slots < self._limit:
+                self._slots += 1
+            else:
+                self._evict(origin)
+                given = await self._turn(origin, deadline)
+                if given is not None:
+                    if given.usable:
+                        self.requests_reused += 1
+                        return given
+                    continue
+            return await self._dial(origin, limits.get("connect", self._options.connect_timeout))
+
+    async def _turn(self, origin: Origin, deadline: float | None) -> Connection | None:
+        """Wait in line for a connection of this origin or, as `None`, for leave to open one."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((origin, waiter))
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                given = waiter.result()
+                if given is None:
+                    self.free_slot()
+                elif given.usable:
+                    self.take_back(origin, given)
+            if isinstance(error, TimeoutError):
+                raise httpx.PoolTimeout(f"all {self._limit} connections stayed busy") from None
+            raise
+
+    async def _dial(self, origin: Origin, seconds: float | None) -> Connection:
+        """Open a connection in a slot that is ours already; the slot is freed if that fails."""
+        try:
+            connection = await self._dialer.dial(origin, origin.route, seconds)
+        except BaseException:
+            self.free_slot()
+            raise
+        self.connections_opened += 1
+        if connection.lost:
+            self.free_slot()
+        else:
+            origin.open.add(connection)
+        if self._closed or not connection.usable:
+            connection.abort()
+            raise httpx.ConnectError(f"the connection to {origin.route.host} closed as soon as it was open")
+        return connection
+
+    def _evict(self, origin: Origin) -> None:
+        """Close the connection of another origin that lay idle longest, to make room."""
+        others = [other.idle for other in self._origins.values() if other.idle and other is not origin]
+        if others:
+            min(others, key=lambda idle: idle[0].expires).pop(0).abort()
+
+    def take_back(self, origin: Origin, connection: Connection) -> None:
+        """Hand a connection to the first in line, or lay it by; close it if that one wants another origin."""
+        while self._waiters:
+            wanted, waiter = self._waiters[0]
+            if waiter.done():
+                self._waiters.popleft()
+            elif wanted is origin:
+                self._waiters.popleft()
+                waiter.set_result(connection)
+                return
+            else:
+                connection.abort()
+                return
+        connection.expires = asyncio.get_running_loop().time() + connection.idle_limit
+        origin.idle.append(connection)
+
+    def free_slot(self) -> None:
+        """Pass a freed slot to the first in line."""
+        while self._waiters:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._slots -= 1
+        if self._slots == 0 and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    # Time limits: one timer for all, set to the earliest deadline, so that a request costs a comparison.
+
+    def _watch(self, connection: Connection, deadline: float) -> None:
+        connection.deadline = deadline
+        if deadline < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm_at = deadline
+            self._alarm = asyncio.get_running_loop().call_at(deadline, self._sweep)
+
+    def _sweep(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        now = asyncio.get_running_loop().time()
+        for origin in self._origins.values():
+            for connection in tuple(origin.open):
+                if connection.deadline is None:
+                    continue
+                if connection.deadline <= now:
+                    connection.expire()
+                else:
+                    self._watch(connection, connection.deadline)

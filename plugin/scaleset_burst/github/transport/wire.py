@@ -1,0 +1,38 @@
+"""httpx's objects to and from what is on the wire."""
+
+import httpx
+
+from scaleset_burst.github.transport.connection import Answer
+from scaleset_burst.github.transport.routes import Route
+
+__all__ = ["encode", "respond"]
+
+
+def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
+    """Return the request's bytes.
+
+    Raises:
+        httpx.LocalProtocolError: A header, the method or the path holds a line break.
+    """
+    raw = request.headers.raw
+    lines = [b"%b %b%b HTTP/1.1" % (request.method.encode("ascii"), route.prefix, request.url.raw_path)]
+    lines += [b"%b: %b" % header for header in raw]
+    if route.authorization:
+        lines.append(b"Proxy-Authorization: " + route.authorization)
+    breaks = len(lines) - 1
+    if not isinstance(request.stream, httpx.ByteStream) or "transfer-encoding" in request.headers:
+        content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if content else b"0\r\n\r\n"
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+        raise httpx.LocalProtocolError("a line break in the request's head", request=request)
+    return b"%b\r\n\r\n%b" % (head, content)
+
+
+def respond(answer: Answer, request: httpx.Request) -> httpx.Response:
+    """Return the answer as an httpx response that is read already."""
+    status, headers, content = answer
+    try:
+        return httpx.Response(status, headers=headers, content=content, request=request)
+    except httpx.DecodingError as error:
+        error.request = request
+        raise
