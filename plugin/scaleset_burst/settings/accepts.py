@@ -38,7 +38,7 @@ def section_of(field: FieldInfo) -> type[Section] | None:
     return None
 
 
-def members(annotation: Any, marks: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
+def members(annotation: object, marks: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
     """Return the alternatives of a type but `None`, each with the marks that hold for it."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -52,24 +52,24 @@ def members(annotation: Any, marks: tuple[Any, ...] = ()) -> list[tuple[Any, tup
     return [(annotation, marks)]
 
 
-def _first(base: Any) -> Any:
+def _first(base: object) -> object:
     return next(one for one in (get_args(base) or (base,)) if one is not NoneType)
 
 
-def _flat(mark: Any) -> list[Any]:
+def _flat(mark: object) -> list[Any]:
     return list(mark.metadata) if isinstance(mark, FieldInfo) else [mark]
 
 
-def _marks(annotation: Any, kind: type[Accepts]) -> Iterator[Accepts]:
+def _marks(annotation: object, kind: type[Accepts]) -> Iterator[Accepts]:
     return (mark for _, marks in members(annotation) for mark in marks if isinstance(mark, kind))
 
 
-def _sentence(annotation: Any) -> str:
+def _sentence(annotation: object) -> str:
     found = sorted(members(annotation), key=lambda pair: get_origin(pair[0]) is Literal)
     return ", or ".join(_one(base, marks) for base, marks in found)
 
 
-def _one(base: Any, marks: tuple[Any, ...]) -> str:
+def _one(base: object, marks: tuple[Any, ...]) -> str:
     for mark in marks:
         if isinstance(mark, Accepts):
             return mark.sentence
@@ -90,7 +90,14 @@ def _one(base: Any, marks: tuple[Any, ...]) -> str:
 
 
 def _range(marks: tuple[Any, ...], show: Callable[[float], str]) -> str:
-    low = next((f"from {show(mark.ge)}" for mark in marks if isinstance(mark, at.Ge)), "")
-    over = next((f"over {show(mark.gt)}" for mark in marks if isinstance(mark, at.Gt)), "")
-    high = next((f"to {show(mark.le)}" for mark in marks if isinstance(mark, at.Le)), "up" * bool(low))
+    low = next((f"from {show(_number(mark.ge))}" for mark in marks if isinstance(mark, at.Ge)), "")
+    over = next((f"over {show(_number(mark.gt))}" for mark in marks if isinstance(mark, at.Gt)), "")
+    high = next(
+        (f"to {show(_number(mark.le))}" for mark in marks if isinstance(mark, at.Le)), "up" * bool(low)
+    )
     return " ".join(part for part in (low or over, "and up" * bool(over and high), high) if part)
+
+
+def _number(bound: object) -> float:
+    assert isinstance(bound, int | float)  # noqa: S101 - bounds are written in the model
+    return bound

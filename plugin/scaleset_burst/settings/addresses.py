@@ -11,9 +11,9 @@ __all__ = [
     "PROXY_URL",
     "SHARING_URL",
     "check_config_url",
-    "check_url",
     "has_password",
     "is_enterprise",
+    "is_url",
 ]
 
 CONFIG_URL: Final = "a URL such as `https://github.com/ORG`, `.../OWNER/REPOSITORY` or `.../enterprises/NAME`"
@@ -52,16 +52,10 @@ def is_enterprise(config_url: str) -> bool:
     return urlsplit(config_url.strip("/")).path.strip("/").lower().startswith("enterprises/")
 
 
-def check_url(text: str, schemes: Collection[str], expected: str) -> str:
-    """Return the URL of a server if its scheme is one of `schemes`.
-
-    Raises:
-        ValueError: `expected`.
-    """
+def is_url(text: str, schemes: Collection[str]) -> bool:
+    """Whether a text is the URL of a server, with one of `schemes`."""
     url = _split(text)
-    if url is None or url.scheme not in schemes:
-        raise ValueError(expected)
-    return text
+    return url is not None and url.scheme in schemes
 
 
 def has_password(text: str) -> bool:

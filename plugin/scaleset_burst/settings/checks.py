@@ -1,7 +1,10 @@
-"""What must hold between settings. Each check runs as soon as the settings it reads are good, whatever else is not."""
+"""What must hold between settings.
+
+Each check runs as soon as the settings it reads are good, whatever else is not.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic.fields import FieldInfo
 
@@ -13,6 +16,9 @@ from scaleset_burst.settings.problems import MISSING, Mistake, Path, value_at
 __all__ = ["cross_check"]
 
 
+_Paths: TypeAlias = Collection[Path]
+
+
 class _UnusableError(Exception):
     """A setting that a check reads was refused, so the check cannot be made."""
 
@@ -20,14 +26,12 @@ class _UnusableError(Exception):
 class _View:
     """The section as written, with defaults; refuses to give what was refused or misspelt."""
 
-    def __init__(
-        self, data: Mapping[str, Any], refused: Collection[Path], misspelt: Collection[Path]
-    ) -> None:
+    def __init__(self, data: Mapping[str, Any], refused: _Paths, misspelt: _Paths) -> None:
         self._data = data
         self._refused = {*refused, *misspelt}
         self._misspelt = misspelt
 
-    def get(self, *path: str) -> Any:
+    def get(self, *path: str) -> Any:  # noqa: ANN401 - as written
         """Return what the file says, or the default; `None` below a section that is not there."""
         if any(path[: len(bad)] == bad for bad in self._refused):
             raise _UnusableError
@@ -41,7 +45,7 @@ class _View:
         return value_at(self._data, path) not in (MISSING, None)
 
 
-def _default(path: Path) -> Any:
+def _default(path: Path) -> object:
     section: Any = Settings
     field: FieldInfo | None = None
     for key in path:
@@ -55,7 +59,7 @@ def _default(path: Path) -> Any:
 def _a_scope(view: _View) -> Iterator[Mistake]:
     if view.get("github") is None:
         expected = (
-            "a section `github` here, or at the top of the file, with `config_url` and `token` or `app`"
+            "a section `github`, here or at the top of the file, with `config_url`, and `token` or `app`"
         )
         yield Mistake(path=("github",), found="nothing", expected=expected)
 
@@ -73,10 +77,8 @@ def _no_app_for_enterprises(view: _View) -> Iterator[Mistake]:
     """An App cannot register runners for an enterprise (protocol 3.1)."""
     url = view.get("github", "config_url")
     if isinstance(url, str) and is_enterprise(url) and view.has("github", "app"):
-        found = "a GitHub App for an enterprise"
-        yield Mistake(
-            path=("github", "app"), found=found, expected="`token`; an App cannot act for an enterprise"
-        )
+        expected = "`token`; an App cannot act for an enterprise"
+        yield Mistake(path=("github", "app"), found="a GitHub App for an enterprise", expected=expected)
 
 
 def _warm_within_max(view: _View) -> Iterator[Mistake]:
@@ -90,13 +92,10 @@ def _warm_within_max(view: _View) -> Iterator[Mistake]:
 
 
 def _key_with_certificate(view: _View) -> Iterator[Mistake]:
-    if (
-        view.get("connections", "client_key") is not None
-        and view.get("connections", "client_certificate") is None
-    ):
-        found = "a key without `client_certificate`"
+    if view.has("connections", "client_key") and not view.has("connections", "client_certificate"):
+        expected = "`client_certificate` beside it"
         yield Mistake(
-            path=("connections", "client_key"), found=found, expected="`client_certificate` beside it"
+            path=("connections", "client_key"), found="a key without a certificate", expected=expected
         )
 
 
@@ -125,9 +124,7 @@ CHECKS: Final[tuple[Callable[[_View], Iterator[Mistake]], ...]] = (
 )
 
 
-def cross_check(
-    data: Mapping[str, Any], refused: Collection[Path], misspelt: Collection[Path] = ()
-) -> list[Mistake]:
+def cross_check(data: Mapping[str, Any], refused: _Paths, misspelt: _Paths = ()) -> list[Mistake]:
     """Return what does not fit together.
 
     Args:

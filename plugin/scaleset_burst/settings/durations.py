@@ -12,6 +12,8 @@ _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 DURATION_PATTERN: Final = "^(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS) + "$"
 """The text form, largest unit first, each unit at most once."""
 
+_EXPECTED: Final = "a duration such as `5m`, `250ms` or `1h30m`, or a number of seconds"
+
 _PART: Final = re.compile(rf"({_NUMBER})([a-zµ]+)", re.IGNORECASE)
 
 
@@ -22,7 +24,7 @@ def parse_duration(value: object) -> float:
         ValueError: It is not a duration; the message says what would be one.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a duration such as `5m`, `250ms` or `1h30m`, or a number of seconds")
+        raise ValueError(_EXPECTED)  # noqa: TRY004 - one error for all
     if isinstance(value, str):
         return _parse_text(value.strip())
     if value < 0:
@@ -34,7 +36,7 @@ def parse_duration(value: object) -> float:
 
 def _parse_text(text: str) -> float:
     if re.fullmatch(DURATION_PATTERN, text):
-        millis = {unit: size for unit, size in _UNITS}
+        millis = dict(_UNITS)
         return sum(float(number) * millis[unit] for number, unit in _PART.findall(text)) / 1000
     if text.startswith("-"):
         raise ValueError("a duration that is not negative")
@@ -44,9 +46,7 @@ def _parse_text(text: str) -> float:
     unknown = [unit for _, unit in _PART.findall(text) if unit not in known]
     if unknown and not _PART.sub("", text):
         raise ValueError(f"a duration in the units d, h, m, s and ms; `{unknown[0]}` is none of them")
-    raise ValueError(
-        "a duration such as `5m`, `250ms` or `1h30m` (largest unit first), or a number of seconds"
-    )
+    raise ValueError(_EXPECTED)
 
 
 def format_duration(seconds: float) -> str:

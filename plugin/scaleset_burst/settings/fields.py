@@ -11,12 +11,12 @@ from scaleset_burst.settings.addresses import (
     PROXY_URL,
     SHARING_URL,
     check_config_url,
-    check_url,
     has_password,
+    is_url,
 )
 from scaleset_burst.settings.durations import DURATION_PATTERN, parse_duration
 from scaleset_burst.settings.references import REFERENCE, Sources, is_reference, resolve
-from scaleset_burst.settings.refusals import describe, describe_secret, refusal
+from scaleset_burst.settings.refusals import describe, refusal
 
 __all__ = [
     "Accepts",
@@ -36,6 +36,14 @@ __all__ = [
 ]
 
 _KEY_BEGINS: Final = ("-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----")
+
+_TEXT_SCHEMA: Final[dict[str, Any]] = {"type": "string", "minLength": 1}
+
+_DURATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": DURATION_PATTERN,
+    "examples": ["5m", "250ms", "1h30m"],
+}
 
 _REFERENCE_SCHEMA: Final[dict[str, Any]] = {
     "oneOf": [
@@ -72,7 +80,7 @@ class _Schema:
         return dict(self.schema) if self.replace else {"anyOf": [self.schema, handler(core)]}
 
 
-def _duration(value: Any) -> float:
+def _duration(value: object) -> float:
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -80,11 +88,11 @@ def _duration(value: Any) -> float:
     raise refusal(describe(value), expected)
 
 
-def _reference(value: Any, info: ValidationInfo) -> SecretStr:
+def _reference(value: object, info: ValidationInfo) -> SecretStr:
     return resolve(value, info.context)
 
 
-def _token(value: Any, info: ValidationInfo) -> SecretStr:
+def _token(value: object, info: ValidationInfo) -> SecretStr:
     secret = resolve(value, info.context)
     text = secret.get_secret_value()
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -95,7 +103,7 @@ def _token(value: Any, info: ValidationInfo) -> SecretStr:
     return secret
 
 
-def _private_key(value: Any, info: ValidationInfo) -> SecretStr:
+def _private_key(value: object, info: ValidationInfo) -> SecretStr:
     secret = resolve(value, info.context)
     text = secret.get_secret_value().strip()
     if not text.startswith(_KEY_BEGINS) or not text.endswith("PRIVATE KEY-----") or "\n" not in text:
@@ -105,7 +113,7 @@ def _private_key(value: Any, info: ValidationInfo) -> SecretStr:
     return secret
 
 
-def _config_url(value: Any) -> str:
+def _config_url(value: object) -> str:
     if not isinstance(value, str):
         raise refusal(describe(value), CONFIG_URL)
     try:
@@ -115,30 +123,37 @@ def _config_url(value: Any) -> str:
     raise refusal("a URL with a user name or password" if has_password(value) else describe(value), expected)
 
 
-def _server_url(value: Any, info: ValidationInfo, schemes: tuple[str, ...], expected: str) -> SecretStr | str:
-    secret = resolve(value, info.context) if is_reference(value) or isinstance(value, SecretStr) else None
-    if secret is None and not isinstance(value, str):
+def _server_url(
+    value: object, info: ValidationInfo, schemes: tuple[str, ...], expected: str
+) -> SecretStr | str:
+    if isinstance(value, str):
+        return _literal_url(value, schemes, expected)
+    if not is_reference(value):
         raise refusal(describe(value), f"{expected}, or {REFERENCE}")
-    text = value if secret is None else secret.get_secret_value()
-    if secret is None and has_password(text):
+    secret = resolve(value, info.context)
+    text = secret.get_secret_value()
+    if not is_url(text, schemes):
+        raise refusal(f"a secret of {len(text)} characters that is something else", expected)
+    return secret
+
+
+def _literal_url(text: str, schemes: tuple[str, ...], expected: str) -> str:
+    if has_password(text):
         raise refusal("a URL with a user name or password", f"{REFERENCE}, when the URL holds a password")
-    try:
-        check_url(text, schemes, expected)
-    except ValueError:
-        found = describe(text) if secret is None else describe_secret(text).replace("literal text", "secret")
-        raise refusal(found, expected) from None
-    return secret if secret is not None else text
+    if not is_url(text, schemes):
+        raise refusal(describe(text), expected)
+    return text
 
 
-def _proxy_url(value: Any, info: ValidationInfo) -> SecretStr | str:
+def _proxy_url(value: object, info: ValidationInfo) -> SecretStr | str:
     return _server_url(value, info, ("http", "https"), PROXY_URL)
 
 
-def _sharing_url(value: Any, info: ValidationInfo) -> SecretStr | str:
+def _sharing_url(value: object, info: ValidationInfo) -> SecretStr | str:
     return _server_url(value, info, ("redis", "rediss"), SHARING_URL)
 
 
-def _pem_file(value: Any, info: ValidationInfo) -> str:
+def _pem_file(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value:
         raise refusal(describe(value), "the path of a PEM file")
     if not isinstance(info.context, Sources):
@@ -148,7 +163,7 @@ def _pem_file(value: Any, info: ValidationInfo) -> str:
     return info.context.path(value)
 
 
-def _directory(value: Any, info: ValidationInfo) -> str:
+def _directory(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise refusal(describe(value), "the path of a folder, or `:memory:`")
     if value == ":memory:" or not isinstance(info.context, Sources):
@@ -156,12 +171,10 @@ def _directory(value: Any, info: ValidationInfo) -> str:
     return info.context.path(value)
 
 
-def _scale_set_name(value: Any) -> str:
+def _scale_set_name(value: object) -> str:
     if isinstance(value, str) and value.strip() == value and 0 < len(value) <= 128 and value.isprintable():
         return value
-    raise refusal(
-        f"the name {describe(value)}", "the name of a scale set: text, on one line, without outer blanks"
-    )
+    raise refusal(f"the name {describe(value)}", "a scale set's name: one line without outer blanks")
 
 
 Flag = Annotated[bool, Strict()]
@@ -173,9 +186,7 @@ Whole = Annotated[int, Strict()]
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
-    _Schema(
-        {"type": "string", "pattern": DURATION_PATTERN, "examples": ["5m", "250ms", "1h30m"]}, replace=False
-    ),
+    _Schema(_DURATION_SCHEMA, replace=False),
 ]
 """Seconds; the file says `5m`, `250ms`, `1h30m` or a number of seconds."""
 
@@ -223,7 +234,7 @@ PemFile = Annotated[
     str,
     BeforeValidator(_pem_file),
     Accepts("the path of a PEM file"),
-    _Schema({"type": "string", "minLength": 1}),
+    _Schema(_TEXT_SCHEMA),
 ]
 """The path of a PEM file that exists, ready to open."""
 
@@ -231,7 +242,7 @@ Directory = Annotated[
     str,
     BeforeValidator(_directory),
     Accepts("the path of a folder, or `:memory:`"),
-    _Schema({"type": "string", "minLength": 1}),
+    _Schema(_TEXT_SCHEMA),
 ]
 """The path of a folder, ready to use; it need not exist yet."""
 

@@ -24,13 +24,13 @@ def load_settings(
 ) -> Settings:
     """Return the settings of the section `plugins.burst`, checked, with its secrets looked up.
 
-    A section that is absent, or says `enabled: false`, gives settings that are switched off; nothing else of it is
+    A section that is absent, or says `enabled: false`, gives settings that are switched off; nothing else is
     looked at then. `github` is taken from the top of the mapping if the section has none of its own.
 
     Args:
         config: The whole mapping of the host; a `SourcedConfig` gives problems their file and line.
         environ: The environment, for `$env`.
-        read_file: Gives the text of a file, for `$file` and the PEM files; raises `OSError` or `UnicodeError`.
+        read_file: Gives a file's text, for `$file` and PEM files; raises `OSError` or `UnicodeError`.
 
     Raises:
         ConfigError: Something is wrong; carries every problem at once.

@@ -1,10 +1,10 @@
 """What stands under `plugins.burst` in the host's YAML, declared once.
 
-The validation, the JSON Schema, the listing of effective settings and the reference page are made from this module.
+The validation, the JSON Schema, the listing and the reference page are made from this module.
 All durations are seconds once read; the file says `5m`, `250ms` or a number of seconds.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -45,13 +45,13 @@ Concurrency = Annotated[Whole, Field(ge=1, le=1000)]
 
 
 class Section(BaseModel):
-    """A section: frozen, and unknown keys are refused; one without a line of its own below it has its defaults."""
+    """A section: frozen; unknown keys are refused; an empty one has its defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_is_default(cls, value: Any) -> Any:
+    def _empty_is_default(cls, value: object) -> object:
         return {} if value is None else value
 
 
@@ -84,7 +84,7 @@ class BatchSettings(Section):
     )
     slice: Literal["never", "auto", "always"] = Field(
         default="never",
-        description="Whether to send several settings in one request; `auto` tries once per scope and falls back.",
+        description="Whether several settings go in one request; `auto` tries once, then falls back.",
     )
     slice_size: Whole = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
     name_prefix: NamePart = Field(
@@ -245,7 +245,7 @@ class Settings(Section):
     )
     sharing: SharingSettings | None = Field(
         default=None,
-        description="State shared with other hosts of the same scope through Redis or Valkey; none if left out.",
+        description="State shared with other hosts of the scope through Redis or Valkey; none if left out.",
     )
     scale_sets: Literal["all"] | dict[ScaleSetName, ScaleSetOverride] = Field(
         default="all",

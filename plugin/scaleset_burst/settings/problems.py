@@ -1,4 +1,4 @@
-"""What pydantic refused, said as problems: one per setting, with its place, what was found and what is expected."""
+"""What pydantic refused, said as problems: one per setting, with its place, what was found and expected."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def mistakes(errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mi
     ]
 
 
-def value_at(data: Any, path: Path) -> Any:
+def value_at(data: object, path: Path) -> object:
     """Return what stands at a path, `MISSING` if nothing does."""
     for key in path:
         if not isinstance(data, Mapping) or key not in data:
@@ -117,7 +117,7 @@ def _inside(path: Path, outer: Path) -> bool:
 
 
 def _declared(loc: Iterable[str | int]) -> tuple[Path, type[Section]]:
-    """Drop what pydantic adds to a location (names of union branches); return the section that was entered last."""
+    """Drop what pydantic adds to a location (names of union branches); return the last section entered."""
     path: list[str | int] = []
     section: type[Section] = Settings
     steps = iter(loc)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -41,7 +41,7 @@ class Sources:
     directory: str | None = None
 
     def path(self, text: str) -> str:
-        """Return a path of the file as one to open: `~/` is HOME, relative ones start at the file's folder."""
+        """Return a path of the file as one to open: `~/` is HOME, others start at the file's folder."""
         home = self.environ.get("HOME")
         if text.startswith("~/") and home:
             return str(PurePath(home) / text[2:])
@@ -60,11 +60,11 @@ class Sources:
 
 
 def is_reference(value: object) -> bool:
-    """Whether a value is written as a reference, right or wrong."""
-    return isinstance(value, Mapping)
+    """Whether a value is written as a reference, right or wrong, or is one looked up already."""
+    return isinstance(value, Mapping | SecretStr)
 
 
-def resolve(value: Any, sources: object) -> SecretStr:
+def resolve(value: object, sources: object) -> SecretStr:
     """Return the secret a reference stands for; a secret made by a program passes as it is.
 
     Raises:

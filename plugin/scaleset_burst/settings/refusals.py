@@ -25,7 +25,7 @@ def looks_secret(text: str) -> bool:
     return _SECRET.search(text) is not None
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """Say what a value is, shortened, on one line."""
     if value is None:
         return "nothing"
@@ -40,7 +40,7 @@ def describe(value: Any) -> str:
     return _describe_text(str(value)) if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
-def describe_secret(value: Any) -> str:
+def describe_secret(value: object) -> str:
     """Say what stands in the place of a secret, without saying it."""
     if isinstance(value, str):
         return f"a literal text of {len(value)} characters"

@@ -82,7 +82,7 @@ def _parse(text: str, name: str) -> SourcedConfig:
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count the values below a node as if each alias were written out; a node that holds itself has no end."""
+    """Count the values below a node as if each alias were written out; one that holds itself has no end."""
     if id(node) not in known:
         known[id(node)] = NODE_LIMIT
         children: list[Any] = node.value if isinstance(node, yaml.CollectionNode) else []
