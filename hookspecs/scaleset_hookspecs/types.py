@@ -67,6 +67,8 @@ class ProvisionSettings:
         deadline: Seconds from the call after which what is still missing fails with `DEADLINE`.
         name_prefix: Start of the runners' names; the plugin's setting if `None`.
         work_folder: Work folder on the runner; the plugin's setting if `None`.
+        on_wait: Called when the limits make a burst wait, with the seconds until the last of its runners is expected
+            to be minted and how many are still missing. Must return at once.
     """
 
     desired: int | None = None
@@ -74,6 +76,7 @@ class ProvisionSettings:
     deadline: float | None = None
     name_prefix: str | None = None
     work_folder: str | None = None
+    on_wait: Callable[[float, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
