@@ -4,6 +4,7 @@ The validation, the JSON Schema, the listing and the reference page are made fro
 All durations are seconds once read; the file says `5m`, `250ms` or a number of seconds.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -206,24 +207,25 @@ class ScaleSetOverride(Section):
         default=None, description="Instead of `batch.work_folder`."
     )
     max_concurrency: Concurrency | None = Field(
-        default=None, description="A lower limit of its own, instead of `batch.max_concurrency`."
+        default=None, description="A limit of its own, below `batch.max_concurrency`."
     )
 
 
-class EffectiveScaleSet(Section):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveScaleSet:
     """What holds for one scale set, with every blank filled in.
 
     Attributes:
         enabled: Whether the plugin answers for it.
         name_prefix: Start of its runners' names; its own name if nothing else was set.
         work_folder: Work folder on its runners.
-        max_concurrency: Mint requests in flight at most, or `auto`.
+        max_concurrency: Its own limit of mint requests in flight; `None`: only the limit that all share.
     """
 
     enabled: bool
     name_prefix: str
     work_folder: str
-    max_concurrency: int | Literal["auto"]
+    max_concurrency: int | None
 
 
 class Settings(Section):
@@ -262,7 +264,7 @@ class Settings(Section):
             enabled=self.enabled and override.enabled,
             name_prefix=prefix or name,
             work_folder=override.work_folder or self.batch.work_folder,
-            max_concurrency=override.max_concurrency or self.batch.max_concurrency,
+            max_concurrency=override.max_concurrency,
         )
 
 

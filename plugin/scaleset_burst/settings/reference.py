@@ -15,19 +15,20 @@ _HEAD: Final = """\
 # Settings
 
 Everything the section `plugins.burst` of the host's YAML may say. This page is made from the code by
-`python -m scaleset_burst.settings`; a test fails when the two differ. [config.schema.json](config.schema.json)
-says the same to editors, and [examples/config.yaml](../../examples/config.yaml) shows every setting in its place.
+`python -m scaleset_burst.settings`; a test fails when the two differ.
+[config.schema.json](config.schema.json) says the same to editors, and
+[examples/config.yaml](../../examples/config.yaml) shows every setting in its place.
 
-- **Durations** read as `5m`, `250ms`, `1h30m` (units `d`, `h`, `m`, `s`, `ms`, largest first), or as a number of
-  seconds.
-- **Secrets** stand in the file by reference only: `{$env: NAME}` is an environment variable, `{$file: PATH}` a
-  file of at most 64 KiB. A trailing line break is dropped. A secret written into the file itself is refused, and
-  never shown.
+- **Durations** read as `5m`, `250ms`, `1h30m` (units `d`, `h`, `m`, `s`, `ms`, largest first), or as a
+  number of seconds.
+- **Secrets** stand in the file by reference only: `{$env: NAME}` is an environment variable,
+  `{$file: PATH}` a file of at most 64 KiB. A trailing line break is dropped. A secret written into the
+  file itself is refused, and never shown.
 - **Paths** that are relative start at the folder of the configuration file; `~/` is the home directory.
-- **A section left out**, or left empty, has its defaults. Without `plugins.burst`, or with `enabled: false`, the
-  plugin declines every request and nothing else of the section is looked at.
-- **Problems** are reported all at once when the host starts, each with its file, line and key path, what was
-  found and what is expected. `scaleset-burst check CONFIG` does the same without starting a host.
+- **A section left out**, or left empty, has its defaults. Without `plugins.burst`, or with
+  `enabled: false`, the plugin declines every request and nothing else of the section is looked at.
+- **Problems** are reported all at once when the host starts, each with its file, line and key path, what
+  was found and what is expected. `scaleset-burst check CONFIG` does the same without starting a host.
 """
 
 _RULES: Final = """\
