@@ -1,0 +1,71 @@
+"""The journal as minting sees it: waves of names written off the loop, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from scaleset_burst.journal.states import Change, State
+from scaleset_burst.journal.writer import GroupWriter
+
+__all__ = ["Journal", "JournalNames", "MemoryJournal"]
+
+
+class Journal(Protocol):
+    """Where changes are written: blocking calls, one transaction each."""
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write what became of names; durable when it returns."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class MemoryJournal:
+    """Keeps the open names of this process only: a crash forgets them."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Change] = {}
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Note what became of names."""
+        for change in changes:
+            if change.state in {State.CLOSED, State.LAUNCHED}:
+                self.open.pop(change.name, None)
+            else:
+                self.open[change.name] = change
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.open.clear()
+
+
+class JournalNames:
+    """Writes for the loop: each awaited call returns when its wave would survive a crash."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._writer: GroupWriter[Change] = GroupWriter(journal.write)
+
+    async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
+        """Write down names before any request with them leaves."""
+        await self._writer.put(
+            [Change(name=name, state=State.RESERVED, scale_set_id=scale_set_id) for name in names]
+        )
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names."""
+        await self._writer.put(changes)
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names, soon; order with `record` is kept."""
+        _ = self._writer.put_soon(changes)
+
+    def launched(self, name: str, runner_id: int) -> None:
+        """Close a name: a machine uses its config."""
+        self.note([Change(name=name, state=State.LAUNCHED, runner_id=runner_id)])
+
+    async def close(self) -> None:
+        """Write what is left, then release the journal."""
+        await self._writer.close()
+        self._journal.close()

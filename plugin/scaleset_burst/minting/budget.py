@@ -1,0 +1,120 @@
+"""The registrations a scope may make: a sliding window, and the pauses the service imposes. Pure decisions."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+
+__all__ = ["Budget"]
+
+DEFAULT_PAUSE = 60.0
+"""Seconds to wait when a rate limit comes without a time (GitHub's documented minimum)."""
+
+LONGEST_PAUSE = 3600.0
+
+
+@dataclass(slots=True)
+class Budget:
+    """Never more than `limit` registrations in any `window` seconds, and none while told to wait.
+
+    A registration is committed at an unknown moment between its request and the answer, so it counts from the moment
+    it is sent until `window` seconds after its answer: then no window, wherever it starts, can hold too many.
+
+    Attributes:
+        sent: Registrations in flight.
+        spent: Times (monotonic) at which answered registrations leave the window, with their numbers.
+        paused_until: Nothing may be sent before.
+        probing: A pause has ended and one request is finding out whether it really has.
+    """
+
+    limit: int
+    window: float
+    sent: int = 0
+    used: int = 0
+    spent: deque[tuple[float, int]] = field(default_factory=deque)
+    paused_until: float | None = None
+    probing: bool = False
+    refusals: int = 0
+
+    def allow(self, now: float, wanted: int) -> int:
+        """Return how many of `wanted` registrations may be sent now. While told to wait: none, then one probe."""
+        if self.paused_until is not None and (now < self.paused_until or self.probing):
+            return 0
+        self._expire(now)
+        room = self.limit - self.used - self.sent
+        if self.paused_until is not None:
+            room = min(room, 1)
+        return max(0, min(wanted, room))
+
+    def reserve(self, now: float, count: int) -> None:
+        """Count registrations that leave now."""
+        del now
+        if self.paused_until is not None:
+            self.probing = True
+        self.sent += count
+
+    def settle(self, now: float, committed: int, released: int) -> None:
+        """Count answers: `committed` ones (or possibly so) stay in the window, `released` ones never happened."""
+        self.sent -= committed + released
+        if committed:
+            self.used += committed
+            self.spent.append((now + self.window, committed))
+
+    def succeeded(self) -> None:
+        """Note an answer that was no rate limit: a probe's success ends the pause."""
+        if self.probing:
+            self.paused_until = None
+            self.probing = False
+            self.refusals = 0
+
+    def undecided(self) -> None:
+        """Note that a probe told nothing: the next one may go."""
+        self.probing = False
+
+    def told_to_wait(self, now: float, retry_after: float | None, random: Random) -> float:
+        """Note a rate limit; return until when nothing is sent. Without a time: a minute, doubling, with jitter."""
+        if self.probing or self.paused_until is None:
+            self.refusals += 1
+        self.probing = False
+        wait = retry_after
+        if wait is None:
+            wait = min(LONGEST_PAUSE, DEFAULT_PAUSE * 2 ** min(self.refusals - 1, 6)) * (
+                1 + 0.1 * random.random()
+            )
+        self.paused_until = max(self.paused_until or 0.0, now + wait)
+        return self.paused_until
+
+    def opens_at(self, now: float) -> float | None:
+        """Return when time alone allows one more; `None` if it is open, or only an answer can open it."""
+        self._expire(now)
+        if self.paused_until is not None and now < self.paused_until:
+            return max(self.paused_until, self._room_at(1) or 0.0)
+        return self._room_at(1)
+
+    def eta(self, now: float, count: int) -> float:
+        """Return when the last of `count` more registrations is allowed at the earliest (monotonic seconds)."""
+        self._expire(now)
+        start = max(now, self.paused_until or 0.0)
+        rounds, rest = divmod(max(1, count) - 1, self.limit)
+        at = self._room_at(rest + 1)
+        return max(start, at or 0.0) + rounds * self.window
+
+    def left(self, now: float) -> int:
+        """Return how many registrations the window still holds."""
+        self._expire(now)
+        return max(0, self.limit - self.used - self.sent)
+
+    def _expire(self, now: float) -> None:
+        while self.spent and self.spent[0][0] <= now:
+            self.used -= self.spent.popleft()[1]
+
+    def _room_at(self, count: int) -> float | None:
+        room = self.limit - self.used - self.sent
+        if room >= count:
+            return None
+        for leaves, number in self.spent:
+            room += number
+            if room >= count:
+                return leaves
+        return None

@@ -1,0 +1,123 @@
+"""One call of `provision_runners`: N slots, each of which ends with exactly one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from scaleset_hookspecs.types import (
+    FailureReason,
+    JitConfig,
+    MintFailure,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+    ScaleSetRef,
+)
+
+__all__ = ["Call", "Slot"]
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One of the N asked for, with the times (monotonic seconds) its report is made of.
+
+    Attributes:
+        attempts: Requests sent for it so far, hedges included.
+        blocked: Seconds the budget had been closed, as counted when the slot was queued.
+        budget_wait: Seconds of its waiting during which the budget was closed.
+        not_before: Not to be sent again before this time, after a failed attempt.
+        claimed: A config is on its way to the caller; from then on only its delivery can fail.
+    """
+
+    call: Call
+    index: int
+    queued_at: float
+    blocked: float = 0.0
+    attempts: int = 0
+    in_flight: int = 0
+    hedged: bool = False
+    first_sent_at: float | None = None
+    budget_wait: float = 0.0
+    not_before: float = 0.0
+    claimed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for its outcome."""
+        return self.call.outcomes[self.index] is None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a config minted now could still be given to somebody."""
+        return self.open and not self.claimed and not self.call.ended.is_set()
+
+
+class Call:
+    """The state of one call; ends when every slot has an outcome, or with one error for all.
+
+    Outcomes stand in request order. `ended` is set once; what arrives later has nobody to go to.
+    """
+
+    def __init__(
+        self, ref: ScaleSetRef, count: int, settings: ProvisionSettings, on_ready: OnReady | None, now: float
+    ) -> None:
+        self.ref = ref
+        self.settings = settings
+        self.on_ready = on_ready
+        self.started_at = now
+        self.outcomes: list[Outcome | None] = [None] * count
+        self.remaining = count
+        self.ended = asyncio.Event()
+        self.error: Exception | None = None
+        self.abandoned = False
+        self.told_eta: float | None = None
+        self.slots = [Slot(self, index, now) for index in range(count)]
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic time after which nothing more may be delivered, if the host gave one."""
+        return None if self.settings.deadline is None else self.started_at + self.settings.deadline
+
+    def settle(self, slot: Slot, outcome: Outcome) -> bool:
+        """Give a slot its outcome; `False` if it has one already or nobody waits any more."""
+        if self.abandoned or self.error is not None or self.outcomes[slot.index] is not None:
+            return False
+        self.outcomes[slot.index] = outcome
+        self.remaining -= 1
+        if self.remaining == 0:
+            self.ended.set()
+        return True
+
+    def fail(self, error: Exception, failure: MintFailure) -> None:
+        """End the call: with the error if nothing was delivered, else with failures for the rest."""
+        if self.ended.is_set():
+            return
+        if not any(isinstance(outcome, JitConfig) for outcome in self.outcomes):
+            self.error = error
+            self.ended.set()
+            return
+        for slot in self.slots:
+            if slot.wanted:
+                self.settle(slot, failure)
+
+    def refuse(self, slot: Slot, reason: FailureReason, message: str) -> bool:
+        """Give a slot a failure that has nothing to do with an answer of the service."""
+        return self.settle(slot, MintFailure(reason=reason, message=message))
+
+    def undelivered(self) -> tuple[JitConfig, ...]:
+        """Return the configs the caller never saw: without `on_ready` only the call's end delivers."""
+        if self.on_ready is not None:
+            return ()
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, JitConfig))
+
+    def abandon(self) -> None:
+        """Note that the caller has gone: whatever is still under way must be undone."""
+        self.abandoned = True
+        self.ended.set()
+
+    def result(self) -> tuple[Outcome, ...]:
+        """Return the outcomes in request order, or raise the error that ended the call."""
+        if self.error is not None:
+            raise self.error
+        return tuple(outcome for outcome in self.outcomes if outcome is not None)

@@ -1,0 +1,79 @@
+"""When the service is down: stop, say so, try one request now and then. Pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Circuit"]
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Opens after failures in a row that last; then one probe at a time, less often each time.
+
+    Attributes:
+        threshold: Failures in a row, at least.
+        patience: Seconds they must have lasted, so that one bad wave does not open it.
+        opened_at: Since when it is open; `None` while it is closed.
+        probe_at: When the next probe may go.
+    """
+
+    threshold: int = 10
+    patience: float = 5.0
+    first_wait: float = 5.0
+    longest_wait: float = 60.0
+    failures: int = 0
+    failing_since: float | None = None
+    opened_at: float | None = None
+    probe_at: float = 0.0
+    probing: bool = False
+    waits: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the service counts as down."""
+        return self.opened_at is not None
+
+    def allow(self, now: float, wanted: int) -> int:
+        """Return how many may be sent: all while closed; one, when it is time, while open."""
+        if not self.is_open:
+            return wanted
+        if self.probing or now < self.probe_at:
+            return 0
+        return min(1, wanted)
+
+    def sent(self) -> None:
+        """Note that a request leaves; while open it is the probe."""
+        if self.is_open:
+            self.probing = True
+
+    def succeeded(self) -> None:
+        """Note any answer of a working service."""
+        self.failures = 0
+        self.failing_since = None
+        self.opened_at = None
+        self.probing = False
+        self.waits = 0
+
+    def failed(self, now: float) -> bool:
+        """Note a sign that the service is down; `True` if this one opened the circuit, or a probe failed."""
+        if self.is_open:
+            failed_probe, self.probing = self.probing, False
+            if failed_probe:
+                self._wait(now)
+            return failed_probe
+        self.failures += 1
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        if self.failures < self.threshold or now - self.failing_since < self.patience:
+            return False
+        self.opened_at = now
+        self._wait(now)
+        return True
+
+    def seconds_left(self, now: float) -> float:
+        """Return how long until the next probe."""
+        return max(0.0, self.probe_at - now)
+
+    def _wait(self, now: float) -> None:
+        self.probe_at = now + min(self.longest_wait, self.first_wait * 2**self.waits)
+        self.waits += 1

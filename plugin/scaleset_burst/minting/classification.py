@@ -1,0 +1,73 @@
+"""What a failed mint means (protocol 8.4, last table; 5.3 and 5.4): one pure function over the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scaleset_hookspecs.errors import (
+    AuthenticationFailed,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
+
+__all__ = ["Fate", "Verdict", "classify"]
+
+
+class Fate(StrEnum):
+    """What became of the name, and what its slot needs next."""
+
+    NOT_COMMITTED = "not_committed"
+    """Nothing was registered: the same name may be tried again."""
+    AMBIGUOUS = "ambiguous"
+    """Perhaps registered: never retry the name; draw a new one, resolve the old one."""
+    NAME_TAKEN = "name_taken"
+    """Registered, by our own lost response as a rule: resolved like an ambiguous one."""
+    THROTTLED = "throttled"
+    """Nothing was registered, and nothing more may be sent for a while."""
+    ITEM_REJECTED = "item_rejected"
+    """This one is refused for good."""
+    BATCH_REJECTED = "batch_rejected"
+    """Every other one would be refused as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The fate of one name.
+
+    Attributes:
+        overload: A sign that the service has too much to do: the limiter and the circuit count it.
+        retry_after: Seconds to wait before the next request, if the service said so.
+    """
+
+    fate: Fate
+    overload: bool = False
+    retry_after: float | None = None
+
+
+def classify(error: ServiceError) -> Verdict:
+    """Decide what a failed mint means. The service's own exception name comes first, then the kind of error."""
+    name = error.type_name or ""
+    if "AgentExists" in name:
+        return Verdict(fate=Fate.NAME_TAKEN)
+    if isinstance(error, RateLimited):
+        return Verdict(fate=Fate.THROTTLED, overload=True, retry_after=error.retry_after)
+    if error.maybe_applied:
+        return Verdict(fate=Fate.AMBIGUOUS, overload=True, retry_after=error.retry_after)
+    if isinstance(error, Unavailable):
+        return Verdict(fate=Fate.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
+    if isinstance(error, Conflict):
+        return Verdict(fate=Fate.NAME_TAKEN)
+    if (
+        isinstance(error, AuthenticationFailed | PermissionDenied | NotFound)
+        or "max limit" in error.message.lower()
+    ):
+        return Verdict(fate=Fate.BATCH_REJECTED)
+    if isinstance(error, Rejected):
+        return Verdict(fate=Fate.ITEM_REJECTED)
+    return Verdict(fate=Fate.AMBIGUOUS, overload=True)

@@ -1,0 +1,148 @@
+"""Hands out minted configs: written down first, then given to the caller, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scaleset_burst.journal import Change, State
+from scaleset_burst.minting.call import Slot
+from scaleset_burst.minting.report import ConfigTiming
+from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
+
+__all__ = ["Arrival", "Deliverer", "Names"]
+
+logger = logging.getLogger(__name__)
+
+
+class Names(Protocol):
+    """What minting needs of the journal: each awaited call is one transaction for a whole wave."""
+
+    async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
+        """Write down names before any request with them leaves."""
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names; returns when it would survive a crash."""
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names, soon; order with `record` is kept."""
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A minted config on its way to its slot."""
+
+    slot: Slot
+    config: JitConfig
+    timing: Callable[[float], ConfigTiming]
+
+
+class Deliverer:
+    """Groups arrivals into waves: while one transaction is written, the next arrivals gather.
+
+    `on_orphan` takes configs that nobody can be given any more; `on_delivered` hears of the others.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        *,
+        now: Callable[[], float],
+        on_orphan: Callable[[JitConfig], None],
+        on_delivered: Callable[[Arrival, ConfigTiming], None],
+    ) -> None:
+        self._names = names
+        self._now = now
+        self._on_orphan = on_orphan
+        self._on_delivered = on_delivered
+        self._gathering: list[Arrival] = []
+        self._task: asyncio.Task[None] | None = None
+        self._callbacks: set[asyncio.Task[None]] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return self._task is None and not self._callbacks
+
+    def add(self, arrival: Arrival) -> None:
+        """Take a config for delivery with the next wave."""
+        self._gathering.append(arrival)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="deliver")
+
+    def reject(self, config: JitConfig) -> None:
+        """Take a config that nobody waits for; it is undone."""
+        self._on_orphan(config)
+
+    async def finish(self) -> None:
+        """Wait until everything that arrived has been handed out."""
+        while not self.idle:
+            pending = [task for task in (self._task, *self._callbacks) if task is not None]
+            await asyncio.wait(pending)
+
+    async def _run(self) -> None:
+        try:
+            while self._gathering:
+                wave, self._gathering = self._gathering, []
+                try:
+                    await self._names.record([_change(arrival) for arrival in wave])
+                except Exception:
+                    # A journal that cannot write must not lose a config: the caller gets it, the crash guard is gone.
+                    logger.exception("the journal could not write; delivering without it")
+                for arrival in wave:
+                    self._hand_out(arrival)
+        finally:
+            self._task = None
+
+    def _hand_out(self, arrival: Arrival) -> None:
+        slot, config = arrival.slot, arrival.config
+        if slot.call.abandoned or slot.call.error is not None:
+            self._on_orphan(config)
+            return
+        if slot.call.on_ready is None:
+            self._settle(arrival)
+            return
+        try:
+            answer = slot.call.on_ready(config)
+        except Exception as error:  # noqa: BLE001  # the host's callback may raise anything; only its config fails
+            self._failed(arrival, error)
+            return
+        if inspect.isawaitable(answer):
+            task = asyncio.ensure_future(self._await_callback(arrival, answer))
+            self._callbacks.add(task)
+            task.add_done_callback(self._callbacks.discard)
+        else:
+            self._settle(arrival)
+
+    async def _await_callback(self, arrival: Arrival, answer: object) -> None:
+        try:
+            await answer  # type: ignore[misc]  # inspect.isawaitable said so
+        except Exception as error:  # noqa: BLE001  # as above
+            self._failed(arrival, error)
+        else:
+            self._settle(arrival)
+
+    def _settle(self, arrival: Arrival) -> None:
+        if arrival.slot.call.settle(arrival.slot, arrival.config):
+            self._on_delivered(arrival, arrival.timing(self._now()))
+        elif arrival.slot.call.on_ready is None:
+            self._on_orphan(arrival.config)
+
+    def _failed(self, arrival: Arrival, error: Exception) -> None:
+        message = f"on_ready raised {type(error).__name__} for {arrival.config.runner_name}; its registration is undone"
+        logger.warning("%s", message)
+        arrival.slot.call.settle(arrival.slot, MintFailure(reason=FailureReason.DELIVERY, message=message))
+        self._on_orphan(arrival.config)
+
+
+def _change(arrival: Arrival) -> Change:
+    given = arrival.slot.call.on_ready is not None
+    return Change(
+        name=arrival.config.runner_name,
+        state=State.DELIVERED if given else State.MINTED,
+        runner_id=arrival.config.runner_id,
+    )

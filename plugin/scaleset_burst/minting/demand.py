@@ -1,0 +1,66 @@
+"""How many runners a call really needs, as plain functions of what is known."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+__all__ = ["Roster", "needed", "surplus"]
+
+
+def needed(count: int, desired: int | None, live: int, under_way: int) -> int:
+    """Return how many of `count` must be minted.
+
+    Without `desired` the host's number stands. With it, runners already delivered (`live`) and those being minted for
+    other calls (`under_way`) count: repeating a demand mints nothing new.
+    """
+    if desired is None:
+        return count
+    return max(0, min(count, desired - live - under_way))
+
+
+def surplus(desired: int, live: int, sent: int, waiting: int) -> int:
+    """Return how many of the `waiting` are no longer wanted when `desired` runners are wanted in all."""
+    return max(0, min(waiting, live + sent + waiting - desired))
+
+
+@dataclass(slots=True)
+class Roster:
+    """The runners of one scale set that were delivered and have not ended, as far as the host told us.
+
+    Attributes:
+        names: Runner name to the monotonic time of its delivery.
+    """
+
+    names: dict[str, float] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
+    reconciled_at: float | None = None
+
+    def __len__(self) -> int:
+        """Return how many are live."""
+        return len(self.names)
+
+    def add(self, name: str, runner_id: int, now: float) -> None:
+        """Note a delivered runner."""
+        self.names[name] = now
+        self.ids[runner_id] = name
+
+    def drop(self, name: str | None, runner_id: int | None) -> None:
+        """Note that a runner has ended; unknown ones are ignored."""
+        known = name or (self.ids.get(runner_id) if runner_id is not None else None)
+        if known is None or known not in self.names:
+            return
+        del self.names[known]
+        self.ids = {number: other for number, other in self.ids.items() if other != known}
+
+    def reconcile(self, present: Iterable[str], now: float, grace: float) -> int:
+        """Drop runners the service does not list; those delivered less than `grace` seconds ago stay.
+
+        A host that never reports the end of its runners would otherwise be refused new ones for ever.
+        """
+        kept = {name.lower() for name in present}
+        gone = [
+            name for name, since in self.names.items() if name.lower() not in kept and now - since > grace
+        ]
+        for name in gone:
+            self.drop(name, None)
+        self.reconciled_at = now
+        return len(gone)

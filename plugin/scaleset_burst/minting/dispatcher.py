@@ -1,0 +1,229 @@
+"""Sends mints: as many at a time as limiter, budget and circuit allow, pulled by workers from the lanes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.types import MintedRunner, MintRequest
+from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_hookspecs.errors import ServiceError, Unavailable
+
+__all__ = ["Dispatcher", "Gate", "MintService", "Result"]
+
+logger = logging.getLogger(__name__)
+
+Result = MintedRunner | ServiceError
+"""What one name of an attempt came to."""
+
+REFILL = 256
+"""Names written down in one transaction at most."""
+
+
+class MintService(Protocol):
+    """What minting needs of the service."""
+
+    async def generate_jit_config(self, scale_set_id: int, name: str, work_folder: str = "") -> MintedRunner:
+        """Mint one."""
+
+    async def generate_jit_configs(
+        self, scale_set_id: int, requests: Sequence[MintRequest]
+    ) -> tuple[MintedRunner | ServiceError, ...]:
+        """Mint a slice; one result for each request, in order."""
+
+
+class Gate(Protocol):
+    """Decides how much may be sent; every method is a decision without I/O."""
+
+    def permit(self, now: float, wanted: int, lane: Lane) -> int:
+        """Return for how many registrations one request may be sent now; 0: not now."""
+
+    def opens_at(self, now: float) -> float | None:
+        """Return when to ask again, if time alone will open it."""
+
+    def has_room(self, requests_in_flight: int) -> bool:
+        """Whether one more request may be in flight."""
+
+
+class Dispatcher:
+    """Keeps workers busy while there is something to send and room to send it."""
+
+    def __init__(
+        self,
+        service: MintService,
+        gate: Gate,
+        *,
+        clock: Clock,
+        refill: Callable[[Lane, int], Awaitable[None]],
+        on_result: Callable[[Attempt, Sequence[Result], float], None],
+        on_wait: Callable[[float], None],
+    ) -> None:
+        self._service = service
+        self._gate = gate
+        self._clock = clock
+        self._refill_names = refill
+        self._on_result = on_result
+        self._on_wait = on_wait
+        self._lanes: list[Lane] = []
+        self._turn = 0
+        self._wave = 1
+        self._workers: set[asyncio.Task[None]] = set()
+        self._running: dict[Attempt, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._wake: tuple[float, asyncio.Task[None]] | None = None
+        self._stopped = False
+        self.requests_in_flight = 0
+        self.most_in_flight = 0
+
+    def add_lane(self, lane: Lane) -> None:
+        """Serve one more scale set, in turn with the others."""
+        self._lanes.append(lane)
+
+    def pump(self) -> None:
+        """Start as many workers as there is work and room for; cheap, and safe to call at any time."""
+        while not self._stopped and (attempt := self._next()) is not None:
+            worker = asyncio.create_task(self._work(attempt), name="mint")
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    def overdue(self, now: float, seconds: float) -> list[Attempt]:
+        """Return the attempts that have waited longer than `seconds`."""
+        return [attempt for attempt in self._running if now - attempt.sent_at > seconds]
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Stop waiting for an attempt; its names become ambiguous."""
+        task = self._running.get(attempt)
+        if task is not None and not attempt.abandoned:
+            attempt.abandoned = True
+            task.cancel()
+
+    async def stop(self, seconds: float) -> None:
+        """Send nothing more; wait for what is in flight, then abandon it."""
+        self._stopped = True
+        if self._wake is not None:
+            self._wake[1].cancel()
+        until = self._clock.monotonic() + seconds
+        while self._workers and self._clock.monotonic() < until:
+            await self._clock.sleep(0.02)
+        for attempt in list(self._running):
+            self.abandon(attempt)
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=5)
+        for task in self._background:
+            task.cancel()
+
+    def _next(self) -> Attempt | None:
+        if not self._gate.has_room(self.requests_in_flight):
+            return None
+        now = self._clock.monotonic()
+        for _ in range(len(self._lanes)):
+            lane = self._lanes[self._turn % len(self._lanes)]
+            self._turn += 1
+            wanted = lane.sendable(now)
+            if not wanted:
+                self._wake_for(lane, now)
+                continue
+            self._top_up(lane, wanted)
+            if not lane.stock:
+                continue
+            permitted = self._gate.permit(now, min(wanted, len(lane.stock)), lane)
+            if permitted:
+                return self._begin(lane, permitted, now)
+            self._closed(self._gate.opens_at(now))
+        return None
+
+    def _closed(self, opens_at: float | None) -> None:
+        self._wake_at(opens_at)
+        if opens_at is not None:
+            self._on_wait(opens_at)
+
+    def _begin(self, lane: Lane, count: int, now: float) -> Attempt:
+        slots, names = lane.take(count)
+        if not self.requests_in_flight:
+            self._wave = 1
+        attempt = Attempt(lane, slots, names, now, lane.scale_set_id, self._wave)
+        for slot in slots:
+            slot.attempts += 1
+            slot.in_flight += 1
+        lane.attempts.add(attempt)
+        lane.in_flight += len(slots)
+        lane.requests += 1
+        self.requests_in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.requests_in_flight)
+        return attempt
+
+    async def _work(self, attempt: Attempt | None) -> None:
+        while attempt is not None:
+            results = await self._send(attempt)
+            self._end(attempt)
+            self._wave = attempt.wave + 1
+            self._on_result(attempt, results, self._clock.monotonic())
+            attempt = None if self._stopped or attempt.abandoned else self._next()
+            self.pump()
+
+    async def _send(self, attempt: Attempt) -> Sequence[Result]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine that runs has a task
+        self._running[attempt] = task
+        lane = attempt.lane
+        try:
+            if len(attempt.names) == 1:
+                return (
+                    await self._service.generate_jit_config(
+                        attempt.scale_set_id, attempt.names[0], lane.work_folder
+                    ),
+                )
+            requests = [MintRequest(name=name, work_folder=lane.work_folder) for name in attempt.names]
+            return await self._service.generate_jit_configs(attempt.scale_set_id, requests)
+        except ServiceError as error:
+            return [error] * len(attempt.names)
+        except asyncio.CancelledError:
+            if not attempt.abandoned:
+                raise
+            task.uncancel()
+            hung = Unavailable("no answer within the time limit of an attempt", maybe_applied=True)
+            return [hung] * len(attempt.names)
+        finally:
+            del self._running[attempt]
+
+    def _end(self, attempt: Attempt) -> None:
+        attempt.lane.attempts.discard(attempt)
+        attempt.lane.in_flight -= len(attempt.slots)
+        attempt.lane.requests -= 1
+        self.requests_in_flight -= 1
+        for slot in attempt.slots:
+            slot.in_flight -= 1
+
+    def _top_up(self, lane: Lane, wanted: int) -> None:
+        if lane.refilling or len(lane.stock) >= min(wanted, REFILL // 2):
+            return
+        lane.refilling = True
+        task = asyncio.create_task(self._refill(lane, min(wanted, REFILL)), name="reserve names")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _refill(self, lane: Lane, count: int) -> None:
+        try:
+            await self._refill_names(lane, count)
+        finally:
+            lane.refilling = False
+        self.pump()
+
+    def _wake_for(self, lane: Lane, now: float) -> None:
+        if lane.waiting and not lane.held and now < lane.opens_at:
+            self._wake_at(lane.opens_at)
+
+    def _wake_at(self, when: float | None) -> None:
+        if when is None or (self._wake is not None and self._wake[0] <= when and not self._wake[1].done()):
+            return
+        if self._wake is not None:
+            self._wake[1].cancel()
+        self._wake = (when, asyncio.create_task(self._pump_at(when), name="wake"))
+
+    async def _pump_at(self, when: float) -> None:
+        await self._clock.sleep(max(0.0, when - self._clock.monotonic()))
+        self._wake = None
+        self.pump()

@@ -1,0 +1,135 @@
+"""Whether a mint may leave now: limiter, circuit, slices and budget, asked in that order."""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Sequence
+
+from scaleset_burst.github.types import MintedRunner
+from scaleset_burst.minting.budget import Budget
+from scaleset_burst.minting.circuit import Circuit
+from scaleset_burst.minting.classification import Fate, Verdict
+from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.limiter import Limiter
+from scaleset_burst.minting.slices import Slicing
+from scaleset_hookspecs.errors import Unavailable
+
+__all__ = ["BurstGate"]
+
+
+class BurstGate:
+    """The shared limits of one scope. Decides without I/O; learns from every answer."""
+
+    def __init__(
+        self,
+        *,
+        budget: Budget,
+        limiter: Limiter,
+        slicing: Slicing,
+        random: random_module.Random,
+        circuit: Circuit | None = None,
+    ) -> None:
+        self.budget = budget
+        self.limiter = limiter
+        self.circuit = circuit or Circuit()
+        self.slicing = slicing
+        self._random = random
+        self._closed_since: float | None = None
+        self._closed_seconds = 0.0
+        self._opened: Unavailable | None = None
+
+    def has_room(self, requests_in_flight: int) -> bool:
+        """Whether one more request may be in flight."""
+        return requests_in_flight < self.limiter.limit
+
+    def permit(self, now: float, wanted: int, lane: Lane) -> int:
+        """Return for how many registrations one request of the lane may be sent now, and count them as sent."""
+        del lane
+        wanted = self.circuit.allow(now, wanted)
+        wanted = self.budget.allow(now, wanted)
+        self._note_closed(now, closed=wanted == 0)
+        count = self.slicing.take(wanted) if wanted else 0
+        if count:
+            self.budget.reserve(now, count)
+            self.circuit.sent()
+        return count
+
+    def opens_at(self, now: float) -> float | None:
+        """Return when to ask again, if time alone will open it."""
+        if self.circuit.is_open:
+            return None if self.circuit.probing else max(now, self.circuit.probe_at)
+        return self.budget.opens_at(now)
+
+    def eta(self, now: float, count: int) -> float:
+        """Return when the last of `count` more is allowed at the earliest (monotonic seconds)."""
+        return self.budget.eta(now, count)
+
+    def usual_latency(self) -> float | None:
+        """Return the usual latency of a mint in seconds, once known."""
+        return self.limiter.usual_latency
+
+    def closed_seconds(self, now: float) -> float:
+        """Return for how many seconds in all the gate has been closed, for the account of waiting."""
+        return self._closed_seconds + (now - self._closed_since if self._closed_since is not None else 0.0)
+
+    def refusal(self, now: float) -> Unavailable | None:
+        """Return why a new call cannot even begin: the service is down and the next probe is not due."""
+        if not self.circuit.is_open or self.circuit.seconds_left(now) <= 0:
+            return None
+        return self._down(now)
+
+    def learn(
+        self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[object], now: float
+    ) -> None:
+        """Learn from the answer to one request."""
+        perhaps = {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+        committed = sum(1 for verdict in verdicts if verdict is None or verdict.fate in perhaps)
+        self.budget.settle(now, committed, len(verdicts) - committed)
+        throttled = next((v for v in verdicts if v is not None and v.fate is Fate.THROTTLED), None)
+        overload = any(verdict is not None and verdict.overload for verdict in verdicts)
+        minted = any(isinstance(result, MintedRunner) for result in results)
+        if len(verdicts) > 1:
+            self.slicing.accepted() if minted else self.slicing.undecided()
+        if throttled is not None:
+            self.budget.told_to_wait(now, throttled.retry_after, self._random)
+        elif overload and not minted:
+            self.budget.undecided()
+        else:
+            self.budget.succeeded()
+        if overload:
+            self.limiter.refused(now, attempt.sent_at)
+        else:
+            in_flight = attempt.lane.requests
+            self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, in_flight)
+        if overload and throttled is None and not minted:
+            if self.circuit.failed(now):
+                self._opened = self._down(now)
+        else:
+            self.circuit.succeeded()
+
+    def slice_refused(self, attempt: Attempt, now: float) -> None:
+        """Learn that the service does not take slices: nothing was registered."""
+        self.budget.settle(now, 0, len(attempt.names))
+        self.budget.succeeded()
+        self.circuit.succeeded()
+        self.slicing.refused()
+
+    def circuit_opened(self) -> Unavailable | None:
+        """Return the error for all that wait, once, if the last answer opened the circuit."""
+        opened, self._opened = self._opened, None
+        return opened
+
+    def _down(self, now: float) -> Unavailable:
+        wait = self.circuit.seconds_left(now)
+        return Unavailable(
+            f"the service has been failing for {now - (self.circuit.failing_since or now):.0f} s; nothing more is sent, "
+            f"one request will try again in {wait:.0f} s",
+            retry_after=wait,
+        )
+
+    def _note_closed(self, now: float, *, closed: bool) -> None:
+        if closed and self._closed_since is None:
+            self._closed_since = now
+        elif not closed and self._closed_since is not None:
+            self._closed_seconds += now - self._closed_since
+            self._closed_since = None

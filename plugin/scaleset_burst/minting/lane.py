@@ -1,0 +1,116 @@
+"""The queue of one scale set: slots that wait, names reserved for them, mints in flight."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scaleset_burst.minting.call import Call, Slot
+from scaleset_burst.minting.demand import Roster, surplus
+from scaleset_hookspecs.types import FailureReason, ScaleSetRef
+
+__all__ = ["Attempt", "Lane"]
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One request: a name for each slot it carries; one unless the service takes slices.
+
+    Attributes:
+        wave: How many requests one behind the other led to this one, itself included.
+        abandoned: Nobody waits for its answer any more; its names are ambiguous.
+    """
+
+    lane: Lane
+    slots: list[Slot]
+    names: list[str]
+    sent_at: float
+    scale_set_id: int
+    wave: int = 1
+    abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Everything minting knows about one scale set. Changed on the loop only, in single steps.
+
+    Attributes:
+        limit: Mints in flight at most for this scale set, over the limit that all share.
+        stock: Names written down already and not used yet.
+        refilling: More names are being written down.
+        opens_at: Nothing may be sent before this monotonic time.
+        failures: Waves in a row that failed.
+        held: Nothing may be sent: the scale set's id is being resolved once more.
+    """
+
+    ref: ScaleSetRef
+    scale_set_id: int
+    name_prefix: str
+    work_folder: str
+    limit: int | None = None
+    waiting: deque[Slot] = field(default_factory=deque)
+    stock: deque[str] = field(default_factory=deque)
+    roster: Roster = field(default_factory=Roster)
+    calls: set[Call] = field(default_factory=set)
+    attempts: set[Attempt] = field(default_factory=set)
+    in_flight: int = 0
+    requests: int = 0
+    refilling: bool = False
+    held: bool = False
+    opens_at: float = 0.0
+    failures: int = 0
+
+    @property
+    def under_way(self) -> int:
+        """Return how many slots still wait for their outcome."""
+        return sum(1 for call in self.calls for slot in call.slots if slot.open)
+
+    def push(self, slots: Iterable[Slot]) -> None:
+        """Queue slots behind the others."""
+        self.waiting.extend(slots)
+
+    def push_back(self, slots: Iterable[Slot]) -> None:
+        """Queue slots again before all others, after an attempt that did not serve them."""
+        self.waiting.extendleft(reversed([slot for slot in slots if slot.wanted]))
+
+    def sendable(self, now: float) -> int:
+        """Return how many slots could be sent now; forgets those nobody waits for."""
+        while self.waiting and not self.waiting[0].wanted:
+            self.waiting.popleft()
+        if self.held or not self.waiting or now < self.opens_at:
+            return 0
+        if self.limit is not None and self.requests >= self.limit:
+            return 0
+        return len(self.waiting)
+
+    def take(self, count: int) -> tuple[list[Slot], list[str]]:
+        """Take up to `count` slots that are still wanted, each with a reserved name."""
+        slots: list[Slot] = []
+        while self.waiting and len(slots) < min(count, len(self.stock)):
+            slot = self.waiting.popleft()
+            if slot.wanted:
+                slots.append(slot)
+        return slots, [self.stock.popleft() for _ in slots]
+
+    def drop_waiting(self, count: int, reason: FailureReason, message: str) -> int:
+        """Cancel up to `count` slots that were not sent, newest first; return how many."""
+        dropped = 0
+        kept: deque[Slot] = deque()
+        while self.waiting and dropped < count:
+            slot = self.waiting.pop()
+            if slot.wanted and slot.in_flight == 0:
+                dropped += slot.call.refuse(slot, reason, message)
+            else:
+                kept.appendleft(slot)
+        self.waiting.extend(kept)
+        return dropped
+
+    def lower_demand(self, desired: int) -> int:
+        """Cancel what is waiting beyond `desired` runners in all; return how many were cancelled."""
+        waiting = sum(1 for slot in self.waiting if slot.wanted and slot.in_flight == 0)
+        sent = max(0, self.under_way - waiting)
+        message = f"the demand fell to {desired} before this one was sent"
+        return self.drop_waiting(
+            surplus(desired, len(self.roster), sent, waiting), FailureReason.DEMAND_FELL, message
+        )

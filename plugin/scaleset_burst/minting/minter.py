@@ -1,0 +1,325 @@
+"""The front of the minting room: a demand in, its outcomes out, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.journal import Change, State
+from scaleset_burst.minting.call import Call
+from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
+from scaleset_burst.minting.demand import needed
+from scaleset_burst.minting.dispatcher import Dispatcher, MintService
+from scaleset_burst.minting.gate import BurstGate
+from scaleset_burst.minting.lane import Lane
+from scaleset_burst.minting.ledger import BurstLedger
+from scaleset_burst.minting.names import draw_name
+from scaleset_burst.minting.report import BurstReport, ConfigTiming
+from scaleset_burst.minting.resolver import Resolver, RunnerService
+from scaleset_burst.minting.settlement import Settlement
+from scaleset_burst.minting.strays import Stray
+from scaleset_hookspecs.errors import Unavailable
+from scaleset_hookspecs.types import (
+    FailureReason,
+    JitConfig,
+    MintFailure,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+)
+
+__all__ = ["Minter", "Service"]
+
+logger = logging.getLogger(__name__)
+
+LATE_HEDGE = 3.0
+"""A mint that takes this many times the usual time is asked for once more, if hedging is on."""
+
+
+class Service(MintService, RunnerService, Protocol):
+    """What minting needs of the service in all."""
+
+
+class Minter:
+    """Mints for every scale set of one scope, under limits that all of them share."""
+
+    def __init__(
+        self,
+        service: Service,
+        names: Names,
+        gate: BurstGate,
+        *,
+        clock: Clock,
+        random: random_module.Random,
+        random_bits: Callable[[int], int],
+        attempt_timeout: float,
+        max_attempts: int,
+        hedge: bool,
+        merge_window: float,
+        re_resolve: Callable[[Lane], asyncio.Future[int]],
+        on_minted: Callable[[JitConfig], None],
+    ) -> None:
+        self._names = names
+        self._gate = gate
+        self._clock = clock
+        self._random_bits = random_bits
+        self._attempt_timeout = attempt_timeout
+        self._hedge = hedge
+        self._merge_window = merge_window
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._ledger = BurstLedger()
+        self._stopping = False
+        self._sweeper: asyncio.Task[None] | None = None
+        self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
+        self.deliverer = Deliverer(
+            names, now=clock.monotonic, on_orphan=self._orphan, on_delivered=self._delivered
+        )
+        self._settlement = Settlement(
+            gate=gate,
+            clock=clock,
+            random=random,
+            max_attempts=max_attempts,
+            names=names,
+            resolver=self.resolver,
+            deliverer=self.deliverer,
+            ledger=self._ledger,
+            re_resolve=re_resolve,
+            on_minted=on_minted,
+            fail_all=self._fail_all,
+        )
+        self.dispatcher = Dispatcher(
+            service,
+            gate,
+            clock=clock,
+            refill=self._reserve_names,
+            on_result=self._settlement.settle,
+            on_wait=self._waiting,
+        )
+        self._settlement.pump = self.dispatcher.pump
+
+    @property
+    def last_report(self) -> BurstReport | None:
+        """The report of the last burst that ended."""
+        return self._ledger.last
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The scale sets minted for so far."""
+        return tuple(self._lanes.values())
+
+    def lane(self, key: tuple[str, str]) -> Lane | None:
+        """Return the queue of a scale set, if anything was minted for it."""
+        return self._lanes.get(key)
+
+    def add_lane(self, key: tuple[str, str], lane: Lane) -> Lane:
+        """Serve one more scale set."""
+        self._lanes[key] = lane
+        self.dispatcher.add_lane(lane)
+        return lane
+
+    async def provision(
+        self, lane: Lane, count: int, settings: ProvisionSettings, on_ready: OnReady | None
+    ) -> tuple[Outcome, ...]:
+        """Mint `count` configs, or as many of them as the demand still lacks; return an outcome for each.
+
+        Raises:
+            Rejected: None of them can ever work.
+            Unavailable: The service is down and nothing was minted.
+        """
+        now = self._clock.monotonic()
+        if self._stopping:
+            raise Unavailable("the host is stopping; nothing more is minted")
+        if (refusal := self._gate.refusal(now)) is not None:
+            raise refusal
+        call = Call(lane.ref, count, settings, on_ready, now)
+        if settings.desired is not None:
+            lane.lower_demand(settings.desired)
+        wanted = needed(count, settings.desired, len(lane.roster), lane.under_way)
+        for slot in call.slots[wanted:]:
+            call.refuse(
+                slot, FailureReason.ALREADY_PROVIDED, f"the demand for {settings.desired} is met already"
+            )
+        if wanted:
+            await self._mint(lane, call, wanted)
+        result = call.result()
+        if on_ready is None:
+            await self._hand_over(lane, call, result)
+        return result
+
+    async def _mint(self, lane: Lane, call: Call, wanted: int) -> None:
+        self._enter(lane, call, wanted)
+        watch = asyncio.create_task(self._watch_deadline(lane, call)) if call.deadline is not None else None
+        try:
+            await call.ended.wait()
+        except asyncio.CancelledError:
+            call.abandon()
+            self._undo(call)
+            raise
+        finally:
+            if watch is not None:
+                watch.cancel()
+            self._leave(lane, call)
+
+    async def _hand_over(self, lane: Lane, call: Call, result: tuple[Outcome, ...]) -> None:
+        configs = [outcome for outcome in result if isinstance(outcome, JitConfig)]
+        try:
+            await self._names.record(
+                [Change(name=c.runner_name, state=State.DELIVERED, runner_id=c.runner_id) for c in configs]
+            )
+        except asyncio.CancelledError:
+            for config in configs:
+                lane.roster.drop(config.runner_name, None)
+            self._undo(call)
+            raise
+
+    def _enter(self, lane: Lane, call: Call, wanted: int) -> None:
+        if not lane.calls:
+            self._ledger.begin(lane, self._clock.monotonic())
+            if self._gate.slicing.mode != "never":
+                # Only slices gain from waiting: without them merged calls share one flight anyway.
+                lane.opens_at = self._clock.monotonic() + self._merge_window
+        blocked = self._gate.closed_seconds(self._clock.monotonic())
+        for slot in call.slots[:wanted]:
+            slot.blocked = blocked
+        lane.calls.add(call)
+        lane.push(call.slots[:wanted])
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep(), name="sweep mints")
+        self.dispatcher.pump()
+
+    def _leave(self, lane: Lane, call: Call) -> None:
+        lane.calls.discard(call)
+        if not lane.calls:
+            report = self._ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
+            for line in report.lines():
+                logger.info("%s", line)
+
+    def lower_demand(self, lane: Lane, desired: int) -> int:
+        """Cancel what has not been sent beyond `desired` runners in all; return how many were cancelled."""
+        return lane.lower_demand(desired)
+
+    async def stop(self, seconds: float) -> None:
+        """Send nothing more; finish or undo what is in flight within `seconds`; the journal keeps the rest."""
+        self._stopping = True
+        until = self._clock.monotonic() + seconds
+        for lane in self._lanes.values():
+            lane.drop_waiting(len(lane.waiting), FailureReason.STOPPED, "the host is stopping")
+        await self.dispatcher.stop(seconds * 0.6)
+        await self.deliverer.finish()
+        for lane in self._lanes.values():
+            for call in list(lane.calls):
+                for slot in call.slots:
+                    if slot.wanted:
+                        call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
+
+    async def _reserve_names(self, lane: Lane, count: int) -> None:
+        names = [draw_name(lane.name_prefix, self._random_bits) for _ in range(count)]
+        try:
+            await self._names.reserve(lane.scale_set_id, names)
+        except Exception:
+            # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
+            logger.exception("the journal could not write down names; minting without it")
+        lane.stock.extend(names)
+
+    async def _watch_deadline(self, lane: Lane, call: Call) -> None:
+        assert call.deadline is not None  # noqa: S101  # only started for calls that have one
+        await self._clock.sleep(max(0.0, call.deadline - self._clock.monotonic()))
+        self._expire(call, FailureReason.DEADLINE, None)
+
+    def _expire(self, call: Call, reason: FailureReason, retry_after: float | None) -> None:
+        message = f"not minted within the {call.settings.deadline:g} s the host gave"
+        for slot in call.slots:
+            if slot.wanted:
+                call.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
+
+    def _waiting(self, opens_at: float) -> None:
+        now = self._clock.monotonic()
+        for lane in self._lanes.values():
+            for call in list(lane.calls):
+                if call.deadline is not None and opens_at > call.deadline:
+                    self._expire(call, FailureReason.RATE_LIMITED, opens_at - now)
+                elif call.remaining:
+                    self._tell(call, self._gate.eta(now, call.remaining))
+
+    def _tell(self, call: Call, eta: float) -> None:
+        if call.told_eta is not None and abs(call.told_eta - eta) < 1.0:
+            return
+        call.told_eta = eta
+        seconds = max(0.0, eta - self._clock.monotonic())
+        logger.info(
+            "%d runners of %s wait for the limits: ready in about %.0f s",
+            call.remaining,
+            call.ref.name,
+            seconds,
+        )
+        if call.settings.on_wait is not None:
+            try:
+                call.settings.on_wait(seconds, call.remaining)
+            except Exception:
+                logger.exception("on_wait raised; the burst goes on")
+
+    def _fail_all(self, lane: Lane | None, error: Exception, failure: MintFailure) -> None:
+        for each in self._lanes.values() if lane is None else (lane,):
+            for call in list(each.calls):
+                call.fail(error, failure)
+
+    def _delivered(self, arrival: Arrival, timing: ConfigTiming) -> None:
+        config = arrival.config
+        for lane in self._lanes.values():
+            if arrival.slot.call in lane.calls:
+                lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
+                self._ledger.delivered(lane, timing)
+
+    def _undo(self, call: Call) -> None:
+        for config in call.undelivered():
+            self._orphan(config)
+
+    def _orphan(self, config: JitConfig) -> None:
+        now = self._clock.monotonic()
+        self._names.note([Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)])
+        stray = Stray(
+            name=config.runner_name,
+            scale_set_id=config.scale_set.id or 0,
+            since=now,
+            runner_id=config.runner_id,
+        )
+        self.resolver.add([stray])
+
+    def _stray_settled(self, stray: Stray, removed: bool) -> None:  # called by the resolver alone
+        self._names.note([Change(name=stray.name, state=State.CLOSED, runner_id=stray.runner_id)])
+        if removed:
+            self._ledger.strays_removed += 1
+
+    async def _sweep(self) -> None:
+        while any(lane.calls or lane.attempts for lane in self._lanes.values()):
+            await self._clock.sleep(min(1.0, self._attempt_timeout / 10))
+            now = self._clock.monotonic()
+            for attempt in self.dispatcher.overdue(now, self._attempt_timeout):
+                self.dispatcher.abandon(attempt)
+            usual = self._gate.usual_latency()
+            if self._hedge and usual is not None:
+                for attempt in self.dispatcher.overdue(now, max(LATE_HEDGE * usual, usual + 1.0)):
+                    self._hedge_attempt(attempt.lane, attempt.slots)
+        self._sweeper = None
+
+    def _hedge_attempt(self, lane: Lane, slots: Sequence[object]) -> None:
+        late = [
+            slot
+            for call in lane.calls
+            for slot in call.slots
+            if slot in slots and slot.wanted and not slot.hedged
+        ]
+        for slot in late:
+            slot.hedged = True
+        lane.push_back(late)
+        self.dispatcher.pump()

@@ -1,0 +1,220 @@
+"""What each answer to a mint means for its slot, its name, the limits and the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.failures import SliceRefused
+from scaleset_burst.github.types import MintedRunner
+from scaleset_burst.journal import Change, State
+from scaleset_burst.minting.call import Slot
+from scaleset_burst.minting.classification import Fate, Verdict, classify
+from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
+from scaleset_burst.minting.dispatcher import Result
+from scaleset_burst.minting.gate import BurstGate
+from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.ledger import BurstLedger
+from scaleset_burst.minting.report import ConfigTiming
+from scaleset_burst.minting.resolver import Resolver
+from scaleset_burst.minting.strays import Stray
+from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError
+from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
+
+__all__ = ["Settlement"]
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.2
+LONGEST_BACKOFF = 5.0
+FREE_FAILURES = 2
+"""Failures in a row after which a lane waits before its next mint; seconds above."""
+
+
+class Settlement:
+    """Carries out the verdicts. Every method changes state in one step on the loop; I/O is left to others."""
+
+    def __init__(
+        self,
+        *,
+        gate: BurstGate,
+        clock: Clock,
+        random: random_module.Random,
+        max_attempts: int,
+        names: Names,
+        resolver: Resolver,
+        deliverer: Deliverer,
+        ledger: BurstLedger,
+        re_resolve: Callable[[Lane], Awaitable[int]],
+        on_minted: Callable[[JitConfig], None],
+        fail_all: Callable[[Lane | None, Exception, MintFailure], None],
+    ) -> None:
+        self._gate = gate
+        self._clock = clock
+        self._random = random
+        self._max_attempts = max_attempts
+        self._names = names
+        self._resolver = resolver
+        self._deliverer = deliverer
+        self._ledger = ledger
+        self._re_resolve = re_resolve
+        self._on_minted = on_minted
+        self._fail_all = fail_all
+        self._healing: set[asyncio.Task[None]] = set()
+        self.pump: Callable[[], None] = lambda: None
+
+    def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
+        """Settle one request: each of its names, and what it tells about the service."""
+        if isinstance(results[0], SliceRefused):
+            self._slice_refused(attempt, results[0], now)
+            return
+        verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
+        self._gate.learn(attempt, verdicts, results, now)
+        self._ledger.answered(attempt, verdicts)
+        retried: list[Slot] = []
+        changes: list[Change] = []
+        for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
+            if isinstance(result, MintedRunner):
+                attempt.lane.failures = 0
+                self._minted(attempt, slot, result, now)
+            elif verdict is not None:
+                self._failed(attempt, slot, name, verdict, result, now, retried, changes)
+        if changes:
+            self._names.note(changes)
+        attempt.lane.push_back(retried)
+        if (error := self._gate.circuit_opened()) is not None:
+            failure = MintFailure(
+                reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after
+            )
+            self._fail_all(None, error, failure)
+
+    def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> None:
+        """Put everything back: nothing was registered, and the service does not take slices (any more)."""
+        self._gate.slice_refused(attempt, now)
+        for slot in attempt.slots:
+            slot.attempts -= 1
+        attempt.lane.stock.extend(attempt.names)
+        attempt.lane.push_back(attempt.slots)
+        if self._gate.slicing.mode == "always":
+            logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
+
+    def _minted(self, attempt: Attempt, slot: Slot, minted: MintedRunner, now: float) -> None:
+        config = JitConfig(
+            runner_id=minted.runner.id,
+            runner_name=minted.runner.name,
+            scale_set=replace(attempt.lane.ref, id=attempt.scale_set_id),
+            encoded=minted.encoded_jit_config,
+            minted_at=self._clock.time(),
+        )
+        self._on_minted(config)
+        if not slot.wanted:
+            self._deliverer.reject(config)
+            return
+        slot.claimed = True
+        closed = self._gate.closed_seconds(now)
+        sent, answered, queued, blocked = attempt.sent_at, now, slot.queued_at, closed - slot.blocked
+        first = slot.first_sent_at if slot.first_sent_at is not None else sent
+
+        def timing(delivered: float) -> ConfigTiming:
+            return ConfigTiming.from_times(
+                queued=queued,
+                first_sent=first,
+                budget_wait=blocked,
+                sent=sent,
+                answered=answered,
+                delivered=delivered,
+            )
+
+        self._deliverer.add(Arrival(slot, config, timing))
+
+    def _failed(
+        self,
+        attempt: Attempt,
+        slot: Slot,
+        name: str,
+        verdict: Verdict,
+        error: ServiceError,
+        now: float,
+        retried: list[Slot],
+        changes: list[Change],
+    ) -> None:
+        lane = attempt.lane
+        slot.first_sent_at = slot.first_sent_at or attempt.sent_at
+        if verdict.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}:
+            changes.append(Change(name=name, state=State.AMBIGUOUS))
+            self._resolver.add(
+                [Stray(name=name, scale_set_id=attempt.scale_set_id, since=now, next_at=now + 0.5)]
+            )
+        else:
+            lane.stock.append(name)  # never registered, so still good for another try
+        if not slot.wanted:
+            return
+        if verdict.fate is Fate.BATCH_REJECTED:
+            self._batch_rejected(attempt, slot, error, retried)
+        elif verdict.fate is Fate.THROTTLED:
+            slot.attempts -= 1
+            retried.append(slot)
+        elif verdict.fate is Fate.ITEM_REJECTED:
+            slot.call.settle(slot, _failure(FailureReason.REJECTED, error))
+        elif slot.attempts >= self._max_attempts:
+            slot.call.settle(slot, _failure(FailureReason.UNAVAILABLE, error))
+        elif slot.in_flight == 0:
+            retried.append(slot)
+            self._back_off(attempt, verdict, now)
+
+    def _batch_rejected(self, attempt: Attempt, slot: Slot, error: ServiceError, retried: list[Slot]) -> None:
+        lane = attempt.lane
+        if isinstance(error, NotFound):
+            slot.attempts -= 1
+            retried.append(slot)
+            if attempt.scale_set_id == lane.scale_set_id and not lane.held:
+                lane.held = True
+                task = asyncio.create_task(self._heal(lane, error), name="re-resolve scale set")
+                self._healing.add(task)
+                task.add_done_callback(self._healing.discard)
+            return
+        self._reject_lane(lane, error)
+
+    def _reject_lane(self, lane: Lane, error: ScalesetError) -> None:
+        failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
+        if isinstance(error, ServiceError):
+            failure = replace(failure, status=error.status, request_id=error.request_id)
+        self._fail_all(lane, error, failure)
+
+    async def _heal(self, lane: Lane, error: ServiceError) -> None:
+        """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
+        dead = lane.scale_set_id
+        try:
+            lane.scale_set_id = await self._re_resolve(lane)
+        except ScalesetError as failure:
+            self._reject_lane(lane, failure)
+        else:
+            if lane.scale_set_id == dead:
+                self._reject_lane(lane, error)
+        finally:
+            lane.held = False
+        self.pump()
+
+    def _back_off(self, attempt: Attempt, verdict: Verdict, now: float) -> None:
+        """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
+        lane = attempt.lane
+        if attempt.sent_at < lane.opens_at or not verdict.overload:
+            return
+        lane.failures += 1
+        if lane.failures > FREE_FAILURES:
+            wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (lane.failures - FREE_FAILURES - 1))
+            lane.opens_at = now + wait * (0.5 + self._random.random())
+
+
+def _failure(reason: FailureReason, error: ServiceError) -> MintFailure:
+    return MintFailure(
+        reason=reason,
+        message=str(error),
+        retry_after=error.retry_after,
+        status=error.status,
+        request_id=error.request_id,
+    )

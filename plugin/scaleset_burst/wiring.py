@@ -1,0 +1,71 @@
+"""Turns settings into the rooms they describe."""
+
+import os
+import random as random_module
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github import (
+    AppCredentials,
+    ConnectionOptions,
+    ScaleSetClient,
+    TokenCredentials,
+    UserAgent,
+)
+from scaleset_burst.minting import BurstGate
+from scaleset_burst.minting.budget import Budget
+from scaleset_burst.minting.limiter import Limiter
+from scaleset_burst.minting.slices import Slicing
+from scaleset_burst.settings import GitHubSettings, Settings, reveal
+from scaleset_burst.version import VERSION
+
+__all__ = ["build_client", "build_gate"]
+
+
+def build_client(settings: Settings, *, clock: Clock, random: random_module.Random) -> ScaleSetClient:
+    """Make the client of the configured scope; nothing is sent yet."""
+    github = settings.github
+    assert github is not None  # noqa: S101  # settings that are enabled have a scope
+    connections = settings.connections
+    options = ConnectionOptions(
+        max_connections=connections.max,
+        connect_timeout=connections.connect_timeout,
+        read_timeout=connections.read_timeout,
+        poll_timeout=connections.poll_timeout,
+        proxy=reveal(connections.proxy),
+        ca_file=connections.ca_file,
+        client_certificate=connections.client_certificate,
+        client_key=connections.client_key,
+    )
+    return ScaleSetClient(
+        github.config_url,
+        _credentials(github),
+        options=options,
+        clock=clock,
+        chance=random,
+        force_ghes="GITHUB_ACTIONS_FORCE_GHES" in os.environ,
+        user_agent=UserAgent(system="scaleset-burst", version=VERSION, subsystem="plugin"),
+    )
+
+
+def build_gate(settings: Settings, *, random: random_module.Random) -> BurstGate:
+    """Make the limits that all scale sets of the scope share."""
+    batch = settings.batch
+    most = settings.connections.max
+    if isinstance(batch.max_concurrency, int):
+        most = min(most, batch.max_concurrency)
+    return BurstGate(
+        budget=Budget(settings.budget.registrations, settings.budget.window),
+        limiter=Limiter(most),
+        slicing=Slicing(batch.slice, batch.slice_size),
+        random=random,
+    )
+
+
+def _credentials(github: GitHubSettings) -> TokenCredentials | AppCredentials:
+    if github.app is not None:
+        return AppCredentials(
+            client_id=github.app.client_id,
+            installation_id=github.app.installation_id,
+            private_key=reveal(github.app.private_key) or "",
+        )
+    return TokenCredentials(token=reveal(github.token) or "")

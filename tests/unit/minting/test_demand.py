@@ -1,0 +1,59 @@
+"""How many runners a call needs."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleset_burst.minting.demand import Roster, needed, surplus
+
+numbers = st.integers(min_value=0, max_value=2000)
+
+
+def test_without_a_demand_the_count_stands() -> None:
+    """A host that gives no demand is taken at its word."""
+    assert needed(7, None, live=100, under_way=100) == 7
+
+
+@given(count=st.integers(1, 500), desired=numbers, live=numbers, under_way=numbers)
+def test_a_demand_is_never_overshot(count: int, desired: int, live: int, under_way: int) -> None:
+    """What is live, under way and new together never exceed the demand, unless they did before."""
+    new = needed(count, desired, live, under_way)
+    assert 0 <= new <= count
+    assert new == 0 or live + under_way + new <= desired
+
+
+@given(desired=st.integers(1, 300), repeats=st.integers(1, 10))
+def test_repeating_a_demand_mints_it_once(desired: int, repeats: int) -> None:
+    """The same demand k times needs N in total."""
+    minted = 0
+    for _ in range(repeats):
+        minted += needed(desired, desired, live=minted, under_way=0)
+    assert minted == desired
+
+
+@given(desired=numbers, live=numbers, sent=numbers, waiting=numbers)
+def test_a_fall_cancels_only_what_waits(desired: int, live: int, sent: int, waiting: int) -> None:
+    """What was sent or delivered is never cancelled; what remains fits the demand where it can."""
+    cancelled = surplus(desired, live, sent, waiting)
+    assert 0 <= cancelled <= waiting
+    assert live + sent + waiting - cancelled <= max(desired, live + sent)
+
+
+def test_an_ended_runner_makes_room() -> None:
+    """A runner counts until its end is reported, by name or by id."""
+    roster = Roster()
+    roster.add("a", 1, 0.0)
+    roster.add("b", 2, 0.0)
+    roster.drop("a", None)
+    roster.drop(None, 2)
+    roster.drop("never-seen", 99)
+    assert len(roster) == 0
+
+
+def test_a_silent_host_is_not_refused_for_ever() -> None:
+    """Runners the service no longer lists leave the roster, young ones stay."""
+    roster = Roster()
+    roster.add("old", 1, 0.0)
+    roster.add("kept", 2, 0.0)
+    roster.add("young", 3, 95.0)
+    assert roster.reconcile(["KEPT"], now=100.0, grace=60.0) == 1
+    assert set(roster.names) == {"kept", "young"}
