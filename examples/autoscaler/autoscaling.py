@@ -1,0 +1,243 @@
+"""Carries the scaler's decisions out: asks the hooks for runners, launches them, removes those not needed."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+
+from autoscaler.launchers import Launcher
+from autoscaler.report import Report
+from autoscaler.scaler import Fleet, decide
+from scaleset_burst.github import JobCompletedEvent, JobStartedEvent, ScaleSetClient
+from scaleset_burst.github.types import AnyJobEvent
+from scaleset_hookspecs import (
+    Certainty,
+    Conflict,
+    FailureReason,
+    JitConfig,
+    JobCompleted,
+    JobStarted,
+    MintFailure,
+    NotFound,
+    Outcome,
+    ProvisionSettings,
+    RunnerRef,
+    ScalesetError,
+    ScaleSetRef,
+    ServiceError,
+    Statistics,
+    Unavailable,
+)
+from scaleset_hookspecs.host import AsyncHost
+
+__all__ = ["Autoscaler"]
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+"""Wait before asking again for what failed without a time of its own."""
+
+NOT_FAILURES = frozenset({FailureReason.DEMAND_FELL, FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
+"""Outcomes that need no second try."""
+
+
+class Autoscaler:
+    """Keeps as many runners of one scale set as the service's counters ask for.
+
+    Args:
+        hooks: Who answers the requests: a plugin, or the host's defaults.
+        client: Removes runners that are not needed.
+        launcher: Starts and ends them.
+        scale_set: The scale set, with its id.
+        min_idle: Runners kept ready.
+        max_runners: Runners in all at most.
+        report: Hears when runners are ready.
+
+    Attributes:
+        failed: Gets the error that makes going on pointless.
+    """
+
+    def __init__(
+        self,
+        hooks: AsyncHost,
+        client: ScaleSetClient,
+        launcher: Launcher,
+        scale_set: ScaleSetRef,
+        *,
+        min_idle: int,
+        max_runners: int,
+        report: Report,
+    ) -> None:
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hooks = hooks
+        self._client = client
+        self._launcher = launcher
+        self._scale_set = scale_set
+        self._min_idle = min_idle
+        self._max_runners = max_runners
+        self._report = report
+        self._fleet = Fleet()
+        self._statistics = Statistics()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    # What the listener tells
+
+    def on_statistics(self, statistics: Statistics) -> None:
+        """Compare the demand with the runners there are, and start what that asks for."""
+        if self._stopping.is_set():
+            return
+        self._statistics = statistics
+        self._hooks.on_scaleset_statistics(self._scale_set, statistics)
+        decision = decide(statistics, self._fleet, min_idle=self._min_idle, max_runners=self._max_runners)
+        if decision.fell:
+            self._hooks.on_demand_changed(self._scale_set, decision.desired)
+        for runner in decision.remove:
+            self._fleet.leaving(runner)
+            self._start(self._remove(runner))
+        if decision.provision:
+            self._report.demand_known()
+            logger.info("%d runners wanted, asking for %d", decision.desired, decision.provision)
+            self._fleet.requested += decision.provision
+            self._start(self._burst(decision.provision, decision.desired))
+
+    def on_event(self, event: AnyJobEvent) -> None:
+        """Take up what happened to one job."""
+        if isinstance(event, JobStartedEvent):
+            runner = RunnerRef(name=event.runner_name, id=event.runner_id)
+            self._fleet.busy(runner)
+            self._hooks.after_job_started(
+                self._scale_set, JobStarted(job_id=event.job_id, runner=runner, request_id=event.request_id)
+            )
+        elif isinstance(event, JobCompletedEvent):
+            gone = RunnerRef(name=event.runner_name, id=event.runner_id) if event.runner_name else None
+            if gone is not None:
+                self._fleet.gone(gone)  # an ephemeral runner ends with its job
+            self._hooks.after_job_completed(
+                self._scale_set,
+                JobCompleted(job_id=event.job_id, result=event.result, runner=gone, request_id=event.request_id),
+            )
+
+    def on_runner_ended(self, runner: RunnerRef, status: int) -> None:
+        """Take up that a runner's process has ended; without a job it leaves its registration behind."""
+        if self._fleet.gone(runner) is None:
+            return
+        logger.info("runner %s ended with status %d", runner.name, status)
+        self._hooks.after_runner_removed(self._scale_set, runner)
+        self._start(self._clean_up(runner))
+
+    # What is done about it
+
+    async def once(self, count: int) -> int:
+        """Provision one burst; return how many failed."""
+        self._report.demand_known()
+        self._fleet.requested += count
+        outcomes = await self._provision(count, count)
+        await self._launcher.drain()
+        return sum(isinstance(outcome, MintFailure) for outcome in outcomes)
+
+    async def stop(self) -> None:
+        """Finish what is under way, and let no runner's registration behind that nobody will serve."""
+        self._stopping.set()
+        await self._hooks.stopping()
+        if not self._launcher.outlives_host:
+            for runner in self._fleet.idle():
+                self._fleet.leaving(runner)
+                self._start(self._remove(runner))
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        await self._launcher.stop()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        if self.failed.done():
+            self.failed.exception()  # whoever waited for it has heard it; nobody waits in a single burst
+
+    async def _burst(self, count: int, desired: int) -> None:
+        try:
+            outcomes = await self._provision(count, desired)
+        except Unavailable as error:
+            logger.warning("no runners now: %s", error)
+            self._start(self._reconsider(error.retry_after or RETRY_SECONDS))
+            return
+        waits = [
+            outcome.retry_after or RETRY_SECONDS
+            for outcome in outcomes
+            if isinstance(outcome, MintFailure) and outcome.reason not in NOT_FAILURES
+        ]
+        if waits:
+            self._start(self._reconsider(max(waits)))
+
+    async def _provision(self, count: int, desired: int) -> Sequence[Outcome]:
+        launched = 0
+
+        async def launch(config: JitConfig) -> None:
+            nonlocal launched
+            await self._launcher.launch(config)
+            launched += 1
+            self._fleet.requested -= 1
+            self._fleet.launched(config)
+            self._hooks.after_runner_launched(self._scale_set, config)
+            self._report.runner_ready()
+
+        try:
+            answer = await self._hooks.get_scaleset_settings(self._scale_set)
+            if answer.certainty is Certainty.ABSENT:
+                raise NotFound(f"the scale set {self._scale_set.name} is gone: {answer.reason}")
+            wanted = ProvisionSettings(desired=desired, max_runners=self._max_runners)
+            outcomes = await self._hooks.provision_runners(self._scale_set, count, settings=wanted, on_ready=launch)
+        finally:
+            self._fleet.requested -= count - launched
+            self._report.failed(count - launched)
+            self._report.write()
+        _log(outcomes)
+        return outcomes
+
+    async def _reconsider(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            self.on_statistics(self._statistics)
+
+    async def _remove(self, runner: RunnerRef) -> None:
+        """Remove the registration first and end the machine only then, so that no job is lost."""
+        if runner.id is None:
+            return
+        try:
+            await self._client.remove_runner(runner.id)
+        except Conflict:
+            self._fleet.busy(runner)  # it has just been given a job
+            return
+        except ServiceError as error:
+            logger.warning("runner %s stays registered: %s", runner.name, error)
+            return
+        self._fleet.gone(runner)
+        await self._launcher.end(runner)
+        self._hooks.after_runner_removed(self._scale_set, runner)
+
+    async def _clean_up(self, runner: RunnerRef) -> None:
+        try:
+            answer = await self._hooks.get_runner_info(self._scale_set, runner)
+            if answer.value is not None:
+                await self._client.remove_runner(answer.value.id)
+        except ServiceError as error:
+            logger.warning("runner %s may have left its registration: %s", runner.name, error)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except ScalesetError as error:
+            if not self.failed.done():
+                self.failed.set_exception(error)
+
+
+def _log(outcomes: Sequence[Outcome]) -> None:
+    failures = [outcome for outcome in outcomes if isinstance(outcome, MintFailure)]
+    logger.info("%d of %d runners are up", len(outcomes) - len(failures), len(outcomes))
+    for reason, count in Counter(failure.reason for failure in failures).items():
+        example = next(failure.message for failure in failures if failure.reason is reason)
+        logger.warning("%d not: %s, for example: %s", count, reason, example)

@@ -1,0 +1,122 @@
+"""The host's configuration: a YAML file becomes a mapping with its lines, and the host's own settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import yaml
+
+from autoscaler.section import Section
+from scaleset_burst.github import AppCredentials, TokenCredentials
+from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, SourcedConfig
+
+__all__ = ["HostSettings", "load", "settings_of"]
+
+_LAUNCHERS: Final = ("simulated", "command")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """What the host itself needs of its file; the plugins read their own sections.
+
+    Attributes:
+        config_url: Web URL of the enterprise, organisation or repository.
+        credentials: A token, or a GitHub App.
+        scale_set: The scale set and its runner group, by name.
+        labels: Labels of the scale set, if the host has to make it.
+        create_scale_set: Whether to make a scale set that does not exist.
+        min_idle: Runners kept ready when nothing is to do.
+        max_runners: Runners in all at most.
+        launcher: What a JIT config becomes.
+        command: The program of the launcher `command`, with its arguments.
+        fall_back: Whether the host's own hooks answer when a plugin reports that the service is unavailable.
+    """
+
+    config_url: str
+    credentials: TokenCredentials | AppCredentials
+    scale_set: ScaleSetRef
+    labels: tuple[Label, ...] = ()
+    create_scale_set: bool = True
+    min_idle: int = 0
+    max_runners: int = 10
+    launcher: Literal["simulated", "command"] = "command"
+    command: tuple[str, ...] = ()
+    fall_back: bool = False
+
+
+def load(path: Path) -> tuple[SourcedConfig, HostSettings]:
+    """Read the file.
+
+    Raises:
+        ConfigError: The file cannot be read, is no YAML, or something in the host's own sections is wrong;
+            carries every problem at once.
+    """
+    config = _mapping(path)
+    return config, settings_of(config)
+
+
+def _mapping(path: Path) -> SourcedConfig:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise _refused(path, None, f"a file that does not open: {reason}", "a YAML file") from error
+    try:
+        node, data = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        found = getattr(error, "problem", None) or "something else"
+        line = mark.line + 1 if mark is not None else None
+        raise _refused(path, line, str(found), "YAML") from error
+    if not isinstance(data, dict) or node is None:
+        raise _refused(path, 1, "no mapping at the top", "sections `github`, `autoscaler` and `plugins`")
+    return SourcedConfig.from_node(data, node, str(path))
+
+
+def _refused(path: Path, line: int | None, found: str, expected: str) -> ConfigError:
+    return ConfigError([Problem(path="(file)", found=found, expected=expected, file=str(path), line=line)])
+
+
+def settings_of(config: SourcedConfig) -> HostSettings:
+    """Return the host's settings.
+
+    Raises:
+        ConfigError: Carries every problem of the sections `github` and `autoscaler`.
+    """
+    problems: list[Problem] = []
+    github = Section(config, ("github",), problems)
+    own = Section(config, ("autoscaler",), problems)
+    settings = HostSettings(
+        config_url=github.text("config_url"),
+        credentials=_credentials(github),
+        scale_set=ScaleSetRef(name=own.text("scale_set"), runner_group=own.text("runner_group", "default")),
+        labels=tuple(Label(name=name) for name in own.texts("labels")),
+        create_scale_set=own.flag("create_scale_set", default=True),
+        min_idle=own.whole("min_idle", 0, minimum=0),
+        max_runners=own.whole("max_runners", 10, minimum=1),
+        launcher=cast('Literal["simulated", "command"]', own.choice("launcher", _LAUNCHERS, "command")),
+        command=own.texts("command"),
+        fall_back=own.flag("fall_back", default=False),
+    )
+    if settings.launcher == "command" and not settings.command and not problems:
+        own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")
+    for section in (github, own):
+        section.close()
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _credentials(github: Section) -> TokenCredentials | AppCredentials:
+    app = github.inner("app")
+    if app is None:
+        return TokenCredentials(token=github.secret("token"))
+    if github.inner("token") is not None:
+        github.refuse("token", "both `token` and `app`", "one of them")
+    credentials = AppCredentials(
+        client_id=app.text("client_id"),
+        installation_id=app.whole("installation_id", 0, minimum=1),
+        private_key=app.secret("private_key"),
+    )
+    app.close()
+    return credentials

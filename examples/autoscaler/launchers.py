@@ -1,0 +1,157 @@
+"""What a JIT config becomes: a process of this machine, or a runner inside the simulator."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from scaleset_hookspecs import JitConfig, RunnerRef
+
+__all__ = ["CommandLauncher", "LaunchError", "Launcher", "SimulatedLauncher"]
+
+logger = logging.getLogger(__name__)
+
+JIT_CONFIG_VARIABLE: Final = "ACTIONS_RUNNER_INPUT_JITCONFIG"
+"""Where the runner's own start script looks for its JIT config (protocol section 8.2)."""
+
+GRACE_SECONDS: Final = 10.0
+"""Time a runner has to end by itself when it is told to."""
+
+CONNECTS_AT_ONCE: Final = 16
+
+OnEnd = Callable[[RunnerRef, int], None]
+"""Called with a runner and its exit status when its process has ended."""
+
+
+class LaunchError(Exception):
+    """The runner could not be started."""
+
+
+class Launcher(Protocol):
+    """Starts runners, and ends them.
+
+    Attributes:
+        outlives_host: Whether the runners go on when the host stops.
+    """
+
+    outlives_host: bool
+
+    async def launch(self, config: JitConfig) -> None:
+        """Start the runner; return once it is accepted.
+
+        Raises:
+            LaunchError: It did not start.
+        """
+
+    async def end(self, runner: RunnerRef) -> None:
+        """End a runner whose registration is gone."""
+
+    async def drain(self) -> None:
+        """Wait until every runner that would not outlive the host has ended by itself."""
+
+    async def stop(self) -> None:
+        """End every runner that would not outlive the host, and let go of everything."""
+
+
+class CommandLauncher:
+    """Runs a command per runner, in a process group of its own, with the JIT config in its environment."""
+
+    outlives_host = False
+
+    def __init__(self, command: Sequence[str], on_end: OnEnd) -> None:
+        self._command = tuple(command)
+        self._on_end = on_end
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._reapers: set[asyncio.Task[None]] = set()
+
+    async def launch(self, config: JitConfig) -> None:
+        """Start the command."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env={**os.environ, JIT_CONFIG_VARIABLE: config.encoded},
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LaunchError(f"`{self._command[0]}` does not start: {error.strerror}") from error
+        self._processes[config.runner_name] = process
+        runner = RunnerRef(name=config.runner_name, id=config.runner_id)
+        reaper = asyncio.create_task(self._reap(runner, process))
+        self._reapers.add(reaper)
+        reaper.add_done_callback(self._reapers.discard)
+
+    async def end(self, runner: RunnerRef) -> None:
+        """Tell the runner's process group to end; kill what is left of it after the grace."""
+        process = self._processes.get(runner.name or "")
+        if process is None:
+            return
+        _signal_group(process, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+        except TimeoutError:
+            logger.warning("runner %s does not end; killing it", runner.name)
+        _signal_group(process, signal.SIGKILL)  # children may have outlived the first process
+
+    async def drain(self) -> None:
+        """Wait for the processes."""
+        if self._reapers:
+            await asyncio.wait(set(self._reapers))
+
+    async def stop(self) -> None:
+        """End every process group."""
+        await asyncio.gather(*(self.end(RunnerRef(name=name)) for name in list(self._processes)))
+        await self.drain()
+
+    async def _reap(self, runner: RunnerRef, process: asyncio.subprocess.Process) -> None:
+        status = await process.wait()
+        del self._processes[runner.name or ""]
+        self._on_end(runner, status)
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # the group is gone already
+        os.killpg(process.pid, number)
+
+
+class SimulatedLauncher:
+    """Brings runners online inside the simulator that plays the service.
+
+    Args:
+        config_url: The host's config URL; the simulator's own endpoints are on the same address.
+    """
+
+    outlives_host = True
+
+    def __init__(self, config_url: str) -> None:
+        parts = urlsplit(config_url)
+        self._url = f"{parts.scheme}://{parts.netloc}/_sim/connect"
+        limits = httpx.Limits(max_connections=CONNECTS_AT_ONCE, max_keepalive_connections=CONNECTS_AT_ONCE)
+        self._client = httpx.AsyncClient(limits=limits, trust_env=False, timeout=30.0)
+        self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
+
+    async def launch(self, config: JitConfig) -> None:
+        """Hand the JIT config to the simulator."""
+        async with self._places:
+            try:
+                answer = await self._client.post(self._url, content=config.encoded)
+            except httpx.HTTPError as error:
+                raise LaunchError(f"the simulator does not answer: {error}") from error
+        if not answer.is_success:
+            raise LaunchError(f"the simulator refused the runner with status {answer.status_code}")
+
+    async def end(self, runner: RunnerRef) -> None:
+        """Do nothing: a simulated runner ends with its registration."""
+
+    async def drain(self) -> None:
+        """Return at once."""
+
+    async def stop(self) -> None:
+        """Close the connections; the runners stay."""
+        await self._client.aclose()

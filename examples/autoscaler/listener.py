@@ -1,0 +1,113 @@
+"""The message-session listener: polls, hands on what each message says, and acknowledges it afterwards."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from scaleset_burst.github import JobAvailable, Message
+from scaleset_burst.github.types import AnyJobEvent
+from scaleset_hookspecs import Statistics, Unavailable
+
+__all__ = ["Handler", "Listener", "Session"]
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+"""Wait after a poll that failed and named no time itself."""
+
+
+class Session(Protocol):
+    """What the listener needs of a message session, which deals with refresh, conflict and loss itself."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """The latest counters."""
+
+    async def poll(self, capacity: int) -> Message | None:
+        """Wait for a message; `None` if nothing happened."""
+
+    async def acknowledge(self, message: Message) -> None:
+        """Delete the message from the queue."""
+
+    async def acquire(self, request_ids: Sequence[int]) -> Sequence[int]:
+        """Take jobs that were offered."""
+
+
+class Handler(Protocol):
+    """What is done with the news. Everything may come twice."""
+
+    def on_statistics(self, statistics: Statistics) -> None:
+        """Compare the demand with the runners there are."""
+
+    def on_event(self, event: AnyJobEvent) -> None:
+        """Take up what happened to one job."""
+
+
+class Listener:
+    """Polls one session until it is told to stop.
+
+    Args:
+        session: The open session.
+        handler: Hears the statistics and the events.
+        capacity: Runners this host can run in all; every poll tells it to the service (protocol 6.6).
+        sleep: Waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        handler: Handler,
+        *,
+        capacity: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._handler = handler
+        self._capacity = capacity
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Listen until cancelled. A message that is being handled by then is finished first.
+
+        Raises:
+            Rejected: The service refused for good.
+        """
+        self._handler.on_statistics(self._session.statistics)  # a backlog from before counts at once
+        while True:
+            message = await self._turn()
+            handling = asyncio.ensure_future(self._handle(message))
+            try:
+                await asyncio.shield(handling)
+            except asyncio.CancelledError:
+                await handling
+                raise
+
+    async def _turn(self) -> Message | None:
+        try:
+            return await self._session.poll(self._capacity)
+        except Unavailable as error:
+            logger.warning("the poll failed, trying again: %s", error)
+            await self._sleep(error.retry_after or RETRY_SECONDS)
+            return None
+
+    async def _handle(self, message: Message | None) -> None:
+        if message is None:
+            self._handler.on_statistics(self._session.statistics)  # a runner may have died meanwhile
+            return
+        try:
+            await self._acquire(message)
+            for event in message.events:
+                self._handler.on_event(event)
+            self._handler.on_statistics(message.statistics)
+            await self._session.acknowledge(message)
+        except Unavailable as error:
+            # Not acknowledged, so the service delivers it again; hearing it twice does no harm.
+            logger.warning("message %d stays in the queue: %s", message.id, error)
+            await self._sleep(error.retry_after or RETRY_SECONDS)
+
+    async def _acquire(self, message: Message) -> None:
+        offers = [event.request_id for event in message.events if isinstance(event, JobAvailable)]
+        if offers:
+            acquired = await self._session.acquire(offers)
+            logger.info("%d of %d jobs offered are ours", len(acquired), len(offers))

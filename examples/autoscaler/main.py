@@ -1,0 +1,130 @@
+"""The command line: read the configuration, wire the host, run until told to stop."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoscaler.autoscaling import Autoscaler
+from autoscaler.config import HostSettings, load
+from autoscaler.defaults import DefaultHooks
+from autoscaler.launchers import CommandLauncher, Launcher, SimulatedLauncher
+from autoscaler.listener import Listener
+from autoscaler.report import Report
+from autoscaler.scale_sets import find_or_create
+from scaleset_burst.github import ScaleSetClient
+from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, SourcedConfig, UsageError
+from scaleset_hookspecs.host import AsyncHost, create_manager
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the host; return 0 after a clean stop, 1 after a failure, 2 for a wrong call or configuration."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request
+    try:
+        config, settings = load(options.config)
+        _check(options, settings)
+        return asyncio.run(_run(config, settings, options))
+    except (ConfigError, UsageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ScalesetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="autoscaler", description="A small autoscaler of GitHub Actions runners.")
+    parser.add_argument("config", type=Path, help="the configuration, YAML")
+    parser.add_argument("--once", type=_count, metavar="N", help="provision N runners and exit, without listening")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="append a JSON line on each burst to FILE")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runners; expected a whole number from 1")
+    return int(text)
+
+
+def _check(options: argparse.Namespace, settings: HostSettings) -> None:
+    if options.once is not None and options.once > settings.max_runners:
+        raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {settings.max_runners}`")
+
+
+async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
+    client = ScaleSetClient(settings.config_url, settings.credentials)
+    try:
+        manager = create_manager(config, defaults=[DefaultHooks(client)])
+        work = asyncio.create_task(_work(AsyncHost(manager, fall_back=settings.fall_back), client, settings, options))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, work, number)
+        return await work
+    finally:
+        await client.aclose()
+
+
+def _stop(work: asyncio.Task[int], number: signal.Signals) -> None:
+    if not work.cancelling():
+        logging.getLogger("autoscaler").info("%s: stopping", number.name)
+        work.cancel()
+
+
+async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings, options: argparse.Namespace) -> int:
+    autoscaler: Autoscaler | None = None
+
+    def ended(runner: RunnerRef, status: int) -> None:
+        if autoscaler is not None:
+            autoscaler.on_runner_ended(runner, status)
+
+    scale_set = await find_or_create(client, settings)
+    await hooks.started()
+    launcher: Launcher = (
+        SimulatedLauncher(settings.config_url)
+        if settings.launcher == "simulated"
+        else CommandLauncher(settings.command, ended)
+    )
+    autoscaler = Autoscaler(
+        hooks,
+        client,
+        launcher,
+        scale_set,
+        min_idle=settings.min_idle,
+        max_runners=settings.max_runners,
+        report=Report(options.report),
+    )
+    try:
+        if options.once is not None:
+            return 1 if await autoscaler.once(options.once) else 0
+        await _listen(autoscaler, client, scale_set.id or 0, settings.max_runners)
+    except asyncio.CancelledError:
+        return 0
+    finally:
+        await autoscaler.stop()
+    return 0
+
+
+async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
+    session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}")
+    listening = asyncio.create_task(Listener(session, autoscaler, capacity=capacity).run())
+    try:
+        await asyncio.wait({listening, autoscaler.failed}, return_when=asyncio.FIRST_COMPLETED)
+        for done in (listening, autoscaler.failed):
+            if done.done():
+                done.result()
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+        await session.close()

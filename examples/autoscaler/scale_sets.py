@@ -1,0 +1,42 @@
+"""Finds the host's scale set, and makes it if the host may."""
+
+import logging
+
+from autoscaler.config import HostSettings
+from scaleset_burst.github import ScaleSet, ScaleSetClient
+from scaleset_hookspecs import Label, NotFound, ScaleSetRef
+
+__all__ = ["find", "find_or_create"]
+
+logger = logging.getLogger(__name__)
+
+
+async def find(client: ScaleSetClient, scale_set: ScaleSetRef) -> ScaleSet | None:
+    """Look the scale set up in its runner group.
+
+    Raises:
+        NotFound: There is no such group.
+    """
+    group = await client.get_runner_group(scale_set.runner_group)
+    return await client.get_scale_set_by_name(scale_set.name, group.id)
+
+
+async def find_or_create(client: ScaleSetClient, settings: HostSettings) -> ScaleSetRef:
+    """Return the scale set with its id.
+
+    Raises:
+        NotFound: There is no such group; or no such scale set, and the host may not make it.
+    """
+    wanted = settings.scale_set
+    group = await client.get_runner_group(wanted.runner_group)
+    found = await client.get_scale_set_by_name(wanted.name, group.id)
+    if found is None:
+        if not settings.create_scale_set:
+            raise NotFound(
+                f"there is no scale set {wanted.name} in the runner group {wanted.runner_group}; make it, "
+                "or set `autoscaler.create_scale_set: true`"
+            )
+        labels = settings.labels or (Label(name=wanted.name),)
+        found = await client.create_scale_set(wanted.name, runner_group_id=group.id, labels=labels)
+        logger.info("made the scale set %s", wanted.name)
+    return ScaleSetRef(name=found.name, id=found.id, runner_group=wanted.runner_group)

@@ -1,0 +1,96 @@
+"""How many runners to start and which to stop: decisions over values, on the register of runners."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scaleset_hookspecs import JitConfig, RunnerRef, Statistics
+
+__all__ = ["Decision", "Fleet", "RunnerState", "decide", "desired_runners"]
+
+
+class RunnerState(StrEnum):
+    """What the host knows of one runner."""
+
+    IDLE = "idle"
+    """Launched, and no job of it was seen."""
+    BUSY = "busy"
+    """The service said that it took a job."""
+    LEAVING = "leaving"
+    """Being removed because it is not needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do now.
+
+    Attributes:
+        desired: Runners wanted in all, busy ones included.
+        provision: How many to ask for.
+        remove: Idle runners that are not needed, oldest first.
+        fell: Whether more are asked for already than are wanted.
+    """
+
+    desired: int
+    provision: int = 0
+    remove: tuple[RunnerRef, ...] = ()
+    fell: bool = False
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Every runner this host started and has not seen the end of, and how many more are asked for."""
+
+    requested: int = 0
+    _runners: dict[str, tuple[RunnerRef, RunnerState]] = field(default_factory=dict)
+
+    @property
+    def known(self) -> int:
+        """Runners that count against the demand: started ones and requested ones."""
+        leaving = sum(state is RunnerState.LEAVING for _, state in self._runners.values())
+        return self.requested + len(self._runners) - leaving
+
+    def launched(self, config: JitConfig) -> None:
+        """Take up a runner, idle."""
+        runner = RunnerRef(name=config.runner_name, id=config.runner_id)
+        self._runners[config.runner_name] = (runner, RunnerState.IDLE)
+
+    def busy(self, runner: RunnerRef) -> None:
+        """Note that a runner has a job."""
+        self._mark(runner, RunnerState.BUSY)
+
+    def leaving(self, runner: RunnerRef) -> None:
+        """Note that a runner is being removed."""
+        self._mark(runner, RunnerState.LEAVING)
+
+    def gone(self, runner: RunnerRef) -> RunnerRef | None:
+        """Forget a runner; return it if it was ours and had not been forgotten yet."""
+        known = self._runners.pop(runner.name or "", None)
+        return known[0] if known else None
+
+    def idle(self) -> tuple[RunnerRef, ...]:
+        """Return the idle runners, oldest first."""
+        return tuple(runner for runner, state in self._runners.values() if state is RunnerState.IDLE)
+
+    def _mark(self, runner: RunnerRef, state: RunnerState) -> None:
+        known = self._runners.get(runner.name or "")
+        if known is not None:
+            self._runners[runner.name or ""] = (known[0], state)
+
+
+def desired_runners(statistics: Statistics, *, min_idle: int, max_runners: int) -> int:
+    """Return how many runners there should be in all.
+
+    Assigned jobs include the running ones, so the answer is compared with all runners, busy ones included
+    (protocol section 6.6).
+    """
+    return min(max_runners, min_idle + statistics.assigned_jobs)
+
+
+def decide(statistics: Statistics, fleet: Fleet, *, min_idle: int, max_runners: int) -> Decision:
+    """Return what to do, given the latest counters and the runners there are."""
+    desired = desired_runners(statistics, min_idle=min_idle, max_runners=max_runners)
+    missing = desired - fleet.known
+    if missing >= 0:
+        return Decision(desired=desired, provision=missing)
+    surplus = max(0, -missing - fleet.requested)
+    return Decision(desired=desired, remove=fleet.idle()[:surplus], fell=fleet.requested > 0)
