@@ -2,6 +2,9 @@
 
 import os
 import random as random_module
+from collections.abc import Callable
+
+import httpx
 
 from scaleset_burst.clock import Clock
 from scaleset_burst.github import (
@@ -11,6 +14,7 @@ from scaleset_burst.github import (
     TokenCredentials,
     UserAgent,
 )
+from scaleset_burst.github.observing import RequestRecord
 from scaleset_burst.minting import BurstGate
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.limiter import Limiter
@@ -18,15 +22,45 @@ from scaleset_burst.minting.slices import Slicing
 from scaleset_burst.settings import GitHubSettings, Settings, reveal
 from scaleset_burst.version import VERSION
 
-__all__ = ["build_client", "build_gate"]
+__all__ = ["build_client", "build_gate", "connection_options"]
 
 
-def build_client(settings: Settings, *, clock: Clock, random: random_module.Random) -> ScaleSetClient:
-    """Make the client of the configured scope; nothing is sent yet."""
+def build_client(
+    settings: Settings,
+    *,
+    clock: Clock,
+    random: random_module.Random,
+    transport: httpx.AsyncBaseTransport | None = None,
+    on_request: Callable[[RequestRecord], None] | None = None,
+) -> ScaleSetClient:
+    """Make the client of the configured scope; nothing is sent yet.
+
+    Args:
+        settings: Enabled ones.
+        clock: Where times and waits come from.
+        random: Where jitter comes from.
+        transport: For short calls, instead of the client's own.
+        on_request: Called after each request.
+    """
     github = settings.github
     assert github is not None  # noqa: S101  # settings that are enabled have a scope
+    return ScaleSetClient(
+        github.config_url,
+        _credentials(github),
+        options=connection_options(settings),
+        clock=clock,
+        chance=random,
+        force_ghes="GITHUB_ACTIONS_FORCE_GHES" in os.environ,
+        user_agent=UserAgent(system="scaleset-burst", version=VERSION, subsystem="plugin"),
+        transport=transport,
+        on_request=on_request,
+    )
+
+
+def connection_options(settings: Settings) -> ConnectionOptions:
+    """Return the section `connections` the way the client takes it."""
     connections = settings.connections
-    options = ConnectionOptions(
+    return ConnectionOptions(
         max_connections=connections.max,
         connect_timeout=connections.connect_timeout,
         read_timeout=connections.read_timeout,
@@ -35,15 +69,6 @@ def build_client(settings: Settings, *, clock: Clock, random: random_module.Rand
         ca_file=connections.ca_file,
         client_certificate=connections.client_certificate,
         client_key=connections.client_key,
-    )
-    return ScaleSetClient(
-        github.config_url,
-        _credentials(github),
-        options=options,
-        clock=clock,
-        chance=random,
-        force_ghes="GITHUB_ACTIONS_FORCE_GHES" in os.environ,
-        user_agent=UserAgent(system="scaleset-burst", version=VERSION, subsystem="plugin"),
     )
 
 
