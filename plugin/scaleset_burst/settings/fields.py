@@ -215,7 +215,7 @@ ConfigUrl = Annotated[str, BeforeValidator(_config_url), Accepts(CONFIG_URL), _S
 """The URL of a scope (protocol 2.1)."""
 
 ProxyUrl = Annotated[
-    SecretStr | str,
+    str | SecretStr,
     BeforeValidator(_proxy_url),
     Accepts(f"{PROXY_URL}, or {REFERENCE}"),
     _Schema({"anyOf": [{"type": "string", "pattern": "^https?://[^@]+$"}, _REFERENCE_SCHEMA]}),
@@ -223,7 +223,7 @@ ProxyUrl = Annotated[
 """The URL of a proxy; a secret exactly when it was given by reference."""
 
 SharingUrl = Annotated[
-    SecretStr | str,
+    str | SecretStr,
     BeforeValidator(_sharing_url),
     Accepts(f"{SHARING_URL}, or {REFERENCE}"),
     _Schema({"anyOf": [{"type": "string", "pattern": "^rediss?://[^@]+$"}, _REFERENCE_SCHEMA]}),

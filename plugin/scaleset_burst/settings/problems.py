@@ -92,7 +92,9 @@ def mistakes(errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mi
     """
     first: dict[Path, Mistake] = {}
     for error in errors:
-        path, section = _declared(error["loc"])
+        loc = error["loc"]
+        of_key = loc[-1:] == ("[key]",) and error["type"] != "extra_forbidden"
+        path, section = _declared(loc[:-1] if of_key else loc)
         first.setdefault(path, _mistake(error, path, section, data))
     meant = {mistake.meant for mistake in first.values()}
     return [
