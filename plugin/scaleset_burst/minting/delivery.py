@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, State
 from scaleset_burst.minting.call import Slot
 from scaleset_burst.minting.report import ConfigTiming
@@ -17,6 +18,9 @@ from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 __all__ = ["Arrival", "Deliverer", "Names"]
 
 logger = logging.getLogger(__name__)
+
+GATHER = 0.005
+"""Seconds between two transactions at least: a wave's answers share one, and an answer after a pause never waits."""
 
 
 class Names(Protocol):
@@ -51,12 +55,13 @@ class Deliverer:
         self,
         names: Names,
         *,
-        now: Callable[[], float],
+        clock: Clock,
         on_orphan: Callable[[JitConfig], None],
         on_delivered: Callable[[Arrival, ConfigTiming], None],
     ) -> None:
         self._names = names
-        self._now = now
+        self._clock = clock
+        self._written_at = float("-inf")
         self._on_orphan = on_orphan
         self._on_delivered = on_delivered
         self._gathering: list[Arrival] = []
@@ -87,6 +92,10 @@ class Deliverer:
     async def _run(self) -> None:
         try:
             while self._gathering:
+                early = self._written_at + GATHER - self._clock.monotonic()
+                if early > 0:
+                    await self._clock.sleep(early)
+                self._written_at = self._clock.monotonic()
                 wave, self._gathering = self._gathering, []
                 try:
                     await self._names.record([_change(arrival) for arrival in wave])
@@ -128,7 +137,7 @@ class Deliverer:
 
     def _settle(self, arrival: Arrival) -> None:
         if arrival.slot.call.settle(arrival.slot, arrival.config):
-            self._on_delivered(arrival, arrival.timing(self._now()))
+            self._on_delivered(arrival, arrival.timing(self._clock.monotonic()))
         elif arrival.slot.call.on_ready is None:
             self._on_orphan(arrival.config)
 

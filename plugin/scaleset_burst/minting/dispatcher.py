@@ -38,6 +38,10 @@ class MintService(Protocol):
 class Gate(Protocol):
     """Decides how much may be sent; every method is a decision without I/O."""
 
+    @property
+    def carries(self) -> int:
+        """How many registrations one request may carry at most."""
+
     def permit(self, now: float, wanted: int, lane: Lane) -> int:
         """Return for how many registrations one request may be sent now; 0: not now."""
 
@@ -126,8 +130,9 @@ class Dispatcher:
             if not wanted:
                 self._wake_for(lane, now)
                 continue
-            self._top_up(lane, wanted)
-            if not lane.stock:
+            enough = min(wanted, self._gate.carries)
+            self._top_up(lane, wanted, enough)
+            if len(lane.stock) < enough:
                 continue
             permitted = self._gate.permit(now, min(wanted, len(lane.stock)), lane)
             if permitted:
@@ -197,11 +202,11 @@ class Dispatcher:
         for slot in attempt.slots:
             slot.in_flight -= 1
 
-    def _top_up(self, lane: Lane, wanted: int) -> None:
-        if lane.refilling or len(lane.stock) >= min(wanted, REFILL // 2):
+    def _top_up(self, lane: Lane, wanted: int, enough: int) -> None:
+        if lane.refilling or len(lane.stock) >= max(enough, min(wanted, REFILL // 2)):
             return
         lane.refilling = True
-        task = asyncio.create_task(self._refill(lane, min(wanted, REFILL)), name="reserve names")
+        task = asyncio.create_task(self._refill(lane, min(wanted, max(enough, REFILL))), name="reserve names")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

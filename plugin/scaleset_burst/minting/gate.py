@@ -42,6 +42,11 @@ class BurstGate:
         """Whether one more request may be in flight."""
         return requests_in_flight < self.limiter.limit
 
+    @property
+    def carries(self) -> int:
+        """How many registrations one request may carry at most."""
+        return self.slicing.carries
+
     def permit(self, now: float, wanted: int, lane: Lane) -> int:
         """Return for how many registrations one request of the lane may be sent now, and count them as sent."""
         del lane

@@ -77,7 +77,7 @@ class Minter:
         self._sweeper: asyncio.Task[None] | None = None
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
         self.deliverer = Deliverer(
-            names, now=clock.monotonic, on_orphan=self._orphan, on_delivered=self._delivered
+            names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered
         )
         self._settlement = Settlement(
             gate=gate,
@@ -239,7 +239,7 @@ class Minter:
     def _expire(self, call: Call, reason: FailureReason, retry_after: float | None) -> None:
         message = f"not minted within the {call.settings.deadline:g} s the host gave"
         for slot in call.slots:
-            if slot.wanted:
+            if slot.wanted and (reason is FailureReason.DEADLINE or slot.in_flight == 0):
                 call.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
 
     def _waiting(self, opens_at: float) -> None:

@@ -41,6 +41,11 @@ class Slicing:
         self.state = SliceState.TRYING
         return min(self.size, waiting)
 
+    @property
+    def carries(self) -> int:
+        """How many settings one request may carry at most, as far as is known."""
+        return 1 if self.mode == "never" or self.state is SliceState.REFUSED else self.size
+
     def accepted(self) -> None:
         """Note that the service took a slice."""
         self.state = SliceState.ACCEPTED
