@@ -1,0 +1,91 @@
+"""The commands. Each one's logic is in a module of its own, loaded when it is called."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="scaleset-burst",
+    help="Bring up hundreds of GitHub Actions runners in the time it takes to bring up one.",
+    epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage or wrong configuration.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The host's YAML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ScaleSetName = Annotated[
+    str | None,
+    typer.Option("--scale-set", metavar="NAME", help="The scale set to ask for, if the file names none."),
+]
+RunnerGroup = Annotated[str, typer.Option("--runner-group", metavar="NAME", help="Its runner group.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - for this option only
+
+        typer.echo(f"scaleset-burst {version('scaleset-burst')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+    del version
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Also ask the service, read-only.")] = False,
+    scale_set: ScaleSetName = None,
+    runner_group: RunnerGroup = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a configuration is right, and show the settings that hold; secrets are masked."""
+    from scaleset_burst.cli.check import check as run  # noqa: PLC0415 - for this command only
+
+    raise typer.Exit(run(config, live=live, as_json=as_json, scale_set=scale_set, runner_group=runner_group))
+
+
+@app.command()
+def doctor(
+    config: ConfigFile,
+    *,
+    scale_set: ScaleSetName = None,
+    runner_group: RunnerGroup = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the service whether it is ready for a burst, and predict how long one takes. Changes nothing."""
+    from scaleset_burst.cli.doctor import doctor as run  # noqa: PLC0415 - for this command only
+
+    raise typer.Exit(run(config, as_json=as_json, scale_set=scale_set, runner_group=runner_group))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the section `plugins.burst`."""
+    from scaleset_burst.settings.schema import schema_text  # noqa: PLC0415 - for this command only
+
+    sys.stdout.write(schema_text())
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def simulate(context: typer.Context) -> None:
+    """Run the Actions service as a simulator on this machine; `simulate --help` lists its options."""
+    from scaleset_burst.cli.simulate import simulate as run  # noqa: PLC0415 - for this command only
+
+    raise typer.Exit(run(context.args))

@@ -1,0 +1,56 @@
+"""`scaleset-burst check`: is the configuration right, and which settings hold?"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from scaleset_burst.cli.output import fail, print_json, print_line, print_rows, refuse
+from scaleset_burst.cli.targets import target
+from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.settings.listing import listing
+from scaleset_burst.settings.source import read_config, read_text
+from scaleset_hookspecs import ConfigError, ScalesetError
+
+__all__ = ["check"]
+
+
+def check(config: Path, *, live: bool, as_json: bool, scale_set: str | None, runner_group: str) -> int:
+    """Check a configuration and print what holds; return the exit code."""
+    try:
+        mapping = read_config(config)
+        settings = load_settings(mapping, environ=os.environ, read_file=read_text)
+    except ConfigError as error:
+        return refuse(error, as_json=as_json)
+    asked = live and settings.enabled
+    report: dict[str, Any] = {"ok": True, "enabled": settings.enabled, "settings": _rows(settings)}
+    if not as_json:
+        _print_settings(config, settings)
+    if asked:
+        from scaleset_burst.cli.live import look, print_look  # noqa: PLC0415 - it needs the engine
+
+        try:
+            seen = asyncio.run(look(settings, target(mapping, settings, scale_set, runner_group)))
+        except ScalesetError as error:
+            return fail(str(error))
+        report["live"] = seen.plain()
+        if not as_json:
+            print_look(seen)
+    if as_json:
+        print_json(report)
+    return 0
+
+
+def _print_settings(config: Path, settings: Settings) -> None:
+    if not settings.enabled:
+        print_line(f"{config}: the plugin is switched off: no `plugins.burst`, or `enabled: false`")
+        return
+    print_line(f"{config}: fine; these settings of `plugins.burst` hold:")
+    print_rows(listing(settings))
+
+
+def _rows(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {"path": row.path, "value": row.value, "default": row.is_default, "description": row.description}
+        for row in listing(settings)
+    ]

@@ -1,0 +1,48 @@
+"""`scaleset-burst doctor`: is everything ready for a burst, and how long will one take?"""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from scaleset_burst.cli.diagnosis import Finding, Level, diagnose
+from scaleset_burst.cli.output import fail, print_json, print_line, refuse
+from scaleset_burst.cli.probing import probe
+from scaleset_burst.cli.targets import target
+from scaleset_burst.clock import SystemClock
+from scaleset_burst.settings import load_settings
+from scaleset_burst.settings.source import read_config, read_text
+from scaleset_hookspecs import ConfigError, ScalesetError
+
+__all__ = ["doctor"]
+
+STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
+
+
+def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: str) -> int:
+    """Examine a configuration and the service behind it, read-only; return the exit code."""
+    try:
+        mapping = read_config(config)
+        settings = load_settings(mapping, environ=os.environ, read_file=read_text)
+    except ConfigError as error:
+        return refuse(error, as_json=as_json)
+    if not settings.enabled:
+        return fail("the plugin is switched off: no `plugins.burst`, or `enabled: false`")
+    wanted = target(mapping, settings, scale_set, runner_group)
+    try:
+        facts = asyncio.run(probe(settings, wanted, SystemClock()))
+    except ScalesetError as error:
+        return fail(str(error))
+    findings = diagnose(facts, settings)
+    well = all(finding.level is not Level.FAILURE for finding in findings)
+    if as_json:
+        listed = [{"name": one.name, "level": one.level.value, "text": one.text} for one in findings]
+        print_json({"ok": well, "findings": listed})
+    else:
+        _print(findings)
+    return 0 if well else 1
+
+
+def _print(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        print_line(f"{finding.level:<8} {finding.name:<14} {finding.text}", STYLES[finding.level])

@@ -1,0 +1,93 @@
+"""The live part of `check`: the engine asks the service what the host would ask, and nothing is changed."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaleset_burst.cli.output import print_line
+from scaleset_burst.clock import Clock, SystemClock
+from scaleset_burst.engine import Engine
+from scaleset_burst.settings import Settings
+from scaleset_hookspecs import Answer, Certainty, NotFound, ScaleSetRef, ScaleSetSettings, Unavailable
+
+__all__ = ["Look", "look", "print_look"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the service said.
+
+    Attributes:
+        scope: Host and path of the scope.
+        token_chain: Seconds from the credentials to the first token of the Actions service.
+        answer: The scale set's settings; `None` if no scale set was named.
+        second_source: Who answered when it was asked once more.
+        requests: Requests sent, by kind.
+    """
+
+    scope: str
+    token_chain: float
+    answer: Answer[ScaleSetSettings] | None
+    second_source: str | None
+    requests: Mapping[str, int]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        found = self.answer.value if self.answer else None
+        return {
+            "scope": self.scope,
+            "token_chain_seconds": round(self.token_chain, 4),
+            "scale_set": None if found is None else {"name": found.name, "id": found.id},
+            "asked_again": self.second_source,
+            "requests": dict(self.requests),
+        }
+
+
+async def look(settings: Settings, target: ScaleSetRef | None, clock: Clock | None = None) -> Look:
+    """Ask for tokens, then twice for the scale set.
+
+    The engine is not started: taking up what a dead process left behind would change something.
+
+    Raises:
+        ServiceError: The service cannot be reached or refuses, or the scale set does not exist.
+    """
+    clock = clock or SystemClock()
+    engine = Engine(settings, clock=clock)
+    try:
+        started = clock.monotonic()
+        await engine.client.connect()
+        chain = clock.monotonic() - started
+        first = None if target is None else await _ask(engine, target)
+        second = None if target is None else await _ask(engine, target)
+        return Look(
+            scope=engine.scope,
+            token_chain=chain,
+            answer=first,
+            second_source=second.source if second else None,
+            requests=engine.client.counters.requests,
+        )
+    finally:
+        await engine.stop()
+
+
+def print_look(seen: Look) -> None:
+    """Print what the service said."""
+    print_line(f"live: {seen.scope} accepted the credentials in {seen.token_chain * 1000:.0f} ms")
+    found = seen.answer.value if seen.answer else None
+    if found is None:
+        print_line("live: no scale set named; `--scale-set NAME` asks for one")
+    else:
+        print_line(f"live: scale set `{found.name}` has the id {found.id}; asked again, the {seen.second_source} knew")
+    sent = ", ".join(f"{kind} {count}" for kind, count in seen.requests.items())
+    print_line(f"live: requests sent: {sent}")
+
+
+async def _ask(engine: Engine, target: ScaleSetRef) -> Answer[ScaleSetSettings]:
+    answer = engine.scale_set_settings(target)
+    settled = await answer if inspect.isawaitable(answer) else answer
+    if settled.certainty is Certainty.ABSENT:
+        raise NotFound(f"the scale set `{target.name}` does not exist in the runner group `{target.runner_group}`")
+    if settled.certainty is Certainty.UNKNOWN:
+        raise Unavailable(settled.reason or f"nobody could look for the scale set `{target.name}`")
+    return settled

@@ -1,0 +1,101 @@
+"""What the doctor asks the service: look-ups only, nothing is changed."""
+
+import random
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from scaleset_burst.cli.diagnosis import Facts
+from scaleset_burst.clock import Clock
+from scaleset_burst.github import ConnectionOptions, ScaleSetClient
+from scaleset_burst.github.transport import BurstTransport
+from scaleset_burst.settings import Settings
+from scaleset_burst.wiring import build_client, connection_options
+from scaleset_hookspecs import ScaleSetRef, Unavailable
+
+__all__ = ["WatchfulTransport", "probe"]
+
+ROUND_TRIPS: Final = 5
+
+
+class WatchfulTransport(BurstTransport):
+    """Our transport, which also compares clocks by the `Date` of each answer."""
+
+    def __init__(self, options: ConnectionOptions, clock: Clock) -> None:
+        super().__init__(options)
+        self._clock = clock
+        self.skew: float | None = None
+        """Seconds our clock is ahead of the server's, by the last answer; the header knows whole seconds only."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; remember what time the server has."""
+        response = await super().handle_async_request(request)
+        try:
+            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return response
+        self.skew = self._clock.time() - (theirs + 0.5)
+        return response
+
+
+async def probe(settings: Settings, target: ScaleSetRef | None, clock: Clock) -> Facts:
+    """Measure the way to the service.
+
+    Raises:
+        ServiceError: It cannot be reached, or refuses the credentials.
+    """
+    transport = WatchfulTransport(connection_options(settings), clock)
+    client = build_client(settings, clock=clock, random=random.Random(), transport=transport)  # noqa: S311 - jitter
+    try:
+        return await _measure(client, transport, settings, target, clock)
+    finally:
+        await client.aclose()
+
+
+async def _measure(
+    client: ScaleSetClient,
+    transport: WatchfulTransport,
+    settings: Settings,
+    target: ScaleSetRef | None,
+    clock: Clock,
+) -> Facts:
+    started = clock.monotonic()
+    await client.connect()
+    chain = clock.monotonic() - started
+    warmed = await client.warm(settings.connections.warm)
+    group = await client.get_runner_group(target.runner_group if target else "default")
+    found: int | None = None
+    before, trips = client.counters.connections_opened, list[float]()
+    for _ in range(ROUND_TRIPS):
+        started = clock.monotonic()
+        found = await _look(client, target, group.id)
+        trips.append(clock.monotonic() - started)
+    opened = client.counters.connections_opened - before
+    return Facts(
+        scope=client.scope,
+        token_chain=chain,
+        skew=transport.skew,
+        round_trips=tuple(trips),
+        warmed=warmed,
+        opened_meanwhile=max(0, opened - (1 if warmed == 0 else 0)),
+        runners=group.size if group.size is not None else await _count(client),
+        group=group.name,
+        scale_set=target.name if target else None,
+        scale_set_id=found,
+    )
+
+
+async def _look(client: ScaleSetClient, target: ScaleSetRef | None, group_id: int) -> int | None:
+    if target is None:
+        await client.list_scale_sets(group_id)
+        return None
+    scale_set = await client.get_scale_set_by_name(target.name, group_id)
+    return None if scale_set is None else scale_set.id
+
+
+async def _count(client: ScaleSetClient) -> int | None:
+    try:
+        return len(await client.list_runners())
+    except Unavailable:
+        return None

@@ -1,0 +1,81 @@
+"""What the doctor makes of its measurements."""
+
+from dataclasses import replace
+
+import pytest
+
+from scaleset_burst.cli.diagnosis import Facts, Level, burst_seconds, concurrency, diagnose
+from scaleset_burst.settings import BatchSettings, BudgetSettings, ConnectionSettings, Settings
+
+WELL = Facts(
+    scope="github.com/acme",
+    token_chain=0.4,
+    skew=0.3,
+    round_trips=(0.5, 0.1, 0.1, 0.2, 0.1),
+    warmed=16,
+    opened_meanwhile=0,
+    runners=70,
+    scale_set="linux",
+    scale_set_id=3,
+)
+
+
+def levels(facts: Facts, settings: Settings | None = None) -> dict[str, Level]:
+    return {finding.name: finding.level for finding in diagnose(facts, settings or Settings())}
+
+
+def test_all_is_well() -> None:
+    assert set(levels(WELL).values()) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "level"),
+    [
+        (replace(WELL, skew=-31.0), "clock", Level.WARNING),
+        (replace(WELL, skew=None), "clock", Level.WARNING),
+        (replace(WELL, round_trips=(1.1,) * 5), "round trip", Level.WARNING),
+        (replace(WELL, opened_meanwhile=5), "connections", Level.WARNING),
+        (replace(WELL, runners=8000), "runner group", Level.WARNING),
+        (replace(WELL, runners=None), "runner group", Level.WARNING),
+        (replace(WELL, scale_set_id=None), "scale set", Level.FAILURE),
+    ],
+)
+def test_one_thing_is_wrong(facts: Facts, name: str, level: Level) -> None:
+    found = levels(facts)
+    assert found.pop(name) is level
+    assert set(found.values()) == {Level.OK}
+
+
+def test_no_scale_set_named_is_no_fault() -> None:
+    assert levels(replace(WELL, scale_set=None, scale_set_id=None))["scale set"] is Level.OK
+
+
+def test_a_burst_takes_round_trips_not_runners() -> None:
+    assert burst_seconds(64, 0.1, Settings()) == pytest.approx(0.1)
+    assert burst_seconds(65, 0.1, Settings()) == pytest.approx(0.2)
+    assert burst_seconds(1500, 0.1, Settings()) == pytest.approx(2.4)
+
+
+def test_what_is_over_the_limit_waits_for_a_window() -> None:
+    assert burst_seconds(1501, 0.1, Settings()) == pytest.approx(300.1)
+    tight = Settings(budget=BudgetSettings(registrations=10, window=60.0))
+    assert burst_seconds(25, 0.1, tight) == pytest.approx(120.1)
+
+
+def test_slices_are_counted_as_one_request() -> None:
+    settings = Settings(batch=BatchSettings(slice="always", slice_size=50, max_concurrency=2))
+    assert burst_seconds(150, 0.1, settings) == pytest.approx(0.2)
+
+
+def test_concurrency_is_bounded_by_connections() -> None:
+    assert concurrency(Settings()) == 64
+    assert concurrency(Settings(batch=BatchSettings(max_concurrency=8))) == 8
+    small = Settings(batch=BatchSettings(max_concurrency=80), connections=ConnectionSettings(warm=1, max=4))
+    assert concurrency(small) == 4
+
+
+def test_the_report_names_the_limit_and_when_it_is_reached() -> None:
+    text = {finding.name: finding.text for finding in diagnose(WELL, Settings())}
+    assert text["round trip"] == "100 ms, the median of 5"
+    assert text["300 runners"] == "about 500 ms"
+    assert text["limit"] == "1,500 registrations in 5m are reached after about 2.4 s"
