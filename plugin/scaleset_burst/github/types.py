@@ -1,4 +1,4 @@
-"""The service's objects as values (protocol section 4.3, 7 and 8); unknown fields are ignored, times are Unix seconds."""
+"""The service's objects as values (protocol 4.3, 7 and 8); times are Unix seconds."""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias

@@ -1,0 +1,201 @@
+"""The one place where httpx is driven, and where its exceptions end."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+
+import httpx
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.kinds import RULES, Kind
+from scaleset_burst.github.observing import Counters, RequestRecord, Tally
+from scaleset_burst.github.options import ConnectionOptions
+from scaleset_burst.github.responses import MAX_BODY, Response
+from scaleset_burst.github.transport import BurstTransport
+from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
+
+__all__ = ["Adapter", "RawHeaders"]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+log = logging.getLogger(__name__)
+
+# Raised before anything was written, so the request took no effect; every other one may come too late to know.
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+SESSION_CONNECTIONS = 512
+
+
+class Adapter:
+    """Sends requests over two transports: one for short calls, one for message sessions and their long polls."""
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        clock: Clock,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        poll_transport: httpx.AsyncBaseTransport | None = None,
+        on_request: Callable[[RequestRecord], None] | None = None,
+    ) -> None:
+        self._short = BurstTransport(options) if transport is None else transport
+        self._long = (
+            BurstTransport(options, max_connections=SESSION_CONNECTIONS) if poll_transport is None else poll_transport
+        )
+        # A caller waits for its turn here, not in the pool, so that no time limit of a request runs meanwhile.
+        self._turns = asyncio.Semaphore(options.max_connections)
+        self._options = options
+        self._clock = clock
+        self._tally = Tally()
+        self._on_request = on_request
+
+    @property
+    def counters(self) -> Counters:
+        """The counts so far."""
+        opened = sum(getattr(one, "connections_opened", 0) for one in {self._short, self._long})
+        return self._tally.counters(opened)
+
+    @property
+    def connections_open(self) -> int:
+        """Connections for short calls that are open now, as far as the transport can tell."""
+        return int(getattr(self._short, "connections_open", 0))
+
+    async def warm(self, url: httpx.URL, count: int) -> int:
+        """Open connections for short calls ahead; return how many are open, 0 if the transport cannot tell."""
+        warm = getattr(self._short, "warm", None)
+        if warm is None:
+            return 0
+        try:
+            return int(await warm(url, count))
+        except (httpx.HTTPError, OSError) as error:
+            raise _failed("opening connections", error, changes=False) from error
+
+    async def aclose(self) -> None:
+        """Close both transports."""
+        await self._short.aclose()
+        if self._long is not self._short:
+            await self._long.aclose()
+
+    async def exchange(
+        self,
+        kind: Kind,
+        method: str,
+        url: httpx.URL,
+        headers: RawHeaders,
+        *,
+        body: bytes = b"",
+        time_limit: float | None = None,
+    ) -> Response:
+        """Send one request and return its answer, whatever its status.
+
+        Args:
+            kind: The operation; decides the pool and the time limit.
+            method: HTTP method.
+            url: The whole address.
+            headers: Everything but `Host` and `Content-Length`.
+            body: The body, or nothing.
+            time_limit: Seconds for the answer, instead of the configured ones.
+
+        Raises:
+            ServiceError: There was no answer, or one that cannot be taken.
+        """
+        options = self._options
+        answer = time_limit or (options.poll_timeout if kind is Kind.POLL else options.read_timeout)
+        length = [(b"Content-Length", b"%d" % len(body))] if body or method in {"POST", "PATCH"} else []
+        request = httpx.Request(
+            method,
+            url,
+            # A stream of our own keeps httpx from adding headers, which costs more than the rest of this method.
+            headers=[(b"Host", url.netloc), *headers, *length],
+            stream=httpx.ByteStream(body),
+            extensions={
+                "timeout": {"connect": options.connect_timeout, "read": answer, "write": answer, "pool": answer}
+            },
+        )
+        if RULES[kind].session:
+            return await self._timed(kind, self._long, request)
+        async with self._turns:
+            return await self._timed(kind, self._short, request)
+
+    async def _timed(self, kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+        started = self._clock.monotonic()
+        status, failure = None, None
+        self._tally.add(kind)
+        try:
+            response = await _carry_out(kind, transport, request)
+            status = response.status
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            if self._on_request is not None:
+                seconds = self._clock.monotonic() - started
+                self._report(RequestRecord(kind=kind, status=status, seconds=seconds, failure=failure))
+        return response
+
+    def _report(self, record: RequestRecord) -> None:
+        if self._on_request is None:
+            return
+        try:
+            self._on_request(record)
+        except Exception:  # a broken observer must not break a mint that has succeeded
+            log.exception("on_request raised for a %s request", record.kind)
+
+
+async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+    limits = request.extensions["timeout"]
+    whole = limits["connect"] + limits["read"]
+    try:
+        # The limit of httpx is for each read; a server that sends a byte now and then must not hold us for ever.
+        async with asyncio.timeout(whole):
+            response = await transport.handle_async_request(request)
+            body = await _bounded(response)
+    except TimeoutError:
+        message = f"{RULES[kind].words} failed: no answer within {whole:g} s"
+        raise Unavailable(message, maybe_applied=RULES[kind].changes) from None
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+        raise _failed(RULES[kind].words, error, changes=RULES[kind].changes) from error
+    if body is None:
+        message = f"{RULES[kind].words} failed: the answer is larger than {MAX_BODY >> 20} MiB"
+        raise Unavailable(message, status=response.status_code, maybe_applied=RULES[kind].changes)
+    return Response(response.status_code, response.headers, body)
+
+
+async def _bounded(response: httpx.Response) -> bytes | None:
+    """Return the body, or `None` if it is too large."""
+    chunks, size = [], 0
+    try:
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > MAX_BODY:
+                return None
+            chunks.append(chunk)
+    finally:
+        if not response.is_closed:
+            await response.aclose()
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _failed(words: str, error: Exception, *, changes: bool) -> ServiceError:
+    sent = not isinstance(error, NOT_SENT)
+    if _is_untrusted(error):
+        return Rejected(f"{words} failed: the server's certificate is not trusted; is a ca_file missing? ({error})")
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Unavailable(f"{words} failed: {reason}", maybe_applied=sent and changes)
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)

@@ -1,0 +1,171 @@
+"""The token chain carried out: credentials to registration token to admin connection (protocol section 3)."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from scaleset_burst.github import decoding, requests
+from scaleset_burst.github.appjwt import app_jwt
+from scaleset_burst.github.credentials import AppCredentials, Credentials
+from scaleset_burst.github.flights import SingleFlight
+from scaleset_burst.github.protocol import read
+from scaleset_burst.github.repeating import Repeater
+from scaleset_burst.github.requests import Request
+from scaleset_burst.github.responses import Response
+from scaleset_burst.github.retrying import Backoff
+from scaleset_burst.github.tokens import BLIND_LIFETIME, Decision, Refusal, Token, after_refusal, decide, token_of_jwt
+from scaleset_burst.github.urls import ConfigUrl, is_secure
+from scaleset_hookspecs.errors import AuthenticationFailed, PermissionDenied, Rejected, ScalesetError, ServiceError
+
+__all__ = ["AdminConnection", "Send", "TokenChain"]
+
+T = TypeVar("T")
+Send = Callable[[Request, str], Coroutine[Any, Any, Response]]
+"""Sends a request to the GitHub API, with that `Authorization`."""
+
+log = logging.getLogger(__name__)
+REFUSAL_BACKOFF = Backoff(first=0.4, longest=4.0)
+RENEWAL_BACKOFF = Backoff(first=1.0, longest=30.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdminConnection:
+    """Where the Actions service is, and the token it takes."""
+
+    url: str
+    token: Token
+
+
+class TokenChain:
+    """Holds the admin connection, and renews it before its token ends while callers go on with the old one."""
+
+    def __init__(
+        self,
+        config: ConfigUrl,
+        credentials: Credentials,
+        send: Send,
+        *,
+        repeater: Repeater,
+    ) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._send = send
+        self._repeater = repeater
+        self._clock = repeater.clock
+        self._chance = repeater.chance
+        self._flight = SingleFlight(self._renew)
+        self._installation: Token | None = None
+        self._registration: Token | None = None
+        self._held: AdminConnection | None = None
+        self._failed_renewals = 0
+        self._not_before = 0.0
+
+    def current(self) -> AdminConnection | None:
+        """Return a connection to use now, or `None` if one has to be obtained first; never waits."""
+        held = self._held
+        if held is None:
+            return None
+        now = self._clock.time()
+        decision = decide(held.token, now)
+        if decision is Decision.KEEP:
+            return held
+        if decision is Decision.RENEW_AHEAD:
+            if now >= self._not_before:
+                self._flight.launch()
+            return held
+        return None
+
+    async def obtain(self) -> AdminConnection:
+        """Return a connection to use now, waiting for the chain if need be; all who wait share one run of it."""
+        return self.current() or await self._flight.join()
+
+    def refused(self, connection: AdminConnection) -> None:
+        """Hear that the service answered 401 to this connection; another one held meanwhile is kept."""
+        if self._held is connection:
+            self._held = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret held now, so that none gets into an error's text."""
+        own = self._credentials
+        given = own.private_key if isinstance(own, AppCredentials) else own.token
+        admin = self._held.token if self._held else None
+        held = (self._installation, self._registration, admin)
+        return (given, *(token.value for token in held if token is not None))
+
+    async def aclose(self) -> None:
+        """End a renewal under way."""
+        await self._flight.aclose()
+
+    async def _renew(self) -> AdminConnection:
+        try:
+            connection = await self._admin_connection()
+        except ScalesetError as error:
+            self._failed_renewals += 1
+            wait = RENEWAL_BACKOFF.wait(self._failed_renewals, self._chance)
+            asked = error.retry_after if isinstance(error, ServiceError) else None
+            self._not_before = self._clock.time() + max(wait, asked or 0.0)
+            log.warning("the admin token could not be renewed: %s", error)
+            raise
+        self._failed_renewals, self._not_before = 0, 0.0
+        self._held = connection
+        return connection
+
+    async def _admin_connection(self) -> AdminConnection:
+        refusals, replaced = 0, False
+        while True:
+            token = await self._registration_token()
+            try:
+                request = requests.admin_connection(self._config)
+                url, value = await self._step(request, f"RemoteAuth {token.value}", decoding.admin_connection)
+            except (AuthenticationFailed, PermissionDenied) as error:
+                refusals += 1
+                age = self._clock.time() - token.obtained_at
+                clear = "bad credentials" in error.message.lower()
+                match after_refusal(refusals, age, replaced=replaced, clear=clear):
+                    case Refusal.GIVE_UP:
+                        self._registration = None
+                        raise
+                    case Refusal.REPLACE:
+                        self._registration, replaced = None, True
+                    case Refusal.WAIT:
+                        await self._clock.sleep(REFUSAL_BACKOFF.wait(refusals, self._chance))
+                continue
+            if not is_secure(url):
+                raise Rejected("GitHub named an Actions service that is neither https nor on this machine")
+            return AdminConnection(url, token_of_jwt(value, self._clock.time()))
+
+    async def _registration_token(self) -> Token:
+        if self._registration is None or decide(self._registration, self._clock.time()) is not Decision.KEEP:
+            request = requests.registration_token(self._config)
+            try:
+                self._registration = await self._rest_token(request, await self._rest_credentials())
+            except AuthenticationFailed:
+                self._installation = None  # it may have been revoked before its end
+                raise
+        return self._registration
+
+    async def _rest_credentials(self) -> str:
+        own = self._credentials
+        if not isinstance(own, AppCredentials):
+            return own.token
+        if self._installation is None or decide(self._installation, self._clock.time()) is not Decision.KEEP:
+            request = requests.installation_token(own.installation_id)
+            self._installation = await self._rest_token(request, app_jwt(own, self._clock.time()))
+        return self._installation.value
+
+    async def _rest_token(self, request: Request, bearer: str) -> Token:
+        value, ends = await self._step(request, f"Bearer {bearer}", decoding.rest_token)
+        now = self._clock.time()
+        return Token(value=value, obtained_at=now, expires_at=now + BLIND_LIFETIME if ends is None else ends)
+
+    async def _step(self, request: Request, authorization: str, decode: Callable[[object], T]) -> T:
+        """Carry out one step, repeated while the service is unavailable."""
+        secrets = (authorization.partition(" ")[2], *self.secrets)
+
+        async def once() -> T:
+            response = await self._send(request, authorization)
+            return read(request.kind, response, decode, now=self._clock.time(), secrets=secrets)
+
+        return await self._repeater.run(once, repeatable=True)

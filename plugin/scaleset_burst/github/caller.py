@@ -1,0 +1,140 @@
+"""Calls to the Actions service: with a token that holds, repeated where that is safe."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import httpx
+
+from scaleset_burst.github.adapter import Adapter, RawHeaders
+from scaleset_burst.github.auth import AdminConnection, TokenChain
+from scaleset_burst.github.credentials import Credentials
+from scaleset_burst.github.kinds import RULES, Kind
+from scaleset_burst.github.protocol import read
+from scaleset_burst.github.repeating import Repeater
+from scaleset_burst.github.requests import Request
+from scaleset_burst.github.responses import Response
+from scaleset_burst.github.urls import ConfigUrl, endpoint_url
+
+__all__ = ["ServiceCaller"]
+
+T = TypeVar("T")
+REMEMBERED = 256
+"""Addresses of mints kept ready; one for each scale set."""
+
+
+class Prepared:
+    """What every request with the same admin token has in common, made once since mints come by the hundred."""
+
+    __slots__ = ("connection", "headers", "urls")
+
+    def __init__(self, connection: AdminConnection, headers: RawHeaders) -> None:
+        self.connection = connection
+        self.headers = headers
+        self.urls: dict[str, httpx.URL] = {}
+
+    def url(self, request: Request) -> httpx.URL:
+        """Return the whole address of a request."""
+        if request.kind is not Kind.MINT:
+            return httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
+        url = self.urls.get(request.path)
+        if url is None:
+            if len(self.urls) >= REMEMBERED:
+                self.urls.clear()
+            url = httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
+            self.urls[request.path] = url
+        return url
+
+
+class ServiceCaller:
+    """Puts requests on the way: address, credentials, one repeat on 401, repeats while the service is unavailable."""
+
+    def __init__(
+        self, config: ConfigUrl, credentials: Credentials, adapter: Adapter, repeater: Repeater, user_agent: str
+    ) -> None:
+        self.repeater = repeater
+        self.clock = repeater.clock
+        self.chance = repeater.chance
+        self.chain = TokenChain(config, credentials, self._send_rest, repeater=repeater)
+        self._config = config
+        self._adapter = adapter
+        self._agent = user_agent.encode("ascii")
+        self._prepared: Prepared | None = None
+
+    async def call(self, request: Request, decode: Callable[[object], T]) -> T:
+        """Return what the service answers to a request with the admin token.
+
+        Raises:
+            ServiceError: It failed; after repeats, with the facts of the last answer.
+        """
+
+        async def once() -> T:
+            return self.read(request.kind, await self.respond(request), decode)
+
+        return await self.repeater.run(once, repeatable=RULES[request.kind].repeatable)
+
+    async def respond(self, request: Request, time_limit: float | None = None) -> Response:
+        """Return the answer to one request with the admin token; a 401 renews the token and repeats once.
+
+        Args:
+            request: The request.
+            time_limit: Seconds for each answer, instead of the configured ones.
+        """
+        response = await self._respond(request, time_limit)
+        return await self._respond(request, time_limit) if response.status == 401 else response
+
+    async def _respond(self, request: Request, time_limit: float | None) -> Response:
+        connection = self.chain.current() or await self.chain.obtain()
+        prepared = self._prepared
+        if prepared is None or prepared.connection is not connection:
+            headers = self._headers(f"Bearer {connection.token.value}", "application/json")
+            prepared = self._prepared = Prepared(connection, headers)
+        response = await self._adapter.exchange(
+            request.kind,
+            request.method,
+            prepared.url(request),
+            prepared.headers,
+            body=request.body,
+            time_limit=time_limit,
+        )
+        if response.status == 401:
+            self.chain.refused(connection)
+        return response
+
+    async def service_url(self, request: Request) -> str:
+        """Return the address of a request to the Actions service that carries another token than ours."""
+        connection = self.chain.current() or await self.chain.obtain()
+        return endpoint_url(connection.url, request.path, request.query)
+
+    async def respond_queue(
+        self, kind: Kind, method: str, url: str, token: str, *, headers: RawHeaders, body: bytes = b""
+    ) -> Response:
+        """Return the answer to one request with the queue token.
+
+        Args:
+            kind: The operation.
+            method: HTTP method.
+            url: The whole address.
+            token: The queue token.
+            headers: Headers of this request only.
+            body: The body, or nothing.
+        """
+        own = [(b"Authorization", b"Bearer " + token.encode()), (b"User-Agent", self._agent), *headers]
+        return await self._adapter.exchange(kind, method, httpx.URL(url), own, body=body)
+
+    def read(self, kind: Kind, response: Response, decode: Callable[[object], T], secrets: Sequence[str] = ()) -> T:
+        """Return what an answer says, or raise what is wrong with it."""
+        if response.status in RULES[kind].success:
+            return read(kind, response, decode, now=0.0, secrets=secrets)
+        return read(kind, response, decode, now=self.clock.time(), secrets=(*self.chain.secrets, *secrets))
+
+    def _headers(self, authorization: str, content_type: str) -> RawHeaders:
+        return [
+            (b"Authorization", authorization.encode()),
+            (b"User-Agent", self._agent),
+            (b"Content-Type", content_type.encode()),
+        ]
+
+    async def _send_rest(self, request: Request, authorization: str) -> Response:
+        url = httpx.URL(endpoint_url(self._config.api_base, request.path, request.query))
+        headers = self._headers(authorization, request.content_type)
+        return await self._adapter.exchange(request.kind, request.method, url, headers, body=request.body)

@@ -1,0 +1,70 @@
+"""Opening message sessions: waits while another one is open (protocol 6.1 and 6.5)."""
+
+from scaleset_burst.github import decoding, requests
+from scaleset_burst.github.caller import ServiceCaller
+from scaleset_burst.github.sessionevents import OnSessionEvent, SessionEvent, SessionEventKind, SessionOptions
+from scaleset_burst.github.types import Session
+from scaleset_burst.github.urls import is_secure
+from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError
+
+__all__ = ["Opener"]
+
+
+class Opener:
+    """Opens sessions of one scale set, and reports what happens to them."""
+
+    def __init__(
+        self,
+        caller: ServiceCaller,
+        scale_set_id: int,
+        owner: str,
+        options: SessionOptions,
+        on_event: OnSessionEvent | None,
+    ) -> None:
+        self.caller = caller
+        self.scale_set_id = scale_set_id
+        self.options = options
+        self._owner = owner
+        self._on_event = on_event
+
+    async def open(self) -> Session:
+        """Return a new session, waiting while another one is open.
+
+        Raises:
+            Conflict: Another one was open for the whole time allowed.
+        """
+        clock, started, conflicts = self.caller.clock, self.caller.clock.monotonic(), 0
+        while True:
+            try:
+                made = await self.caller.call(requests.open_session(self.scale_set_id, self._owner), decoding.session)
+            except Conflict as error:
+                conflicts += 1
+                wait = self.options.conflict.wait(conflicts, self.caller.chance)
+                waited = clock.monotonic() - started
+                if waited + wait > self.options.conflict_limit:
+                    raise
+                self.report(SessionEventKind.CONFLICT, error, wait=wait, waited=waited)
+                await clock.sleep(wait)
+                continue
+            self.report(SessionEventKind.OPENED)
+            return self.checked(made)
+
+    def checked(self, made: Session) -> Session:
+        """Return a session whose queue may be sent a token."""
+        if not is_secure(made.queue_url):
+            raise Rejected("the service named a message queue that is neither https nor on this machine")
+        return made
+
+    def report(
+        self,
+        kind: SessionEventKind,
+        error: ServiceError | None = None,
+        *,
+        wait: float | None = None,
+        waited: float = 0.0,
+    ) -> None:
+        """Tell whoever listens."""
+        if self._on_event is not None:
+            self._on_event(
+                SessionEvent(kind=kind, scale_set_id=self.scale_set_id, error=error, wait=wait, waited=waited)
+            )

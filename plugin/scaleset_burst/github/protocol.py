@@ -1,0 +1,98 @@
+"""The seam between bytes and values: an answer is either what the operation gives, or an error of ours."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from scaleset_burst.github.decoding import Unreadable, document, entries, mapping, minted, text
+from scaleset_burst.github.failures import failure, item_failure, unreadable
+from scaleset_burst.github.kinds import RULES, Kind
+from scaleset_burst.github.responses import Response
+from scaleset_burst.github.types import MintedRunner, MintRequest
+from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
+
+__all__ = ["nothing", "one_named", "read", "read_slice"]
+
+T = TypeVar("T")
+
+
+def read(
+    kind: Kind,
+    response: Response,
+    decode: Callable[[object], T],
+    *,
+    now: float,
+    secrets: Iterable[str] = (),
+) -> T:
+    """Return what the answer says.
+
+    Args:
+        kind: The operation.
+        response: Its answer.
+        decode: From decoded JSON to the value; `nothing` if the body does not matter.
+        now: Unix time.
+        secrets: Texts that must not appear in an error.
+
+    Raises:
+        ServiceError: The status does not mean success, or the body cannot be read.
+    """
+    if response.status not in RULES[kind].success:
+        raise failure(kind, response, now=now, secrets=secrets)
+    if decode is nothing:
+        return decode(None)
+    try:
+        return decode(document(response.body))
+    except Unreadable as why:
+        raise unreadable(kind, response, str(why), secrets=secrets) from None
+
+
+def nothing(_value: object) -> None:
+    """Decode an answer whose body does not matter."""
+
+
+def read_slice(
+    wanted: Sequence[MintRequest], response: Response, *, now: float, secrets: Iterable[str] = ()
+) -> tuple[MintedRunner | ServiceError, ...]:
+    """Return what became of each member of a slice, in the order asked for; members are matched by runner name.
+
+    Raises:
+        SliceRefused: The service does not take slices.
+        ServiceError: The slice failed as a whole.
+    """
+    secrets = tuple(secrets)
+    members = read(Kind.MINT_SLICE, response, entries, now=now, secrets=secrets)
+    found: dict[str, MintedRunner | ServiceError] = {}
+    for member in members:
+        name, outcome = _member(member, response, secrets)
+        found.setdefault(name, outcome)
+    return tuple(found.get(one.name) or _missing(response, secrets) for one in wanted)
+
+
+def _member(member: object, response: Response, secrets: tuple[str, ...]) -> tuple[str, MintedRunner | ServiceError]:
+    name = ""
+    try:
+        data = mapping(member)
+        runner = data.get("runner")
+        if not isinstance(runner, dict):
+            return text(data.get("name")), item_failure(data, response, secrets=secrets)
+        name = text(runner.get("name"))
+        return name, minted(data)
+    except Unreadable as why:
+        return name, unreadable(Kind.MINT, response, str(why), secrets=secrets)
+
+
+def _missing(response: Response, secrets: tuple[str, ...]) -> Unavailable:
+    return unreadable(Kind.MINT, response, "the slice's answer does not mention this runner", secrets=secrets)
+
+
+def one_named(kind: Kind, found: Sequence[T], name: str, name_of: Callable[[T], str]) -> T | None:
+    """Return the one that was looked for by name, or `None` (protocol 4.2, rows 1, 7 and 10).
+
+    Raises:
+        Rejected: More than one has the name.
+    """
+    same = [one for one in found if name_of(one).casefold() in {name.casefold(), ""}]
+    if len(same) > 1:
+        same = [one for one in same if name_of(one) == name] or same
+    if len(same) > 1:
+        raise Rejected(f"{RULES[kind].words} failed: {len(same)} of them are called {name!r}", status=200)
+    return same[0] if same else None

@@ -1,0 +1,246 @@
+"""A message session: polls, acknowledges and acquires, and survives what sessions die of (protocol section 6)."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from scaleset_burst.github import decoding, requests
+from scaleset_burst.github.caller import ServiceCaller
+from scaleset_burst.github.events import message
+from scaleset_burst.github.failures import is_session_lost
+from scaleset_burst.github.flights import SingleFlight
+from scaleset_burst.github.kinds import Kind
+from scaleset_burst.github.opening import Opener
+from scaleset_burst.github.protocol import nothing
+from scaleset_burst.github.responses import Response
+from scaleset_burst.github.sessionevents import SessionEventKind
+from scaleset_burst.github.tokens import Decision, Token, decide, token_of_jwt
+from scaleset_burst.github.types import Message, Session
+from scaleset_burst.github.urls import acknowledge_url, poll_url
+from scaleset_hookspecs.errors import NotFound, Rejected, ServiceError, Unavailable
+from scaleset_hookspecs.types import Statistics
+
+__all__ = ["MessageSession", "send_acquire"]
+
+ACCEPT = (b"Accept", b"application/json; api-version=6.0-preview")
+JSON = (b"Content-Type", b"application/json")
+
+
+async def send_acquire(
+    caller: ServiceCaller, scale_set_id: int, request_ids: Iterable[int], queue_token: str
+) -> Response:
+    """Return the answer to one request that acquires jobs."""
+    request = requests.acquire_jobs(scale_set_id, request_ids)
+    url = await caller.service_url(request)
+    return await caller.respond_queue(request.kind, request.method, url, queue_token, headers=[JSON], body=request.body)
+
+
+class MessageSession:
+    """The one subscription on a scale set. One poll at a time; the other methods may run beside it.
+
+    Attributes:
+        cursor: Id of the last message acknowledged; the service sends what comes after it.
+    """
+
+    def __init__(self, opener: Opener, session: Session) -> None:
+        self.cursor = 0
+        self._opener = opener
+        self._caller = opener.caller
+        self._session = session
+        self._token = self._timed_token(session)
+        self._statistics = session.statistics
+        self._lost = False
+        self._flight: SingleFlight[None] = SingleFlight(self._renew)
+        self._setbacks = 0
+        self._not_before = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def id(self) -> str:
+        """The session's id; another one after the session was lost."""
+        return self._session.id
+
+    @property
+    def owner(self) -> str:
+        """The owner the service has noted."""
+        return self._session.owner
+
+    @property
+    def statistics(self) -> Statistics:
+        """The latest counters; those of opening are the first signal to act on (protocol 6.1)."""
+        return self._statistics
+
+    async def poll(self, capacity: int) -> Message | None:
+        """Wait for a message for as long as the service holds the request, usually about 50 s.
+
+        Args:
+            capacity: How many runners the caller can run in all, busy ones included (protocol 6.6).
+
+        Returns:
+            A message; or `None`, if nothing happened or the poll failed in a way that passes. In the second case
+            `on_event` heard of it, and the next call waits before it asks.
+
+        Raises:
+            Rejected: The service refuses for good.
+        """
+        pause = self._not_before - self._caller.clock.monotonic()
+        if pause > 0:
+            await self._caller.clock.sleep(min(pause, self._opener.options.longest_pause))
+            if pause > self._opener.options.longest_pause:
+                return None
+        try:
+            polled = await self._poll(capacity)
+        except ServiceError as error:
+            if not isinstance(error, Unavailable):
+                if not is_session_lost(error):
+                    raise
+                self._lost = True
+            self._set_back(error)
+            return None
+        self._setbacks = 0
+        return polled
+
+    async def acknowledge(self, message: Message) -> None:
+        """Delete a message from the queue, after it was handled. One that is gone already counts as deleted.
+
+        Raises:
+            Unavailable: It may still be there, and will come again.
+        """
+
+        async def once() -> None:
+            def send(session: Session) -> Awaitable[Response]:
+                url = acknowledge_url(session.queue_url, message.id)
+                return self._caller.respond_queue(Kind.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON])
+
+            response, secret = await self._with_token(send)
+            self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
+
+        with suppress(NotFound):
+            await self._caller.repeater.run(once, repeatable=True)
+        self.cursor = max(self.cursor, message.id)
+
+    async def acquire(self, request_ids: Iterable[int]) -> tuple[int, ...]:
+        """Take jobs that were offered; return the ids of those that are really ours.
+
+        Args:
+            request_ids: The `request_id`s of `JobAvailable` events, exactly; 0 names no job and is left out
+                (protocol 6.7). With none left nothing is sent.
+        """
+        wanted = tuple(dict.fromkeys(one for one in request_ids if one > 0))
+        if not wanted:
+            return ()
+
+        async def once() -> tuple[int, ...]:
+            def send(session: Session) -> Awaitable[Response]:
+                return send_acquire(self._caller, self._opener.scale_set_id, wanted, session.queue_token)
+
+            response, secret = await self._with_token(send)
+            return self._caller.read(Kind.ACQUIRE_JOBS, response, decoding.acquired_ids, (secret,))
+
+        try:
+            return await self._caller.repeater.run(once, repeatable=False)
+        except NotFound as error:
+            if error.type_name is not None:
+                raise
+            # The router has no such page: this backend assigns jobs by itself.
+            self._opener.report(SessionEventKind.NOT_ACQUIRABLE, error)
+            return ()
+
+    async def refresh(self) -> None:
+        """Renew the queue token now; a session the service no longer knows is replaced."""
+        await self._flight.join()
+
+    async def close(self) -> None:
+        """Close the session. One that is gone already counts as closed.
+
+        Raises:
+            Unavailable: The service could not be told; the session ends by itself after about 90 s.
+        """
+        await self._flight.aclose()
+        request = requests.close_session(self._opener.scale_set_id, self.id)
+        try:
+            self._caller.read(request.kind, await self._caller.respond(request), nothing, (self._token.value,))
+        except Rejected as error:
+            if not _is_lost(error):
+                raise
+
+    async def _poll(self, capacity: int) -> Message | None:
+        await self._renew_if_due()
+        headers = [ACCEPT, (b"X-ScaleSetMaxCapacity", b"%d" % max(capacity, 0))]
+
+        def send(session: Session) -> Awaitable[Response]:
+            url = poll_url(session.queue_url, self.cursor)
+            return self._caller.respond_queue(Kind.POLL, "GET", url, session.queue_token, headers=headers)
+
+        response, secret = await self._with_token(send)
+        if response.status == 202:
+            return None
+        last = self._statistics
+        polled = self._caller.read(Kind.POLL, response, lambda value: message(value, last), (secret,))
+        self._statistics = polled.statistics
+        return polled
+
+    def _set_back(self, error: ServiceError) -> None:
+        self._setbacks += 1
+        wait = self._opener.options.setback.wait(self._setbacks, self._caller.chance)
+        wait = max(wait, error.retry_after or 0.0)
+        self._not_before = self._caller.clock.monotonic() + wait
+        self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
+
+    async def _with_token(self, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
+        """Send with the queue token; a 401 means that it has ended, so renew it and send once more (protocol 5.3)."""
+        session = self._session
+        response = await send(session)
+        if response.status != 401:
+            return response, session.queue_token
+        if self._session is session:
+            await self._flight.join()
+        return await send(self._session), self._session.queue_token
+
+    async def _renew_if_due(self) -> None:
+        decision = Decision.RENEW_NOW if self._lost else decide(self._token, self._caller.clock.time())
+        if decision is Decision.KEEP:
+            return
+        try:
+            await self._flight.join()
+        except ServiceError as error:
+            if decision is Decision.RENEW_NOW:
+                raise
+            self._opener.report(SessionEventKind.SETBACK, error)  # the old token still holds
+
+    async def _renew(self) -> None:
+        if not self._lost:
+            try:
+                request = requests.refresh_session(self._opener.scale_set_id, self.id)
+                refreshed = self._opener.checked(await self._caller.call(request, decoding.session))
+            except Rejected as error:
+                if not _is_lost(error):
+                    raise
+                self._lost = True
+                self._opener.report(SessionEventKind.LOST, error)
+            else:
+                self._adopt(refreshed)
+                self._opener.report(SessionEventKind.REFRESHED)
+                return
+        self._adopt(await self._opener.open())
+
+    def _adopt(self, session: Session) -> None:
+        self._session, self._lost = session, False
+        self._token = self._timed_token(session)
+        self._statistics = session.statistics
+
+    def _timed_token(self, session: Session) -> Token:
+        return token_of_jwt(session.queue_token, self._caller.clock.time())
+
+
+def _is_lost(error: Rejected) -> bool:
+    """On the session's own address 400 means "expired", whatever the body says (protocol 5.3 and 6.5)."""
+    return is_session_lost(error) or error.status == 400
