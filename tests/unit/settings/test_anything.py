@@ -1,0 +1,55 @@
+"""Whatever stands in the file, the answer is settings or problems, and no secret is repeated."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.settings.accepts import section_of
+from scaleset_burst.settings.model import Section
+from scaleset_hookspecs import ConfigError
+
+MARK = "ghp_hunter2hunter2"
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5000),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["5m", "auto", "always", "-1s", MARK, f"https://x:{MARK}@h", "https://github.com/a/b", "all"]),
+    st.lists(st.integers(), max_size=2),
+    st.fixed_dictionaries({}, optional={"$env": st.sampled_from(["T", "U", MARK]), "$file": st.just("f")}),
+)
+stray = st.dictionaries(st.one_of(st.text(max_size=4), st.booleans(), st.just(MARK)), values, max_size=1)
+
+
+def sections(section: type[Section]) -> st.SearchStrategy[dict[Any, Any]]:
+    """Sections with the keys of the model, now and then another one, and any value."""
+    keys: dict[Any, st.SearchStrategy[Any]] = {}
+    for name, field in section.model_fields.items():
+        inner = section_of(field)
+        if inner is None:
+            keys[name] = values
+        elif name == "scale_sets":
+            keys[name] = st.one_of(values, st.dictionaries(st.text(max_size=3), sections(inner), max_size=2))
+        else:
+            keys[name] = st.one_of(sections(inner), values)
+    known = st.fixed_dictionaries({}, optional=keys)
+    return st.tuples(known, stray).map(lambda both: {**both[0], **both[1]})
+
+
+@given(sections(Settings))
+def test_any_section_is_settings_or_problems(section: dict[Any, Any]) -> None:
+    def read_file(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    settings, said = None, ""
+    try:
+        settings = load_settings({"plugins": {"burst": section}}, environ={"T": MARK}, read_file=read_file)
+    except ConfigError as error:
+        said = str(error)
+    assert MARK not in said
+    assert MARK not in repr(settings)
+    assert (settings is None) == (said.count("; expected ") > 0)
