@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random as random_module
 import secrets
 from collections.abc import Awaitable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.journal import JournalNames, MemoryJournal
+from scaleset_burst.journal import JournalNames, open_journal
 from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import Lane, Minter
+from scaleset_burst.minting.strays import Stray
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_gate
 from scaleset_hookspecs import (
@@ -95,6 +98,7 @@ class Engine:
             await self.client.warm(self.settings.connections.warm)
         except Unavailable as error:
             logger.warning("%s cannot be reached yet, the first burst will try again: %s", self.scope, error)
+        await self._adopt()
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Send nothing more, finish or undo what is in flight, close everything; the journal keeps the rest."""
@@ -159,7 +163,7 @@ class Engine:
         """Cancel what has not been sent beyond the demand."""
         lane = self.minter.lane(_key(scale_set))
         if lane is not None:
-            self.minter.lower_demand(lane, max(0, desired))
+            lane.lower_demand(max(0, desired))
 
     def job_started(self, scale_set: ScaleSetRef, event: JobStarted) -> None:
         """Mark the runner busy."""
@@ -182,7 +186,15 @@ class Engine:
         if self._minter is not None:
             return
         settings = self.settings
-        self._names = JournalNames(MemoryJournal())
+        journal = open_journal(
+            settings.journal.directory,
+            self.scope,
+            environ=os.environ,
+            home=Path.home(),
+            warn=logger.warning,
+            now=self._clock.time,
+        )
+        self._names = JournalNames(journal)
         self._minter = Minter(
             self.client,
             self._names,
@@ -196,6 +208,31 @@ class Engine:
             merge_window=settings.batch.merge_window,
             re_resolve=self._re_resolve,
             on_minted=self.metadata.on_minted,
+        )
+
+    async def _adopt(self) -> None:
+        """Take over what dead processes left open; it is resolved beside the first burst."""
+        assert self._names is not None  # noqa: S101  # opened by `start`
+        now = self._clock.monotonic()
+        orphans = await self._names.adopt()
+        if not orphans:
+            return
+        delivered = sum(orphan.delivered for orphan in orphans)
+        logger.info(
+            "resolving %d names of a process that died, %d of them delivered and never reported as launched",
+            len(orphans),
+            delivered,
+        )
+        self.minter.resolver.add(
+            Stray(
+                name=orphan.name,
+                scale_set_id=orphan.scale_set_id or 0,
+                since=now,
+                runner_id=None,
+                next_at=now + (self.settings.journal.launch_grace if orphan.delivered else 0.0),
+                careful=orphan.delivered,
+            )
+            for orphan in orphans
         )
 
     async def _lane(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Lane:

@@ -1,6 +1,9 @@
 """What was asked for, and what became of it, across crashes."""
 
-from scaleset_burst.journal.names import JournalNames, MemoryJournal
-from scaleset_burst.journal.states import Change, State
+from scaleset_burst.journal.database import DatabaseJournal
+from scaleset_burst.journal.memory import MemoryJournal
+from scaleset_burst.journal.names import Journal, JournalNames
+from scaleset_burst.journal.opening import open_journal
+from scaleset_burst.journal.states import Change, Orphan, State
 
-__all__ = ["Change", "JournalNames", "MemoryJournal", "State"]
+__all__ = ["Change", "DatabaseJournal", "Journal", "JournalNames", "MemoryJournal", "Orphan", "State", "open_journal"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from scaleset_burst.journal.states import Change, State
+from scaleset_burst.journal.states import Change, Orphan, State
 from scaleset_burst.journal.writer import GroupWriter
 
-__all__ = ["Journal", "JournalNames", "MemoryJournal"]
+__all__ = ["Journal", "JournalNames"]
 
 
 class Journal(Protocol):
@@ -17,27 +17,14 @@ class Journal(Protocol):
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names; durable when it returns."""
 
+    def open_names(self) -> int:
+        """Return how many names of this process are not closed."""
+
+    def adopt(self) -> tuple[Orphan, ...]:
+        """Take over what dead processes left open."""
+
     def close(self) -> None:
         """Release the file."""
-
-
-class MemoryJournal:
-    """Keeps the open names of this process only: a crash forgets them."""
-
-    def __init__(self) -> None:
-        self.open: dict[str, Change] = {}
-
-    def write(self, changes: Sequence[Change]) -> None:
-        """Note what became of names."""
-        for change in changes:
-            if change.state in {State.CLOSED, State.LAUNCHED}:
-                self.open.pop(change.name, None)
-            else:
-                self.open[change.name] = change
-
-    def close(self) -> None:
-        """Forget everything."""
-        self.open.clear()
 
 
 class JournalNames:
@@ -49,9 +36,7 @@ class JournalNames:
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
         """Write down names before any request with them leaves."""
-        await self._writer.put(
-            [Change(name=name, state=State.RESERVED, scale_set_id=scale_set_id) for name in names]
-        )
+        await self._writer.put([Change(name=name, state=State.RESERVED, scale_set_id=scale_set_id) for name in names])
 
     async def record(self, changes: Sequence[Change]) -> None:
         """Write down what became of names."""
@@ -65,7 +50,14 @@ class JournalNames:
         """Close a name: a machine uses its config."""
         self.note([Change(name=name, state=State.LAUNCHED, runner_id=runner_id)])
 
+    def open_names(self) -> int:
+        """Return how many names of this process are not closed."""
+        return self._journal.open_names()
+
+    async def adopt(self) -> tuple[Orphan, ...]:
+        """Take over what dead processes left open."""
+        return await self._writer.call(self._journal.adopt)
+
     async def close(self) -> None:
         """Write what is left, then release the journal."""
-        await self._writer.close()
-        self._journal.close()
+        await self._writer.close(self._journal.close)

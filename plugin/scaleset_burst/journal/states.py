@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Change", "State"]
+__all__ = ["Change", "Orphan", "State"]
 
 
 class State(StrEnum):
@@ -31,3 +31,17 @@ class Change:
     state: State
     runner_id: int | None = None
     scale_set_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A name that a dead process left open.
+
+    Attributes:
+        delivered: Its host had the config, or was being given it, and never said that it was launched.
+    """
+
+    name: str
+    scale_set_id: int | None
+    runner_id: int | None
+    delivered: bool

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 __all__ = ["GroupWriter"]
 
@@ -40,10 +41,15 @@ class GroupWriter(Generic[T]):
             self._task = asyncio.create_task(self._run(), name="journal")
         return written
 
-    async def close(self) -> None:
-        """Write what has gathered, then end the thread."""
+    async def call(self, work: Callable[[], R]) -> R:
+        """Run other blocking work in the same thread, behind what is being written."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def close(self, last: Callable[[], None]) -> None:
+        """Write what has gathered, run `last` in the thread, then end it."""
         while self._task is not None:
             await asyncio.wait([self._task])
+        await self.call(last)
         self._thread.shutdown(wait=True)
 
     async def _run(self) -> None:

@@ -79,9 +79,7 @@ class Budget:
         self.probing = False
         wait = retry_after
         if wait is None:
-            wait = min(LONGEST_PAUSE, DEFAULT_PAUSE * 2 ** min(self.refusals - 1, 6)) * (
-                1 + 0.1 * random.random()
-            )
+            wait = min(LONGEST_PAUSE, DEFAULT_PAUSE * 2 ** min(self.refusals - 1, 6)) * (1 + 0.1 * random.random())
         self.paused_until = max(self.paused_until or 0.0, now + wait)
         return self.paused_until
 

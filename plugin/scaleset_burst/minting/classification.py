@@ -63,10 +63,7 @@ def classify(error: ServiceError) -> Verdict:
         return Verdict(fate=Fate.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Conflict):
         return Verdict(fate=Fate.NAME_TAKEN)
-    if (
-        isinstance(error, AuthenticationFailed | PermissionDenied | NotFound)
-        or "max limit" in error.message.lower()
-    ):
+    if isinstance(error, AuthenticationFailed | PermissionDenied | NotFound) or "max limit" in error.message.lower():
         return Verdict(fate=Fate.BATCH_REJECTED)
     if isinstance(error, Rejected):
         return Verdict(fate=Fate.ITEM_REJECTED)

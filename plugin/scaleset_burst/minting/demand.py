@@ -57,9 +57,7 @@ class Roster:
         A host that never reports the end of its runners would otherwise be refused new ones for ever.
         """
         kept = {name.lower() for name in present}
-        gone = [
-            name for name, since in self.names.items() if name.lower() not in kept and now - since > grace
-        ]
+        gone = [name for name, since in self.names.items() if name.lower() not in kept and now - since > grace]
         for name in gone:
             self.drop(name, None)
         self.reconciled_at = now

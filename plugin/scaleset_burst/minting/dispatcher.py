@@ -177,9 +177,7 @@ class Dispatcher:
         try:
             if len(attempt.names) == 1:
                 return (
-                    await self._service.generate_jit_config(
-                        attempt.scale_set_id, attempt.names[0], lane.work_folder
-                    ),
+                    await self._service.generate_jit_config(attempt.scale_set_id, attempt.names[0], lane.work_folder),
                 )
             requests = [MintRequest(name=name, work_folder=lane.work_folder) for name in attempt.names]
             return await self._service.generate_jit_configs(attempt.scale_set_id, requests)

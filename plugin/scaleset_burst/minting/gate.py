@@ -127,8 +127,8 @@ class BurstGate:
     def _down(self, now: float) -> Unavailable:
         wait = self.circuit.seconds_left(now)
         return Unavailable(
-            f"the service has been failing for {now - (self.circuit.failing_since or now):.0f} s; nothing more is sent, "
-            f"one request will try again in {wait:.0f} s",
+            f"the service has been failing for {now - (self.circuit.failing_since or now):.0f} s; nothing more is "
+            f"sent, one request will try again in {wait:.0f} s",
             retry_after=wait,
         )
 

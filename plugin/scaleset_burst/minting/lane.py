@@ -111,6 +111,4 @@ class Lane:
         waiting = sum(1 for slot in self.waiting if slot.wanted and slot.in_flight == 0)
         sent = max(0, self.under_way - waiting)
         message = f"the demand fell to {desired} before this one was sent"
-        return self.drop_waiting(
-            surplus(desired, len(self.roster), sent, waiting), FailureReason.DEMAND_FELL, message
-        )
+        return self.drop_waiting(surplus(desired, len(self.roster), sent, waiting), FailureReason.DEMAND_FELL, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -61,7 +61,7 @@ class Minter:
         max_attempts: int,
         hedge: bool,
         merge_window: float,
-        re_resolve: Callable[[Lane], asyncio.Future[int]],
+        re_resolve: Callable[[Lane], Awaitable[int]],
         on_minted: Callable[[JitConfig], None],
     ) -> None:
         self._names = names
@@ -76,9 +76,7 @@ class Minter:
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
-        self.deliverer = Deliverer(
-            names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered
-        )
+        self.deliverer = Deliverer(names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered)
         self._settlement = Settlement(
             gate=gate,
             clock=clock,
@@ -141,9 +139,7 @@ class Minter:
             lane.lower_demand(settings.desired)
         wanted = needed(count, settings.desired, len(lane.roster), lane.under_way)
         for slot in call.slots[wanted:]:
-            call.refuse(
-                slot, FailureReason.ALREADY_PROVIDED, f"the demand for {settings.desired} is met already"
-            )
+            call.refuse(slot, FailureReason.ALREADY_PROVIDED, f"the demand for {settings.desired} is met already")
         if wanted:
             await self._mint(lane, call, wanted)
         result = call.result()
@@ -153,7 +149,7 @@ class Minter:
 
     async def _mint(self, lane: Lane, call: Call, wanted: int) -> None:
         self._enter(lane, call, wanted)
-        watch = asyncio.create_task(self._watch_deadline(lane, call)) if call.deadline is not None else None
+        watch = asyncio.create_task(self._watch_deadline(call)) if call.deadline is not None else None
         try:
             await call.ended.wait()
         except asyncio.CancelledError:
@@ -199,10 +195,6 @@ class Minter:
             for line in report.lines():
                 logger.info("%s", line)
 
-    def lower_demand(self, lane: Lane, desired: int) -> int:
-        """Cancel what has not been sent beyond `desired` runners in all; return how many were cancelled."""
-        return lane.lower_demand(desired)
-
     async def stop(self, seconds: float) -> None:
         """Send nothing more; finish or undo what is in flight within `seconds`; the journal keeps the rest."""
         self._stopping = True
@@ -231,7 +223,7 @@ class Minter:
             logger.exception("the journal could not write down names; minting without it")
         lane.stock.extend(names)
 
-    async def _watch_deadline(self, lane: Lane, call: Call) -> None:
+    async def _watch_deadline(self, call: Call) -> None:
         assert call.deadline is not None  # noqa: S101  # only started for calls that have one
         await self._clock.sleep(max(0.0, call.deadline - self._clock.monotonic()))
         self._expire(call, FailureReason.DEADLINE, None)
@@ -313,12 +305,7 @@ class Minter:
         self._sweeper = None
 
     def _hedge_attempt(self, lane: Lane, slots: Sequence[object]) -> None:
-        late = [
-            slot
-            for call in lane.calls
-            for slot in call.slots
-            if slot in slots and slot.wanted and not slot.hedged
-        ]
+        late = [slot for call in lane.calls for slot in call.slots if slot in slots and slot.wanted and not slot.hedged]
         for slot in late:
             slot.hedged = True
         lane.push_back(late)

@@ -148,11 +148,7 @@ class Resolver:
 
     async def _look(self, stray: Stray, found: dict[str, Runner] | None) -> tuple[Step, Stray]:
         try:
-            runner = (
-                await self._service.find_runner(stray.name)
-                if found is None
-                else found.get(stray.name.lower())
-            )
+            runner = await self._service.find_runner(stray.name) if found is None else found.get(stray.name.lower())
         except ServiceError as error:
             logger.info("cannot look for %s yet: %s", stray.name, error)
             later = after_failure(stray, self._clock.monotonic(), error.retry_after, self._random.random)
@@ -169,9 +165,7 @@ class Resolver:
         except Conflict:
             return after_conflict(stray, now)
         except Rejected as error:
-            logger.warning(
-                "cannot remove the unused runner %s: %s; it stays in the journal", stray.name, error
-            )
+            logger.warning("cannot remove the unused runner %s: %s; it stays in the journal", stray.name, error)
             return Step.AGAIN, replace(stray, looks=stray.looks + 1, next_at=now + 60.0)
         except ServiceError as error:
             return Step.AGAIN, after_failure(stray, now, error.retry_after, self._random.random)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.failures import SliceRefused
@@ -33,6 +33,25 @@ FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0
 FREE_FAILURES = 2
 """Failures in a row after which a lane waits before its next mint; seconds above."""
+
+
+FIRST_LOOK = 0.5
+"""Seconds before a lost name is looked for the first time."""
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What one answered request leaves to be done.
+
+    Attributes:
+        retried: Slots to be sent again, before all others.
+        strays: Names that may be registered.
+        backs_off: The service showed that it has too much to do.
+    """
+
+    retried: list[Slot] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    backs_off: bool = False
 
 
 class Settlement:
@@ -75,21 +94,20 @@ class Settlement:
         verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._gate.learn(attempt, verdicts, results, now)
         self._ledger.answered(attempt, verdicts)
-        retried: list[Slot] = []
-        changes: list[Change] = []
+        aftermath = Aftermath()
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
                 attempt.lane.failures = 0
                 self._minted(attempt, slot, result, now)
             elif verdict is not None:
-                self._failed(attempt, slot, name, verdict, result, now, retried, changes)
-        if changes:
-            self._names.note(changes)
-        attempt.lane.push_back(retried)
+                self._failed(attempt, slot, name, verdict, result, aftermath)
+        if aftermath.strays:
+            self._lost(attempt, aftermath.strays, now)
+        if aftermath.backs_off:
+            self._back_off(attempt, now)
+        attempt.lane.push_back(aftermath.retried)
         if (error := self._gate.circuit_opened()) is not None:
-            failure = MintFailure(
-                reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after
-            )
+            failure = MintFailure(reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after)
             self._fail_all(None, error, failure)
 
     def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> None:
@@ -132,45 +150,40 @@ class Settlement:
         self._deliverer.add(Arrival(slot, config, timing))
 
     def _failed(
-        self,
-        attempt: Attempt,
-        slot: Slot,
-        name: str,
-        verdict: Verdict,
-        error: ServiceError,
-        now: float,
-        retried: list[Slot],
-        changes: list[Change],
+        self, attempt: Attempt, slot: Slot, name: str, verdict: Verdict, error: ServiceError, aftermath: Aftermath
     ) -> None:
-        lane = attempt.lane
         slot.first_sent_at = slot.first_sent_at or attempt.sent_at
         if verdict.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}:
-            changes.append(Change(name=name, state=State.AMBIGUOUS))
-            self._resolver.add(
-                [Stray(name=name, scale_set_id=attempt.scale_set_id, since=now, next_at=now + 0.5)]
-            )
+            aftermath.strays.append(name)
         else:
-            lane.stock.append(name)  # never registered, so still good for another try
+            attempt.lane.stock.append(name)  # never registered, so still good for another try
         if not slot.wanted:
             return
         if verdict.fate is Fate.BATCH_REJECTED:
-            self._batch_rejected(attempt, slot, error, retried)
+            self._batch_rejected(attempt, slot, error, aftermath)
         elif verdict.fate is Fate.THROTTLED:
             slot.attempts -= 1
-            retried.append(slot)
+            aftermath.retried.append(slot)
         elif verdict.fate is Fate.ITEM_REJECTED:
             slot.call.settle(slot, _failure(FailureReason.REJECTED, error))
         elif slot.attempts >= self._max_attempts:
             slot.call.settle(slot, _failure(FailureReason.UNAVAILABLE, error))
         elif slot.in_flight == 0:
-            retried.append(slot)
-            self._back_off(attempt, verdict, now)
+            aftermath.retried.append(slot)
+            aftermath.backs_off |= verdict.overload
 
-    def _batch_rejected(self, attempt: Attempt, slot: Slot, error: ServiceError, retried: list[Slot]) -> None:
+    def _lost(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
+        """Hand names that may be registered to the resolver; the burst goes on without waiting for it."""
+        self._names.note([Change(name=name, state=State.AMBIGUOUS) for name in names])
+        self._resolver.add(
+            Stray(name=name, scale_set_id=attempt.scale_set_id, since=now, next_at=now + FIRST_LOOK) for name in names
+        )
+
+    def _batch_rejected(self, attempt: Attempt, slot: Slot, error: ServiceError, aftermath: Aftermath) -> None:
         lane = attempt.lane
         if isinstance(error, NotFound):
             slot.attempts -= 1
-            retried.append(slot)
+            aftermath.retried.append(slot)
             if attempt.scale_set_id == lane.scale_set_id and not lane.held:
                 lane.held = True
                 task = asyncio.create_task(self._heal(lane, error), name="re-resolve scale set")
@@ -199,10 +212,10 @@ class Settlement:
             lane.held = False
         self.pump()
 
-    def _back_off(self, attempt: Attempt, verdict: Verdict, now: float) -> None:
+    def _back_off(self, attempt: Attempt, now: float) -> None:
         """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
         lane = attempt.lane
-        if attempt.sent_at < lane.opens_at or not verdict.overload:
+        if attempt.sent_at < lane.opens_at:
             return
         lane.failures += 1
         if lane.failures > FREE_FAILURES:

@@ -184,6 +184,10 @@ class JournalSettings(Section):
         default=None,
         description="State directory; the user's state directory if left out. `:memory:` keeps nothing.",
     )
+    launch_grace: Lifetime = Field(
+        default=600.0,
+        description="How long a machine may take to connect: a delivered config of a host that died is looked at then.",
+    )
 
 
 class SharingSettings(Section):

@@ -216,7 +216,7 @@ def test_a_falling_demand_cancels_what_was_not_sent() -> None:
         call = asyncio.create_task(minter.provision(lane, 500, ProvisionSettings(desired=500), None))
         while len(service.runners) < 64:
             await asyncio.sleep(0.01)
-        minter.lower_demand(lane, 100)
+        lane.lower_demand(100)
         outcomes = await call
         assert len(outcomes) == 500
         assert 100 <= len(configs(outcomes)) <= 132

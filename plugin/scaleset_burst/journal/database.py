@@ -1,0 +1,163 @@
+"""The journal on disk: SQLite, one transaction for each wave, shared by any number of processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from scaleset_burst.journal.owner import Owner, dead_owners
+from scaleset_burst.journal.states import Change, Orphan, State
+
+__all__ = ["SCHEMA_VERSION", "DatabaseJournal", "NewerSchemaError"]
+
+SCHEMA_VERSION = 1
+KEPT_SECONDS = 2 * 86_400
+"""Delivered names whose launch was never reported are forgotten after this time: a JIT runner that has not connected
+within a day is removed by the service itself (protocol 8.3)."""
+
+_CLOSED = (State.CLOSED, State.LAUNCHED)
+_OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT PRIMARY KEY, scale_set_id INTEGER, state TEXT NOT NULL, runner_id INTEGER,
+    owner TEXT NOT NULL, changed REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner, state);
+CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, launches INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_UPSERT = """
+INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
+    runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
+"""
+
+
+class NewerSchemaError(Exception):
+    """The file was written by a later version."""
+
+
+class DatabaseJournal:
+    """The names of one process in a file that several of the same scope may share.
+
+    A process holds a lock on a file of its own for as long as it lives, so that others know for certain when it is
+    dead, however it died. Only names, ids, states and times are stored: no secrets.
+    """
+
+    def __init__(self, directory: Path, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = directory / "journal.db"
+        path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+            self.owner = Owner(directory)
+        except BaseException:
+            self._database.close()
+            raise
+        with self._transaction():
+            self._database.execute("INSERT INTO owners VALUES (?, 0)", (self.owner.id,))
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write what became of names, in one transaction; durable against the process's death when it returns."""
+        now = self._now()
+        kept = [change for change in changes if change.state not in _CLOSED]
+        closed = [(change.name,) for change in changes if change.state in _CLOSED]
+        launches = sum(1 for change in changes if change.state is State.LAUNCHED)
+        with self._transaction():
+            self._database.executemany(_UPSERT, [self._row(change, now) for change in kept])
+            self._database.executemany("DELETE FROM names WHERE name = ?", closed)
+            if launches:
+                self._database.execute(
+                    "UPDATE owners SET launches = launches + ? WHERE owner = ?", (launches, self.owner.id)
+                )
+
+    def open_names(self) -> int:
+        """Return how many names of this process are not closed."""
+        row = self._database.execute("SELECT COUNT(*) FROM names WHERE owner = ?", (self.owner.id,)).fetchone()
+        return int(row[0])
+
+    def adopt(self) -> tuple[Orphan, ...]:
+        """Take over what dead processes left open; each name is handed out once.
+
+        Names in doubt are returned to be resolved. A delivered name is returned, to be treated with care, only if its
+        host was known to report launches; otherwise it may well be in use and is forgotten.
+        """
+        orphans: list[Orphan] = []
+        with dead_owners(self._directory, self.owner.id) as dead:
+            for owner in dead:
+                with self._transaction():
+                    orphans += self._adopt_from(owner)
+        return tuple(orphans)
+
+    def close(self) -> None:
+        """Forget names that were written down and never sent, then release file and lock."""
+        with self._transaction():
+            self._database.execute(
+                "DELETE FROM names WHERE owner = ? AND state = ?", (self.owner.id, State.RESERVED.value)
+            )
+        self._database.close()
+        self.owner.release()
+
+    def _adopt_from(self, owner: str) -> list[Orphan]:
+        row = self._database.execute("SELECT launches FROM owners WHERE owner = ?", (owner,)).fetchone()
+        launches = 0 if row is None else int(row[0])
+        states = [*_OPEN, State.DELIVERED] if launches else list(_OPEN)
+        marks = ", ".join("?" * len(states))
+        with closing(
+            self._database.execute(
+                f"SELECT name, scale_set_id, runner_id, state FROM names WHERE owner = ? AND state IN ({marks})",  # noqa: S608
+                (owner, *(state.value for state in states)),
+            )
+        ) as rows:
+            found = [
+                Orphan(name=name, scale_set_id=set_id, runner_id=number, delivered=state == State.DELIVERED.value)
+                for name, set_id, number, state in rows
+            ]
+        self._database.executemany(
+            "UPDATE names SET owner = ?, state = ?, changed = ? WHERE name = ?",
+            [(self.owner.id, State.AMBIGUOUS.value, self._now(), orphan.name) for orphan in found],
+        )
+        self._database.execute("DELETE FROM names WHERE owner = ?", (owner,))
+        self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
+        return found
+
+    def _row(self, change: Change, now: float) -> tuple[object, ...]:
+        return change.name, change.scale_set_id, change.state.value, change.runner_id, self.owner.id, now
+
+    def _prepare(self) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # NORMAL loses nothing when a process dies, only when the machine does, and costs no fsync for each wave.
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        version = int(self._database.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise NewerSchemaError(f"schema {version}; this version reads up to {SCHEMA_VERSION}")
+        self._database.executescript(_SCHEMA)
+        self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        with self._transaction():
+            self._database.execute(
+                "DELETE FROM names WHERE state = ? AND changed < ?",
+                (State.DELIVERED.value, self._now() - KEPT_SECONDS),
+            )
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._database)
+
+
+class _Transaction:
+    """`BEGIN IMMEDIATE` … `COMMIT`: two processes take turns instead of failing half way."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        self._database.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -1,0 +1,55 @@
+"""Who is alive: a lock on a file of one's own, which the kernel releases when the process dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["Owner", "dead_owners"]
+
+
+class Owner:
+    """This process as an owner of names, for as long as it holds its lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.id = secrets.token_hex(8)
+        self._path = directory / f"owner-{self.id}.lock"
+        unborn = directory / f"owner-{self.id}.new"
+        self._file = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Locked before it has its name, so that nobody finds it unlocked and takes a newborn for dead.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        unborn.rename(self._path)
+
+    def release(self) -> None:
+        """Give up the lock: what is still open belongs to whoever adopts it."""
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        os.close(self._file)
+
+
+@contextmanager
+def dead_owners(directory: Path, own: str) -> Iterator[list[str]]:
+    """Give the ids of owners that are dead, holding their locks so that nobody else adopts from them meanwhile."""
+    held: list[tuple[Path, int]] = []
+    try:
+        for path in sorted(directory.glob("owner-*.lock")):
+            if path.name == f"owner-{own}.lock":
+                continue
+            with suppress(OSError):
+                file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    os.close(file)
+                else:
+                    held.append((path, file))
+        yield [path.name.removeprefix("owner-").removesuffix(".lock") for path, _ in held]
+        for path, _ in held:
+            path.unlink(missing_ok=True)
+    finally:
+        for _, file in held:
+            os.close(file)

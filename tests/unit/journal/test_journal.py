@@ -1,0 +1,180 @@
+"""One behaviour for both journals, and what only the one on disk can do."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaleset_burst.journal import Change, DatabaseJournal, Journal, JournalNames, MemoryJournal, State, open_journal
+
+OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    """Give each kind of journal in turn."""
+    journal = MemoryJournal() if request.param == "memory" else DatabaseJournal(tmp_path)
+    yield journal
+    journal.close()
+
+
+def change(name: str, state: State, runner_id: int | None = None) -> Change:
+    """Make a change in scale set 42."""
+    return Change(name=name, state=state, runner_id=runner_id, scale_set_id=42)
+
+
+def test_a_name_is_open_until_it_is_closed(journal: Journal) -> None:
+    """Every state but LAUNCHED and CLOSED counts as open."""
+    journal.write([change("a", State.RESERVED), change("b", State.RESERVED), change("c", State.RESERVED)])
+    journal.write([change("a", State.DELIVERED, 1), change("b", State.AMBIGUOUS)])
+    assert journal.open_names() == 3
+    journal.write([change("a", State.LAUNCHED, 1), change("b", State.CLOSED), change("c", State.CLOSED)])
+    assert journal.open_names() == 0
+
+
+def test_the_living_are_not_robbed(journal: Journal) -> None:
+    """Nothing of a process that lives is adopted, by itself or by others."""
+    journal.write([change("a", State.RESERVED)])
+    assert journal.adopt() == ()
+
+
+def die(journal: DatabaseJournal) -> None:
+    """Release what the kernel releases when a process dies, and nothing else."""
+    journal._database.close()
+    os.close(journal.owner._file)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(list(State))), max_size=40), reports=st.booleans()
+)
+def test_what_the_dead_left_is_adopted_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, State]], reports: bool
+) -> None:
+    """Names in doubt go to exactly one survivor; delivered ones only if the host reported launches."""
+    place = tmp_path_factory.mktemp("journal")
+    first, second, third = (DatabaseJournal(place) for _ in range(3))
+    last: dict[str, State] = {}
+    for number, state in steps:
+        first.write([change(f"n{number}", state, number)])
+        last[f"n{number}"] = state
+    if reports:
+        first.write([change("launched", State.LAUNCHED)])
+    launches = reports or State.LAUNCHED in (state for _, state in steps)
+    die(first)
+    adopted = [*second.adopt(), *third.adopt()]
+    expected = {
+        name: state is State.DELIVERED
+        for name, state in last.items()
+        if state in OPEN or (state is State.DELIVERED and launches)
+    }
+    assert {orphan.name: orphan.delivered for orphan in adopted} == expected
+    assert len(adopted) == len(expected)
+    assert second.open_names() == len(expected)
+    die(second)
+    assert {orphan.name for orphan in third.adopt()} == set(expected)
+    third.close()
+
+
+def test_a_clean_end_leaves_nothing_to_adopt(tmp_path: Path) -> None:
+    """Names written down and never sent go with the process; its lock too."""
+    first, second = DatabaseJournal(tmp_path), DatabaseJournal(tmp_path)
+    first.write([change("never-sent", State.RESERVED)])
+    first.close()
+    assert second.adopt() == ()
+    second.close()
+    assert list(tmp_path.glob("owner-*")) == []
+
+
+def test_a_killed_process_is_found_dead(tmp_path: Path) -> None:
+    """SIGKILL releases the lock and loses no transaction."""
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from scaleset_burst.journal import Change, DatabaseJournal, State
+        journal = DatabaseJournal(Path(sys.argv[1]))
+        journal.write([Change(name=f"n{i}", state=State.RESERVED, scale_set_id=7) for i in range(50)])
+        print("written", flush=True)
+        time.sleep(60)
+        """
+    )
+    survivor = DatabaseJournal(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "written\n"
+        assert survivor.adopt() == ()
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+    assert len(survivor.adopt()) == 50
+    survivor.close()
+
+
+def test_a_directory_that_cannot_be_written_is_warned_of_once(tmp_path: Path) -> None:
+    """The burst must not depend on a disk: names stay in memory, with one sentence that says what to do."""
+    (tmp_path / "file").write_text("")
+    warnings: list[str] = []
+    journal = open_journal(str(tmp_path / "file"), "s", environ={}, home=tmp_path, warn=warnings.append)
+    assert isinstance(journal, MemoryJournal)
+    assert len(warnings) == 1
+    assert "plugins.burst.journal.directory" in warnings[0]
+
+
+def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
+    """Nothing is deleted: the damaged file stays, under another name."""
+    place = tmp_path / "github.com-acme"
+    place.mkdir()
+    (place / "journal.db").write_bytes(b"this is no database" * 100)
+    warnings: list[str] = []
+    journal = open_journal(str(tmp_path), "github.com/acme", environ={}, home=tmp_path, warn=warnings.append)
+    assert isinstance(journal, DatabaseJournal)
+    journal.close()
+    assert len(list(place.glob("journal.db.damaged-*"))) == 1
+    assert "moved" in warnings[0]
+
+
+def test_a_later_schema_is_left_alone(tmp_path: Path) -> None:
+    """A file of a later version is not touched."""
+    DatabaseJournal(tmp_path / "s").close()
+    with sqlite3.connect(tmp_path / "s" / "journal.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    warnings: list[str] = []
+    assert isinstance(open_journal(str(tmp_path), "s", environ={}, home=tmp_path, warn=warnings.append), MemoryJournal)
+    assert "schema 99" in warnings[0]
+
+
+def test_only_the_user_can_read_it(tmp_path: Path) -> None:
+    """Runner names are nobody else's business."""
+    place = tmp_path / "state"
+    journal = DatabaseJournal(place)
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert (place / "journal.db").stat().st_mode & 0o777 == 0o600
+    journal.close()
+
+
+def test_many_changes_share_few_transactions(tmp_path: Path) -> None:
+    """What gathers while one group is written goes with the next."""
+    written: list[int] = []
+
+    class Counting(MemoryJournal):
+        def write(self, changes: object) -> None:
+            written.append(len(changes))  # type: ignore[arg-type]
+
+    async def main() -> None:
+        names = JournalNames(Counting())
+        await asyncio.gather(*(names.record([change(f"n{i}", State.MINTED)]) for i in range(300)))
+        await names.close()
+
+    asyncio.run(main())
+    assert sum(written) == 300
+    assert len(written) <= 3
