@@ -3,7 +3,4 @@
 Its requests are hooks. Which plugin answers them, if any, is decided in its YAML alone.
 """
 
-from autoscaler.config import HostSettings, load, settings_of
-from autoscaler.main import main
-
-__all__ = ["HostSettings", "load", "main", "settings_of"]
+__all__: list[str] = []

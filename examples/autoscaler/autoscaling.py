@@ -8,8 +8,7 @@ from collections.abc import Coroutine, Sequence
 from autoscaler.launchers import Launcher
 from autoscaler.report import Report
 from autoscaler.scaler import Fleet, decide
-from scaleset_burst.github import JobCompletedEvent, JobStartedEvent, ScaleSetClient
-from scaleset_burst.github.types import AnyJobEvent
+from scaleset_burst.github import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
 from scaleset_hookspecs import (
     Certainty,
     Conflict,

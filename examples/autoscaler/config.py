@@ -8,7 +8,8 @@ import yaml
 
 from autoscaler.section import Section
 from scaleset_burst.github import AppCredentials, TokenCredentials
-from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, SourcedConfig
+from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef
+from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["HostSettings", "load", "settings_of"]
 
@@ -102,9 +103,24 @@ def settings_of(config: SourcedConfig) -> HostSettings:
         own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")
     for section in (github, own):
         section.close()
+    problems += _twice(config)
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _twice(config: SourcedConfig) -> list[Problem]:
+    return [
+        Problem(
+            path=".".join(map(str, path)),
+            found="the key a second time",
+            expected="it once",
+            file=config.file,
+            line=line,
+        )
+        for path, line in config.duplicates
+        if path[:1] != ("plugins",) or len(path) == 1  # the plugins look after their own
+    ]
 
 
 def _credentials(github: Section) -> TokenCredentials | AppCredentials:

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from scaleset_burst.github import JobAvailable, Message
-from scaleset_burst.github.types import AnyJobEvent
+from scaleset_burst.github import AnyJobEvent, JobAvailable, Message
 from scaleset_hookspecs import Statistics, Unavailable
 
 __all__ = ["Handler", "Listener", "Session"]

@@ -18,8 +18,9 @@ from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
 from scaleset_burst.github import ScaleSetClient
-from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, SourcedConfig, UsageError
+from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["main"]
 
@@ -67,7 +68,7 @@ def _check(options: argparse.Namespace, settings: HostSettings) -> None:
 async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
     client = ScaleSetClient(settings.config_url, settings.credentials)
     try:
-        manager = create_manager(config, defaults=[DefaultHooks(client)])
+        manager = create_manager(config, defaults=DefaultHooks(client))
         work = asyncio.create_task(_work(AsyncHost(manager, fall_back=settings.fall_back), client, settings, options))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, _stop, work, number)
@@ -127,4 +128,7 @@ async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: 
     finally:
         listening.cancel()
         await asyncio.wait({listening})
-        await session.close()
+        try:
+            await session.close()
+        except ServiceError as error:
+            logging.getLogger("autoscaler").warning("the session stays open until it expires: %s", error)

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from scaleset_hookspecs import Problem, SourcedConfig
+from scaleset_hookspecs import Problem
+from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["Section"]
 
