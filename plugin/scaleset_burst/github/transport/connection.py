@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: bytes out in one write, bytes in through llhttp, one answer at a time."""
 
 import asyncio
+import math
 import select
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -53,7 +54,6 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_tunnel",
         "deadline",
-        "expires",
         "idle_limit",
         "usable",
         "uses",
@@ -70,10 +70,8 @@ class Connection(asyncio.Protocol):
         """Open, and nothing speaks against another request."""
         self.uses = 0
         self.idle_limit = IDLE_LIMIT
-        self.expires = 0.0
-        """Loop time after which it may not be used again; set when it becomes idle."""
-        self.deadline: float | None = None
-        """Loop time by which the answer must be complete."""
+        self.deadline = math.inf
+        """Loop time by which the answer must be complete or, while idle, after which it is not used again."""
 
     @property
     def busy(self) -> bool:
@@ -144,6 +142,7 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         self.usable = False
         self._transport = None
+        del self._parser
         return transport
 
     def expire(self) -> None:
@@ -193,8 +192,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way and tell the owner."""
         self.usable = False
-        self._transport = None
-        del self._parser  # it holds our methods: break the cycle
+        if self._transport is not None:
+            self._transport = None
+            del self._parser  # it holds our methods: break the cycle
         self._fail(httpx.ReadError(f"the connection was lost ({exc or 'closed'})"))
         self._owner.lost(self)
 
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         answer, self._answer = self._answer, None
         result = Answer(self._status, self._headers, b"".join(self._body))
-        self.deadline = None
+        self.deadline = math.inf
         if self.uses == 1:
             self.idle_limit = _idle_limit(self._headers)
         if self._reusable and self.usable and self.idle_limit > 0:
@@ -257,18 +257,14 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: httpx.RequestError) -> None:
         answer, self._answer = self._answer, None
-        self.deadline = None
+        self.deadline = math.inf
         if answer is not None and not answer.done():
             answer.set_exception(error)
 
 
 def _reason(error: Exception) -> str:
     cause = error.__context__
-    return (
-        str(cause)
-        if isinstance(cause, httpx.RemoteProtocolError)
-        else f"the answer is no valid HTTP ({error})"
-    )
+    return str(cause) if isinstance(cause, httpx.RemoteProtocolError) else f"the answer is no valid HTTP ({error})"
 
 
 def _is_delimited(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -9,9 +9,23 @@ import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport.connection import Connection, Owner
-from scaleset_burst.github.transport.routes import Route
+from scaleset_burst.github.transport.routes import Proxy, Route, choose_route, parse_proxy
+from scaleset_burst.github.transport.trust import proxy_trust, service_trust
 
 __all__ = ["Dialer"]
+
+_EYEBALLS = 0.25
+"""Seconds before a host's next address is tried beside the first (RFC 8305 section 5)."""
+
+
+class _Nobody:
+    """Owner of the connection to a proxy while it is no more than the foot of a tunnel."""
+
+    def released(self, connection: Connection) -> None:
+        """Never happens: a tunnel is not released."""
+
+    def lost(self, connection: Connection) -> None:
+        """Its exchange fails; there is nothing else to tell."""
 
 
 class Dialer:
@@ -19,11 +33,10 @@ class Dialer:
 
     def __init__(self, options: ConnectionOptions, environ: Mapping[str, str] | None = None) -> None:
         self._environ = dict(os.environ if environ is None else environ)
-        self._trust = ssl.create_default_context(cafile=options.ca_file)
-        self._trust.set_alpn_protocols(["http/1.1"])
-        if options.client_certificate:
-            self._trust.load_cert_chain(options.client_certificate, options.client_key)
-
+        self._proxy = parse_proxy(options.proxy) if options.proxy else None
+        self._trust = service_trust(options)
+        self._options = options
+        self._proxy_trust: ssl.SSLContext | None = None
         self._limits: set[asyncio.Timeout] = set()
 
     def give_up(self) -> None:
@@ -33,19 +46,15 @@ class Dialer:
 
     def route(self, url: httpx.URL) -> Route:
         """Return the way to the URL's origin."""
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise httpx.UnsupportedProtocol(
-                f"not an http:// or https:// URL with a host: {url.scheme}://{url.host}"
-            )
-        tls = url.scheme == "https"
-        return Route(host=url.host, port=url.port or (443 if tls else 80), tls=tls)
+        return choose_route(url, self._proxy, self._environ)
 
     async def dial(self, owner: Owner, route: Route, seconds: float | None) -> Connection:
         """Open a connection along the route.
 
         Raises:
             httpx.ConnectTimeout: It took longer than that many seconds.
-            httpx.ConnectError: It could not be opened.
+            httpx.ProxyError: The proxy could not be reached or refused.
+            httpx.ConnectError: The origin could not be reached, or its certificate is not trusted.
         """
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -54,19 +63,64 @@ class Dialer:
                     return await self._open(owner, route)
                 finally:
                     self._limits.discard(limit)
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(
-                f"no connection to {route.host}:{route.port} in {seconds} s"
-            ) from error
-        except OSError as error:
-            raise httpx.ConnectError(f"no connection to {route.host}:{route.port}: {error}") from error
+        except TimeoutError:
+            raise httpx.ConnectTimeout(f"no connection to {route.authority} in {seconds} s") from None
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(f"no connection to {route.authority}: {error}") from error
 
     async def _open(self, owner: Owner, route: Route) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(owner),
-            route.host,
-            route.port,
-            ssl=self._trust if route.tls else None,
-            server_hostname=route.host if route.tls else None,
-        )
+        if route.proxy is None:
+            return await _connect(owner, route.host, route.port, self._trust if route.tls else None)
+        lower = await self._reach(route.proxy, _Nobody() if route.tls else owner)
+        if not route.tls:
+            return lower
+        below = await _tunnel(lower, route, route.proxy)
+        connection = Connection(owner)
+        try:
+            above = await asyncio.get_running_loop().start_tls(
+                below, connection, self._trust, server_hostname=route.host
+            )
+        except BaseException:
+            below.abort()
+            raise
+        if above is None:
+            raise httpx.ConnectError(f"the tunnel to {route.authority} closed during the TLS handshake")
+        connection.connection_made(above)
         return connection
+
+    async def _reach(self, proxy: Proxy, owner: Owner) -> Connection:
+        if proxy.tls and self._proxy_trust is None:
+            self._proxy_trust = proxy_trust(self._options)
+        try:
+            return await _connect(owner, proxy.host, proxy.port, self._proxy_trust if proxy.tls else None)
+        except TimeoutError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise httpx.ProxyError(f"no connection to the proxy {proxy.host}:{proxy.port}: {error}") from error
+
+
+async def _connect(owner: Owner, host: str, port: int, trust: ssl.SSLContext | None) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(owner),
+        host,
+        port,
+        ssl=trust,
+        server_hostname=host if trust else None,
+        happy_eyeballs_delay=_EYEBALLS,
+    )
+    return connection
+
+
+async def _tunnel(connection: Connection, route: Route, proxy: Proxy) -> asyncio.Transport:
+    """Ask the proxy for a tunnel to the origin (RFC 9110 section 9.3.6); return the tunnel's end."""
+    target = route.authority.encode("ascii")
+    credentials = b"Proxy-Authorization: %b\r\n" % proxy.authorization if proxy.authorization else b""
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target, target, credentials)
+    try:
+        answer = await connection.exchange(request, tunnel=True)
+        if 200 <= answer.status < 300:
+            return connection.detach()
+    except httpx.TransportError as error:
+        raise httpx.ProxyError(f"the proxy {proxy.host}:{proxy.port} failed: {error}") from error
+    connection.abort()
+    raise httpx.ProxyError(f"the proxy {proxy.host}:{proxy.port} refused a tunnel with status {answer.status}")

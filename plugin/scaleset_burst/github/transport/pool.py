@@ -4,42 +4,17 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
+from scaleset_burst.github.transport.alarm import Alarm
 from scaleset_burst.github.transport.connection import Connection
 from scaleset_burst.github.transport.dialing import Dialer
-from scaleset_burst.github.transport.routes import Route
+from scaleset_burst.github.transport.origin import Origin
 from scaleset_burst.github.transport.wire import encode, respond
 
 __all__ = ["BurstTransport"]
-
-
-class Origin:
-    """One origin: the way to it and its connections; also the one whom its connections report to."""
-
-    __slots__ = ("idle", "open", "pool", "route")
-
-    def __init__(self, pool: "BurstTransport", route: Route) -> None:
-        self.pool = pool
-        self.route = route
-        self.idle: list[Connection] = []
-        self.open: set[Connection] = set()
-
-    def released(self, connection: Connection) -> None:
-        """Give the connection to who waits for it, or lay it by."""
-        self.pool.take_back(self, connection)
-
-    def lost(self, connection: Connection) -> None:
-        """Forget the connection."""
-        if connection in self.open:
-            self.open.discard(connection)
-            if connection in self.idle:
-                self.idle.remove(connection)
-            self.pool.free_slot()
 
 
 class BurstTransport(httpx.AsyncBaseTransport):
@@ -70,10 +45,10 @@ class BurstTransport(httpx.AsyncBaseTransport):
         self._waiters: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
         self._slots = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
+        self._alarm = Alarm(self._sweep)
         self._empty: asyncio.Future[None] | None = None
         self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self.connections_opened = 0
         self.requests_sent = 0
         self.requests_reused = 0
@@ -102,34 +77,31 @@ class BurstTransport(httpx.AsyncBaseTransport):
         limits = request.extensions.get("timeout", {})
         connection = self._pop(origin, loop.time()) or await self._obtain(origin, limits)
         seconds = limits.get("read", self._options.read_timeout)
-        if seconds is not None:
-            self._watch(connection, loop.time() + seconds)
+        self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
         self.requests_sent += 1
-        return respond(await connection.exchange(data, head_only=request.method == "HEAD"), request)
+        answer = await connection.exchange(data, head_only=request.method == "HEAD")
+        if answer.status == 407 and origin.route.proxy is not None:
+            raise httpx.ProxyError("the proxy refused the credentials with status 407", request=request)
+        return respond(answer, request)
 
     async def warm(self, url: httpx.URL, count: int) -> int:
         """Open connections to the URL's origin until `count` are open; return how many are.
 
         Fewer than asked are open if the limit or the origin does not allow more; a request then tells why.
+        For ten minutes from the last call, those that die idle are replaced.
         """
         self._check()
         origin = self._origin(url)
-        missing = min(count - len(origin.open), self._limit - self._slots)
-        if missing > 0:
-            self._slots += missing
-            dials = (self._dial(origin, self._options.connect_timeout) for _ in range(missing))
-            for connection in await asyncio.gather(*dials, return_exceptions=True):
-                if isinstance(connection, Connection):
-                    self.take_back(origin, connection)
-                elif not isinstance(connection, httpx.TransportError):
-                    raise connection
+        origin.keep(min(count, self._limit))
+        tasks = self._fill(origin)
+        if tasks:
+            await asyncio.wait(tasks)
         return len(origin.open)
 
     async def aclose(self) -> None:
         """Close every connection; requests under way fail with `httpx.ReadError`. Later ones are refused."""
         self._closed = True
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         while self._waiters:
             _, waiter = self._waiters.popleft()
             if not waiter.done():
@@ -139,21 +111,8 @@ class BurstTransport(httpx.AsyncBaseTransport):
             for connection in tuple(origin.open):
                 connection.abort()
         if self._slots and self._loop is asyncio.get_running_loop():
-            self._empty = self._loop.create_future()
-            await self._empty
-
-    async def __aenter__(self) -> Self:
-        """Return the transport itself."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        """Close."""
-        await self.aclose()
+            self._empty = self._empty or self._loop.create_future()
+            await asyncio.shield(self._empty)
 
     def _check(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
@@ -181,7 +140,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
             connection = idle.pop()
             if not connection.usable:
                 continue
-            if connection.expires <= now:
+            if connection.deadline <= now:
                 connection.abort()
             elif connection.stirs():
                 idle.append(connection)
@@ -204,15 +163,16 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 await asyncio.sleep(0)  # let the loop read what came in on it, which takes two turns
                 await asyncio.sleep(0)
             if self._slots < self._limit:
-                self._slots += 1
+                self._reserve(origin, 1)
             else:
                 self._evict(origin)
                 given = await self._turn(origin, deadline)
+                if given is not None and given.usable:
+                    self.requests_reused += 1
+                    return given
                 if given is not None:
-                    if given.usable:
-                        self.requests_reused += 1
-                        return given
                     continue
+                origin.dialing += 1
             return await self._dial(origin, limits.get("connect", self._options.connect_timeout))
 
     async def _turn(self, origin: Origin, deadline: float | None) -> Connection | None:
@@ -240,6 +200,8 @@ class BurstTransport(httpx.AsyncBaseTransport):
         except BaseException:
             self.free_slot()
             raise
+        finally:
+            origin.dialing -= 1
         self.connections_opened += 1
         if connection.lost:
             self.free_slot()
@@ -254,7 +216,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
         """Close the connection of another origin that lay idle longest, to make room."""
         others = [other.idle for other in self._origins.values() if other.idle and other is not origin]
         if others:
-            min(others, key=lambda idle: idle[0].expires).pop(0).abort()
+            min(others, key=lambda idle: idle[0].deadline).pop(0).abort()
 
     def take_back(self, origin: Origin, connection: Connection) -> None:
         """Hand a connection to the first in line, or lay it by; close it if that one wants another origin."""
@@ -269,8 +231,34 @@ class BurstTransport(httpx.AsyncBaseTransport):
             else:
                 connection.abort()
                 return
-        connection.expires = asyncio.get_running_loop().time() + connection.idle_limit
         origin.idle.append(connection)
+        self._watch(connection, asyncio.get_running_loop().time() + connection.idle_limit)
+
+    def _fill(self, origin: Origin) -> list[asyncio.Task[None]]:
+        """Open what the origin lacks, in tasks of our own: who asked may go away."""
+        missing = max(0, min(origin.missing(origin.wanted), self._limit - self._slots))
+        self._reserve(origin, missing)
+        tasks = [asyncio.get_running_loop().create_task(self._add(origin)) for _ in range(missing)]
+        self._tasks.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._tasks.discard)
+        return tasks
+
+    async def _add(self, origin: Origin) -> None:
+        """Open one connection and lay it by; if that fails, let the origin be until the next `warm`."""
+        try:
+            self.take_back(origin, await self._dial(origin, self._options.connect_timeout))
+        except httpx.TransportError:
+            origin.wanted = 0
+
+    def renew(self, origin: Origin) -> None:
+        """Replace in the background what the origin lost."""
+        if not self._closed and not self._waiters:
+            self._fill(origin)
+
+    def _reserve(self, origin: Origin, count: int) -> None:
+        self._slots += count
+        origin.dialing += count
 
     def free_slot(self) -> None:
         """Pass a freed slot to the first in line."""
@@ -283,24 +271,19 @@ class BurstTransport(httpx.AsyncBaseTransport):
         if self._slots == 0 and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
-    # Time limits: one timer for all, set to the earliest deadline, so that a request costs a comparison.
-
     def _watch(self, connection: Connection, deadline: float) -> None:
         connection.deadline = deadline
-        if deadline < self._alarm_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_at = deadline
-            self._alarm = asyncio.get_running_loop().call_at(deadline, self._sweep)
+        if deadline < self._alarm.at:
+            self._alarm.set(deadline)
 
     def _sweep(self) -> None:
-        self._alarm, self._alarm_at = None, math.inf
+        """Give up every connection whose time is over."""
         now = asyncio.get_running_loop().time()
         for origin in self._origins.values():
             for connection in tuple(origin.open):
-                if connection.deadline is None:
-                    continue
-                if connection.deadline <= now:
+                if connection.deadline > now:
+                    self._alarm.set(connection.deadline)
+                elif connection.busy:
                     connection.expire()
                 else:
-                    self._watch(connection, connection.deadline)
+                    connection.abort()

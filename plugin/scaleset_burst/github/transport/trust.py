@@ -1,0 +1,59 @@
+"""Whom we trust, and TLS sessions taken up again."""
+
+import ssl
+from typing import TypeAlias
+
+from scaleset_burst.github.options import ConnectionOptions
+
+__all__ = ["proxy_trust", "service_trust"]
+
+Sessions: TypeAlias = dict[str, ssl.SSLSession]
+
+
+def service_trust(options: ConnectionOptions) -> ssl.SSLContext:
+    """Return the context for the service: always verifying, HTTP/1.1 only, with our certificate if any.
+
+    Raises:
+        OSError: A file is missing, or holds no usable certificate or key.
+    """
+    context = proxy_trust(options)
+    context.set_alpn_protocols(["http/1.1"])
+    if options.client_certificate:
+        context.load_cert_chain(options.client_certificate, options.client_key)
+    return context
+
+
+def proxy_trust(options: ConnectionOptions) -> ssl.SSLContext:
+    """Return the context for an https:// proxy: the same authorities, but never our certificate."""
+    context = ssl.create_default_context(cafile=options.ca_file)
+    context.sslobject_class = _resuming({})
+    return context
+
+
+def _resuming(sessions: Sessions) -> type[ssl.SSLObject]:
+    """Return a TLS object that offers the session last had with its server.
+
+    Neither asyncio nor uvloop has a parameter for a session, but both take the class from the context.
+    """
+
+    class ResumingObject(ssl.SSLObject):
+        """Sets the session before the handshake and keeps the one that comes after it."""
+
+        _begun = _kept = False
+
+        def do_handshake(self) -> None:
+            """Offer what is known; the server is free to refuse it."""
+            if not self._begun:
+                self._begun = True
+                self.session = sessions.get(self.server_hostname or "")
+            super().do_handshake()
+
+        def read(self, len: int = 1024, buffer: bytearray | None = None) -> bytes:  # type: ignore[override]  # noqa: A002
+            """Keep the session with the first data, for TLS 1.3 sends tickets after the handshake."""
+            data = super().read(len, buffer)
+            if not self._kept and self.session is not None and self.session.has_ticket:
+                self._kept = True
+                sessions[self.server_hostname or ""] = self.session
+            return data
+
+    return ResumingObject
