@@ -19,6 +19,7 @@ from scaleset_hookspecs.errors import (
     UsageError,
 )
 from scaleset_hookspecs.markers import PROJECT_NAME, hookimpl, hookspec
+from scaleset_hookspecs.sources import SourcedConfig
 from scaleset_hookspecs.types import (
     Answer,
     Certainty,
@@ -68,6 +69,7 @@ __all__ = [
     "ScaleSetSettings",
     "ScalesetError",
     "ServiceError",
+    "SourcedConfig",
     "Statistics",
     "Unavailable",
     "UsageError",

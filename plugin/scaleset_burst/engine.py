@@ -295,7 +295,7 @@ def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings)
     Raises:
         UsageError: Below 1, or over the host's maximum.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if type(count) is not int or count < 1:  # bool is an int, and no count
         raise UsageError(
             f"provision_runners for {scale_set.name}: count is {count!r}; expected a whole number from 1"
         )

@@ -1,0 +1,8 @@
+"""The host kit: what an autoscaler needs to let plugins answer."""
+
+from scaleset_hookspecs.host.calls import AsyncHost, resolve
+from scaleset_hookspecs.host.manager import DEFAULTS, create_manager
+from scaleset_hookspecs.host.portal import SyncHost
+from scaleset_hookspecs.sources import SourcedConfig
+
+__all__ = ["DEFAULTS", "AsyncHost", "SourcedConfig", "SyncHost", "create_manager", "resolve"]

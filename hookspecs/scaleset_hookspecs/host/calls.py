@@ -1,0 +1,187 @@
+"""Typed calls for hosts that live on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable
+from typing import Any, TypeVar, overload
+
+import pluggy
+
+from scaleset_hookspecs.errors import HostError, Unavailable, UsageError
+from scaleset_hookspecs.host.manager import DEFAULTS
+from scaleset_hookspecs.types import (
+    Answer,
+    JitConfig,
+    JobCompleted,
+    JobStarted,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+    RunnerInfo,
+    RunnerRef,
+    ScaleSetRef,
+    ScaleSetSettings,
+    Statistics,
+)
+
+__all__ = ["AsyncHost", "check_request", "resolve"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PLAIN = ProvisionSettings()
+
+
+@overload
+async def resolve(answer: Awaitable[T]) -> T: ...
+@overload
+async def resolve(answer: T) -> T: ...
+async def resolve(answer: Any) -> Any:
+    """Return what a hook answered, awaited if it is an awaitable."""
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def check_request(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings) -> None:
+    """Refuse a request that can never be right, before any hook hears of it.
+
+    Raises:
+        UsageError: The count is below 1 or over the maximum, or the deadline has passed already.
+    """
+    place = f"provision_runners for {scale_set.name}"
+    if type(count) is not int or count < 1:  # bool is an int, and no count
+        raise UsageError(f"{place}: count is {count!r}; expected a whole number from 1")
+    if settings.max_runners is not None and count > settings.max_runners:
+        raise UsageError(f"{place}: count is {count}; the scale set's maximum is {settings.max_runners}")
+    if settings.deadline is not None and settings.deadline <= 0:
+        raise UsageError(f"{place}: deadline is {settings.deadline:g} s; expected more than 0")
+
+
+class AsyncHost:
+    """The hooks as methods: one for each, with types. Everything happens on the loop that calls."""
+
+    def __init__(self, manager: pluggy.PluginManager, *, fall_back: bool = False) -> None:
+        """Make the calls of a host.
+
+        Args:
+            manager: From `create_manager`.
+            fall_back: When a plugin says `Unavailable`, ask the host's own defaults instead.
+        """
+        self.manager = manager
+        self._fall_back = fall_back
+        self._falling_back = False
+
+    async def started(self) -> None:
+        """Let the plugins open and warm up, all at once; the first error is raised when all have ended."""
+        await _gather(self._life("autoscaler_started"))
+
+    async def stopping(self, time_limit: float = 30.0) -> None:
+        """Let the plugins finish and clean up; errors are logged, and so is running out of `time_limit` seconds."""
+        try:
+            async with asyncio.timeout(time_limit):
+                await _gather(self._life("autoscaler_stopping"))
+        except TimeoutError:
+            logger.warning("the plugins did not stop within %g s", time_limit)
+        except Exception:
+            logger.exception("a plugin failed to stop cleanly")
+
+    async def provision_runners(
+        self,
+        scale_set: ScaleSetRef,
+        count: int,
+        settings: ProvisionSettings = PLAIN,
+        on_ready: OnReady | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Mint configs for new runners; see the hook of this name."""
+        check_request(scale_set, count, settings)
+        outcomes = await self._ask(
+            "provision_runners", scale_set=scale_set, count=count, settings=settings, on_ready=on_ready
+        )
+        if not isinstance(outcomes, tuple) or len(outcomes) != count:
+            got = f"{len(outcomes)} outcomes" if isinstance(outcomes, tuple) else f"a {type(outcomes).__name__}"
+            raise HostError(f"provision_runners was asked for {count} and answered {got}: a plugin breaks the contract")
+        return outcomes
+
+    async def get_scaleset_settings(self, scale_set: ScaleSetRef) -> Answer[ScaleSetSettings]:
+        """Return the scale set's settings; see the hook of this name."""
+        answer: Answer[ScaleSetSettings] = await self._ask("get_scaleset_settings", scale_set=scale_set)
+        return answer
+
+    async def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
+        """Say whether a runner is registered; see the hook of this name."""
+        answer: Answer[RunnerInfo] = await self._ask("get_runner_info", scale_set=scale_set, runner=runner)
+        return answer
+
+    def after_runner_launched(self, scale_set: ScaleSetRef, config: JitConfig) -> None:
+        """Tell the plugins that a config is in use."""
+        self._tell("after_runner_launched", scale_set=scale_set, config=config)
+
+    def on_scaleset_statistics(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
+        """Tell the plugins a message's counters."""
+        self._tell("on_scaleset_statistics", scale_set=scale_set, statistics=statistics)
+
+    def on_demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
+        """Tell the plugins how many runners are wanted in all."""
+        self._tell("on_demand_changed", scale_set=scale_set, desired=desired)
+
+    def after_job_started(self, scale_set: ScaleSetRef, event: JobStarted) -> None:
+        """Tell the plugins that a runner took a job."""
+        self._tell("after_job_started", scale_set=scale_set, event=event)
+
+    def after_job_completed(self, scale_set: ScaleSetRef, event: JobCompleted) -> None:
+        """Tell the plugins that a job is over."""
+        self._tell("after_job_completed", scale_set=scale_set, event=event)
+
+    def after_runner_removed(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
+        """Tell the plugins that a runner is gone."""
+        self._tell("after_runner_removed", scale_set=scale_set, runner=runner)
+
+    async def _ask(self, hook: str, **arguments: object) -> Any:  # noqa: ANN401  # typed by each caller
+        try:
+            answer = await resolve(getattr(self.manager.hook, hook)(**arguments))
+        except Unavailable as error:
+            defaults = self._defaults(hook) if self._fall_back else None
+            if defaults is None:
+                raise
+            if not self._falling_back:
+                logger.warning("%s: %s; the host's own defaults answer until it is back", hook, error)
+            self._falling_back = True
+            answer = await resolve(defaults(**arguments))
+        else:
+            self._falling_back = False
+        if answer is None:
+            raise HostError(
+                f"nobody answers {hook}: every plugin declined; give create_manager a default for it, or enable a "
+                f"plugin under `plugins` in the configuration"
+            )
+        return answer
+
+    def _defaults(self, hook: str) -> Any:  # noqa: ANN401  # a hook caller, which pluggy does not type
+        defaults = self.manager.get_plugin(DEFAULTS)
+        if defaults is None or not hasattr(defaults, hook):
+            return None
+        others = [plugin for plugin in self.manager.get_plugins() if plugin is not defaults]
+        return self.manager.subset_hook_caller(hook, others)
+
+    def _life(self, hook: str) -> list[object]:
+        return [answer for answer in getattr(self.manager.hook, hook)() if answer is not None]
+
+    def _tell(self, hook: str, **arguments: object) -> None:
+        """Call an observer hook; each implementation on its own, since pluggy stops at the first that raises."""
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            wanted = {name: arguments[name] for name in implementation.argnames}
+            try:
+                implementation.function(**wanted)
+            except Exception:
+                logger.exception(
+                    "%s: %s raised; the other plugins and the host go on", implementation.plugin_name, hook
+                )
+
+
+async def _gather(answers: list[object]) -> None:
+    results = await asyncio.gather(*(resolve(answer) for answer in answers), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,211 @@
+"""The way in for hosts without an event loop: one loop, in one thread, for the host's life."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pluggy
+
+from scaleset_hookspecs.errors import HostError
+from scaleset_hookspecs.host.calls import PLAIN, AsyncHost
+from scaleset_hookspecs.types import (
+    Answer,
+    JitConfig,
+    JobCompleted,
+    JobStarted,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+    RunnerInfo,
+    RunnerRef,
+    ScaleSetRef,
+    ScaleSetSettings,
+    Statistics,
+)
+
+__all__ = ["SyncHost"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class SyncHost:
+    """The hooks as blocking methods, from any number of threads.
+
+    Use it as a context manager, or call `start` and `stop`. `on_ready` and `on_wait` are called on the loop's thread:
+    they must return soon and must not call back into this object.
+    """
+
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        *,
+        call_timeout: float | None = None,
+        stop_timeout: float = 30.0,
+        fall_back: bool = False,
+    ) -> None:
+        """Make a portal; nothing runs before `start`.
+
+        Args:
+            manager: From `create_manager`.
+            call_timeout: Seconds after which a call is cancelled and raises `HostError`; `None`: never.
+            stop_timeout: Seconds that calls under way, and then the plugins, have to end.
+            fall_back: As for `AsyncHost`.
+        """
+        self._host = AsyncHost(manager, fall_back=fall_back)
+        self._call_timeout = call_timeout
+        self._stop_timeout = stop_timeout
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._calls: set[concurrent.futures.Future[Any]] = set()
+        self._lock = threading.Lock()
+        self._state = "new"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the loop and the plugins; what a plugin raises at start is raised here."""
+        with self._lock:
+            if self._state != "new":
+                raise HostError(f"the portal is {self._state}; it can be started once")
+            self._state = "running"
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._run, args=(self._loop,), name="scaleset-portal")
+            self._thread.start()
+        try:
+            self._call(self._host.started())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Let calls under way end or cancel them, stop the plugins, join the thread. Safe to call twice."""
+        self._refuse_own_thread()
+        with self._lock:
+            if self._state != "running" or self._loop is None or self._thread is None:
+                return
+            self._state = "stopping"
+            calls, loop, thread = tuple(self._calls), self._loop, self._thread
+        concurrent.futures.wait(calls, timeout=self._stop_timeout)
+        for call in calls:
+            call.cancel()
+        stopping = asyncio.run_coroutine_threadsafe(self._host.stopping(self._stop_timeout), loop)
+        try:
+            stopping.result(self._stop_timeout + 5.0)
+        except concurrent.futures.TimeoutError:
+            logger.warning("the plugins did not stop within %g s", self._stop_timeout)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            self._state = "stopped"
+
+    def provision_runners(
+        self,
+        scale_set: ScaleSetRef,
+        count: int,
+        settings: ProvisionSettings = PLAIN,
+        on_ready: OnReady | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Mint configs for new runners; see the hook of this name."""
+        return self._call(self._host.provision_runners(scale_set, count, settings, on_ready))
+
+    def get_scaleset_settings(self, scale_set: ScaleSetRef) -> Answer[ScaleSetSettings]:
+        """Return the scale set's settings; see the hook of this name."""
+        return self._call(self._host.get_scaleset_settings(scale_set))
+
+    def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
+        """Say whether a runner is registered; see the hook of this name."""
+        return self._call(self._host.get_runner_info(scale_set, runner))
+
+    def after_runner_launched(self, scale_set: ScaleSetRef, config: JitConfig) -> None:
+        """Tell the plugins that a config is in use."""
+        self._post(self._host.after_runner_launched, scale_set, config)
+
+    def on_scaleset_statistics(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
+        """Tell the plugins a message's counters."""
+        self._post(self._host.on_scaleset_statistics, scale_set, statistics)
+
+    def on_demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
+        """Tell the plugins how many runners are wanted in all."""
+        self._post(self._host.on_demand_changed, scale_set, desired)
+
+    def after_job_started(self, scale_set: ScaleSetRef, event: JobStarted) -> None:
+        """Tell the plugins that a runner took a job."""
+        self._post(self._host.after_job_started, scale_set, event)
+
+    def after_job_completed(self, scale_set: ScaleSetRef, event: JobCompleted) -> None:
+        """Tell the plugins that a job is over."""
+        self._post(self._host.after_job_completed, scale_set, event)
+
+    def after_runner_removed(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
+        """Tell the plugins that a runner is gone."""
+        self._post(self._host.after_runner_removed, scale_set, runner)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            self._refuse_own_thread()
+            with self._lock:
+                future = asyncio.run_coroutine_threadsafe(work, self._running_loop())
+                self._calls.add(future)
+        except HostError:
+            work.close()
+            raise
+        future.add_done_callback(self._forget)
+        try:
+            return future.result(self._call_timeout)
+        except concurrent.futures.TimeoutError:
+            if future.done() and not future.cancelled():
+                raise
+            raise HostError(f"the call did not end within {self._call_timeout:g} s and was cancelled") from None
+        except concurrent.futures.CancelledError:
+            raise HostError("the call was cancelled because the portal is stopping") from None
+        finally:
+            # A KeyboardInterrupt ends the waiting, not the work; nobody waits for it any more.
+            future.cancel()
+
+    def _post(self, tell: Callable[..., None], *arguments: object) -> None:
+        self._refuse_own_thread()
+        with self._lock:
+            self._running_loop().call_soon_threadsafe(tell, *arguments)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._state != "running" or self._loop is None:
+            advice = "call start() first" if self._state == "new" else "make a new one"
+            raise HostError(f"the portal is {self._state}; {advice}")
+        return self._loop
+
+    def _refuse_own_thread(self) -> None:
+        if self._thread is not None and threading.current_thread() is self._thread:
+            raise HostError("called from the portal's own thread, which would wait for itself for ever")
+
+    def _forget(self, future: concurrent.futures.Future[Any]) -> None:
+        with self._lock:
+            self._calls.discard(future)
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            leftovers = asyncio.all_tasks(loop)
+            for task in leftovers:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()

@@ -1,0 +1,73 @@
+"""A configuration that knows where it stands: file, and the line of every key."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeAlias
+
+__all__ = ["KeyPath", "SourcedConfig"]
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indexes of sequences."""
+
+
+class SourcedConfig(dict[str, Any]):
+    """A host's configuration mapping that can say in which line of its file a key stands.
+
+    A host that reads YAML makes one from what `yaml.safe_load` and `yaml.compose` give; plain mappings work as well,
+    their problems then have no line.
+
+    Attributes:
+        file: The file it was read from, as people know it.
+        duplicates: Keys that stand twice in one mapping, each with the line of its second place.
+    """
+
+    def __init__(self, data: Mapping[str, Any], *, file: str | None = None) -> None:
+        super().__init__(data)
+        self.file = file
+        self.duplicates: tuple[tuple[KeyPath, int], ...] = ()
+        self._lines: dict[KeyPath, int] = {}
+
+    @classmethod
+    def from_node(cls, data: Mapping[str, Any], node: object, file: str | None = None) -> SourcedConfig:
+        """Make one from loaded data and the node tree of the same text (PyYAML's, or anything shaped like it)."""
+        config = cls(data, file=file)
+        duplicates: list[tuple[KeyPath, int]] = []
+        _walk(node, (), config._lines, duplicates, set())
+        config.duplicates = tuple(duplicates)
+        return config
+
+    def line(self, path: KeyPath) -> int | None:
+        """Return the 1-based line of a key, or of the nearest key above it; `None` if no lines are known."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return self._lines.get(())
+
+
+def _walk(
+    node: Any,  # noqa: ANN401  # PyYAML's nodes, which this package must not import
+    path: KeyPath,
+    lines: dict[KeyPath, int],
+    duplicates: list[tuple[KeyPath, int]],
+    seen: set[int],
+) -> None:
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    lines.setdefault(path, node.start_mark.line + 1)
+    if not isinstance(node.value, list):
+        return
+    keys: set[Hashable] = set()
+    for index, child in enumerate(node.value):
+        if not isinstance(child, tuple):
+            _walk(child, (*path, index), lines, duplicates, seen)
+            continue
+        key_node, value_node = child
+        key = (*path, str(key_node.value))
+        line = key_node.start_mark.line + 1
+        if key in keys:
+            duplicates.append((key, line))
+        keys.add(key)
+        lines[key] = line
+        _walk(value_node, key, lines, duplicates, seen)
