@@ -111,13 +111,7 @@ def settings_of(config: SourcedConfig) -> HostSettings:
 
 def _twice(config: SourcedConfig) -> list[Problem]:
     return [
-        Problem(
-            path=".".join(map(str, path)),
-            found="the key a second time",
-            expected="it once",
-            file=config.file,
-            line=line,
-        )
+        Problem(path=".".join(map(str, path)), found="the key again", expected="it once", file=config.file, line=line)
         for path, line in config.duplicates
         if path[:1] != ("plugins",) or len(path) == 1  # the plugins look after their own
     ]

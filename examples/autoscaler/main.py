@@ -91,7 +91,6 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
             autoscaler.on_runner_ended(runner, status)
 
     scale_set = await find_or_create(client, settings)
-    await hooks.started()
     launcher: Launcher = (
         SimulatedLauncher(settings.config_url)
         if settings.launcher == "simulated"
@@ -107,6 +106,7 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
         report=Report(options.report),
     )
     try:
+        await hooks.started()
         if options.once is not None:
             return 1 if await autoscaler.once(options.once) else 0
         await _listen(autoscaler, client, scale_set.id or 0, settings.max_runners)

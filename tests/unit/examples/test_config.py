@@ -111,7 +111,7 @@ autoscaler:
   launcher: simulated
   scale_set: t
 """
-    said = "config.yaml:5: autoscaler.scale_set: found the key a second time; expected it once"
+    said = "config.yaml:5: autoscaler.scale_set: found the key again; expected it once"
     assert problems(tmp_path, text) == [said]
 
 
