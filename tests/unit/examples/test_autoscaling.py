@@ -1,0 +1,253 @@
+"""The autoscaler asks for what is missing, launches what arrives, and leaves no registration that nobody serves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from autoscaler.autoscaling import Autoscaler
+from autoscaler.report import Report
+from scaleset_burst.github import JobCompletedEvent, JobStartedEvent, ScaleSetClient
+from scaleset_hookspecs import (
+    Answer,
+    Certainty,
+    Conflict,
+    FailureReason,
+    JitConfig,
+    JobCompleted,
+    MintFailure,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+    Rejected,
+    RunnerInfo,
+    RunnerRef,
+    ScaleSetRef,
+    ScaleSetSettings,
+    Statistics,
+    hookimpl,
+)
+from scaleset_hookspecs.host import AsyncHost, create_manager
+
+pytestmark = pytest.mark.anyio
+
+SCALE_SET = ScaleSetRef(name="s", id=1)
+
+
+@dataclass
+class World:
+    """The plugin, the client and the launcher in one: what they were asked, and how they answer."""
+
+    asked: list[tuple[int, int | None]] = field(default_factory=list)
+    launched: list[str] = field(default_factory=list)
+    ended: list[str | None] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    busy: set[int] = field(default_factory=set)
+    outcome: Callable[[int], MintFailure | None] = lambda _number: None
+    error: Exception | None = None
+    hold: asyncio.Event | None = None
+    outlives_host: bool = True
+    number: int = 0
+
+    @hookimpl
+    def provision_runners(
+        self, scale_set: ScaleSetRef, count: int, settings: ProvisionSettings, on_ready: OnReady | None
+    ) -> Awaitable[tuple[Outcome, ...]]:
+        self.asked.append((count, settings.desired))
+        return self._provision(count, on_ready)
+
+    async def _provision(self, count: int, on_ready: OnReady | None) -> tuple[Outcome, ...]:
+        if self.error is not None:
+            raise self.error
+        if self.hold is not None:
+            await self.hold.wait()
+        return tuple([await self._one(on_ready) for _ in range(count)])
+
+    async def _one(self, on_ready: OnReady | None) -> Outcome:
+        self.number += 1
+        failure = self.outcome(self.number)
+        if failure is not None:
+            return failure
+        name = f"r{self.number}"
+        config = JitConfig(runner_id=self.number, runner_name=name, scale_set=SCALE_SET, encoded="x", minted_at=0)
+        assert on_ready is not None
+        await cast("Awaitable[None]", on_ready(config))
+        return config
+
+    @hookimpl
+    def get_scaleset_settings(self, scale_set: ScaleSetRef) -> Answer[ScaleSetSettings]:
+        value = ScaleSetSettings(id=1, name="s", runner_group_id=1, runner_group_name="Default")
+        return Answer(certainty=Certainty.FRESH, value=value, age=0)
+
+    @hookimpl
+    def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
+        return Answer(certainty=Certainty.FRESH, value=RunnerInfo(id=runner.id or 0, name=runner.name or ""), age=0)
+
+    @hookimpl
+    def on_demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
+        self.told.append(f"demand {desired}")
+
+    @hookimpl
+    def after_runner_removed(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
+        self.told.append(f"removed {runner.name}")
+
+    @hookimpl
+    def after_job_completed(self, scale_set: ScaleSetRef, event: JobCompleted) -> None:
+        self.told.append(f"completed {event.job_id} on {event.runner.name if event.runner else None}")
+
+    @hookimpl
+    def autoscaler_stopping(self) -> None:
+        self.told.append("stopping")
+
+    async def remove_runner(self, runner_id: int) -> bool:
+        if runner_id in self.busy:
+            raise Conflict("it has a job", status=400, type_name="JobStillRunningException")
+        self.removed.append(runner_id)
+        return True
+
+    async def launch(self, config: JitConfig) -> None:
+        await asyncio.sleep(0)
+        self.launched.append(config.runner_name)
+
+    async def end(self, runner: RunnerRef) -> None:
+        self.ended.append(runner.name)
+
+    async def drain(self) -> None:
+        return
+
+    async def stop(self) -> None:
+        return
+
+
+@asynccontextmanager
+async def autoscaling(world: World, *, max_runners: int = 10) -> AsyncIterator[Autoscaler]:
+    manager = create_manager({}, plugins=[("world", world)], load_entry_points=False)
+    autoscaler = Autoscaler(
+        AsyncHost(manager),
+        cast("ScaleSetClient", world),
+        world,
+        SCALE_SET,
+        min_idle=0,
+        max_runners=max_runners,
+        report=Report(None),
+    )
+    try:
+        yield autoscaler
+    finally:
+        await autoscaler.stop()
+
+
+async def settle(until: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not until():
+            await asyncio.sleep(0)
+
+
+async def test_asks_once_for_what_is_missing_while_the_burst_is_under_way() -> None:
+    world = World(hold=asyncio.Event())
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=3))
+        await settle(lambda: bool(world.asked))
+        autoscaler.on_statistics(Statistics(assigned_jobs=3))
+        autoscaler.on_statistics(Statistics(assigned_jobs=5))
+        assert world.hold is not None
+        world.hold.set()
+        await settle(lambda: len(world.launched) == 5)
+    assert world.asked == [(3, 3), (2, 5)]
+
+
+async def test_never_asks_for_more_than_the_maximum() -> None:
+    world = World()
+    async with autoscaling(world, max_runners=4) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=300))
+        await settle(lambda: len(world.launched) == 4)
+    assert world.asked == [(4, 4)]
+
+
+async def test_tells_when_the_demand_falls_during_a_burst() -> None:
+    world = World(hold=asyncio.Event())
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=6))
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        assert world.told == ["demand 2"]
+        assert world.hold is not None
+        world.hold.set()
+
+
+async def test_asks_again_for_what_failed_after_the_time_that_was_named() -> None:
+    failed = MintFailure(reason=FailureReason.UNAVAILABLE, message="down", retry_after=0.01)
+    world = World(outcome=lambda number: failed if number == 2 else None)
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=3))
+        await settle(lambda: len(world.launched) == 3)
+    assert world.asked == [(3, 3), (1, 3)]
+
+
+async def test_does_not_ask_again_for_what_is_not_wanted_any_more() -> None:
+    fell = MintFailure(reason=FailureReason.DEMAND_FELL, message="fewer are wanted")
+    world = World(outcome=lambda number: fell if number > 1 else None)
+    async with autoscaling(world) as autoscaler:
+        assert await autoscaler.once(3) == 2
+    assert world.asked == [(3, 3)]
+
+
+async def test_a_runner_is_removed_at_the_service_before_its_machine_is_ended() -> None:
+    world = World()
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(2)
+        autoscaler.on_statistics(Statistics(assigned_jobs=1))
+        await settle(lambda: world.ended == ["r1"])
+    assert world.removed == [1]
+    assert world.told[0] == "removed r1"
+
+
+async def test_a_runner_that_was_just_given_a_job_stays() -> None:
+    world = World(busy={1})
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_statistics(Statistics())
+    assert (world.removed, world.ended) == ([], [])
+
+
+async def test_job_events_change_the_fleet_and_reach_the_plugins() -> None:
+    world = World()
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(2)
+        for _ in range(2):  # news may come twice
+            autoscaler.on_event(JobStartedEvent(job_id="j", runner_id=1, runner_name="r1"))
+            autoscaler.on_event(JobCompletedEvent(job_id="j", result="succeeded", runner_id=1, runner_name="r1"))
+        autoscaler.on_event(JobCompletedEvent(job_id="k", result="canceled"))
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        await settle(lambda: len(world.launched) == 3)
+    assert world.asked == [(2, 2), (1, 2)]
+    assert world.told[:3] == ["completed j on r1", "completed j on r1", "completed k on None"]
+
+
+async def test_a_command_that_ends_without_a_job_takes_its_registration_with_it() -> None:
+    world = World()
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
+        await settle(lambda: world.removed == [1])
+    assert world.told[0] == "removed r1"
+
+
+@pytest.mark.parametrize(("outlives", "removed"), [(False, [1, 2]), (True, [])])
+async def test_stopping_removes_the_idle_runners_that_end_with_the_host(outlives: bool, removed: list[int]) -> None:
+    world = World(outlives_host=outlives)
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(2)
+    assert world.removed == removed
+    assert world.told[0] == "stopping"
+
+
+async def test_an_error_for_good_is_handed_to_whoever_waits() -> None:
+    world = World(error=Rejected("no such scale set", status=404))
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=1))
+        with pytest.raises(Rejected):
+            await asyncio.wait_for(autoscaler.failed, 5)
