@@ -156,7 +156,7 @@ class Engine:
         coming = statistics.assigned_jobs - statistics.registered_runners
         if coming > 0:
             want = min(coming, self.settings.connections.max)
-            if want > self.client.connections_open:
+            if want > self.client.counters.connections_opened:
                 self._spawn(self.client.warm(want), "warm")
 
     def demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
