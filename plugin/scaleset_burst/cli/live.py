@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaleset_burst.cli.output import print_line
@@ -24,6 +24,7 @@ class Look:
         answer: The scale set's settings; `None` if no scale set was named.
         second_source: Who answered when it was asked once more.
         requests: Requests sent, by kind.
+        cache: What happened in the cache, by kind of thing; kinds where nothing happened are left out.
     """
 
     scope: str
@@ -31,6 +32,7 @@ class Look:
     answer: Answer[ScaleSetSettings] | None
     second_source: str | None
     requests: Mapping[str, int]
+    cache: Mapping[str, Mapping[str, int]]
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -41,6 +43,7 @@ class Look:
             "scale_set": None if found is None else {"name": found.name, "id": found.id},
             "asked_again": self.second_source,
             "requests": dict(self.requests),
+            "cache": {kind: dict(counts) for kind, counts in self.cache.items()},
         }
 
 
@@ -66,6 +69,7 @@ async def look(settings: Settings, target: ScaleSetRef | None, clock: Clock | No
             answer=first,
             second_source=second.source if second else None,
             requests=engine.client.counters.requests,
+            cache=_cache(engine),
         )
     finally:
         await engine.stop()
@@ -81,6 +85,14 @@ def print_look(seen: Look) -> None:
         print_line(f"live: scale set `{found.name}` has the id {found.id}; asked again, the {seen.second_source} knew")
     sent = ", ".join(f"{kind} {count}" for kind, count in seen.requests.items())
     print_line(f"live: requests sent: {sent}")
+    for kind, counts in seen.cache.items():
+        print_line(f"live: cache of {kind}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+
+
+def _cache(engine: Engine) -> dict[str, dict[str, int]]:
+    counted = {kind.value: asdict(counters) for kind, counters in engine.metadata.counters.items()}
+    kept = {kind: {name: count for name, count in counts.items() if count} for kind, counts in counted.items()}
+    return {kind: counts for kind, counts in kept.items() if counts}
 
 
 async def _ask(engine: Engine, target: ScaleSetRef) -> Answer[ScaleSetSettings]:

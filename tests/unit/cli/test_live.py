@@ -26,6 +26,7 @@ def test_shows_the_scale_set_the_host_names_and_that_the_cache_answers(service: 
     assert result.exit_code == 0, result.output
     assert "scale set `linux` has the id 3" in result.stdout
     assert "asked again, the cache knew" in result.stdout
+    assert "cache of scale_set: hits 1, misses 1" in result.stdout
 
 
 def test_changes_nothing(service: Service, tmp_path: Path) -> None:
