@@ -1,0 +1,239 @@
+"""The token chain against a service on loopback (protocol section 3)."""
+
+import asyncio
+from collections.abc import Iterator
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from scaleset_burst.github import AppCredentials, Backoff, ScaleSetClient
+from scaleset_hookspecs import AuthenticationFailed, NotFound, PermissionDenied, RateLimited, Rejected, Unavailable
+from tests.unit.github.scripted import PAT, Answer, Received, ScriptedService, SteppedClock, client_of, jwt_ending
+
+pytestmark = pytest.mark.anyio
+
+INSTALLATION = "/api/v3/app/installations/99/access_tokens"
+REGISTRATION = "/api/v3/orgs/acme/actions/runners/registration-token"
+ADMIN = "/api/v3/actions/runner-registration"
+
+
+@pytest.fixture(scope="module")
+def key() -> Iterator[rsa.RSAPrivateKey]:
+    yield rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def app(key: rsa.RSAPrivateKey) -> AppCredentials:
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return AppCredentials(client_id="Iv1.abc", installation_id=99, private_key=pem)
+
+
+async def test_an_app_goes_through_three_steps_once(
+    service: ScriptedService, app: AppCredentials, key: rsa.RSAPrivateKey, clock: SteppedClock
+) -> None:
+    """A thousand cold callers: three token requests. The JWT is that of protocol 3.1."""
+    end = clock.now + 3600
+    installation = {"token": "ghs_installation", "expires_at": stamp(end)}
+    service.on("POST", INSTALLATION, Answer(201, installation))
+    async with client_of(service, credentials=app) as client:
+        await asyncio.gather(*(client.connect() for _ in range(1000)))
+        assert client.counters.token_requests == 3
+    first, second, _ = service.requests
+    assert first.headers["content-type"] == "application/vnd.github+json"
+    options = {"verify_exp": False, "verify_iat": False}
+    claims = jwt.decode(first.token, key.public_key(), algorithms=["RS256"], options=options)
+    assert claims.pop("jti")
+    assert claims == {"iss": "Iv1.abc", "iat": int(clock.now) - 60, "exp": int(clock.now) + 480}
+    assert second.token == "ghs_installation"
+
+
+def stamp(moment: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+async def test_each_token_is_used_for_its_own_lifetime(
+    service: ScriptedService, app: AppCredentials, clock: SteppedClock
+) -> None:
+    """Short admin tokens are renewed with one request each until the longer tokens end too."""
+    service.token_lifetime = 1000
+    service.on("POST", INSTALLATION, lambda _: Answer(201, {"token": "ghs_i", "expires_at": stamp(clock.now + 3600)}))
+    service.on("POST", REGISTRATION, lambda _: Answer(201, {"token": "REG", "expires_at": stamp(clock.now + 2400)}))
+    async with client_of(service, credentials=app) as client:
+        for _ in range(6):
+            await client.connect()
+            clock.now += 1000
+    assert [len(service.asked(path)) for path in (ADMIN, REGISTRATION, INSTALLATION)] == [6, 2, 1]
+
+
+async def test_new_registration_tokens_may_be_refused_for_a_while(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """401 and 403 pass in this step, with waits that differ (protocol 3.3)."""
+    refusals = iter([401, 403, 401])
+    admin = service.admin
+
+    def reply(request: Received) -> Answer:
+        status = next(refusals, None)
+        return admin(request) if status is None else Answer(status, b"")
+
+    service.on("POST", ADMIN, reply)
+    await client.connect()
+    assert len(clock.slept) == 3
+    assert sum(clock.slept) < 6
+    assert len(service.asked(REGISTRATION)) == 1
+
+
+@pytest.mark.parametrize(("body", "most"), [(b"", 6), (b'{"message":"Bad credentials"}', 3)])
+async def test_a_refusal_that_stays_is_reported(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock, body: bytes, most: int
+) -> None:
+    """Within seconds, and sooner if the body is clear."""
+    service.on("POST", ADMIN, Answer(403, body))
+    with pytest.raises(PermissionDenied):
+        await client.connect()
+    assert 2 <= len(service.asked(ADMIN)) <= most
+    assert sum(clock.slept) < 20
+
+
+async def test_a_reused_registration_token_that_is_refused_is_replaced(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """It may have been revoked before its end, so a new one is got at once."""
+    service.on(
+        "POST",
+        REGISTRATION,
+        [
+            Answer(201, {"token": "OLD", "expires_at": stamp(clock.now + 36000)}),
+            Answer(201, {"token": "NEW", "expires_at": stamp(clock.now + 36000)}),
+        ],
+    )
+    await client.connect()
+    clock.now += 3600
+    admin = service.admin
+    service.on("POST", ADMIN, lambda r: Answer(401) if r.token == "OLD" else admin(r))
+    await client.connect()
+    assert [one.token for one in service.asked(ADMIN)] == ["OLD", "OLD", "NEW"]
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "hint"),
+    [
+        (Answer(401, {"message": "Bad credentials"}), AuthenticationFailed, "wrong, expired or revoked"),
+        (Answer(403, {"message": "Resource not accessible"}), PermissionDenied, "admin:org"),
+        (Answer(404, {"message": "Not Found"}), NotFound, "does not exist"),
+        (Answer(301, {"message": "Moved"}, {"Location": "/elsewhere"}), Rejected, "renamed"),
+    ],
+)
+async def test_bad_credentials_are_reported_at_once(
+    service: ScriptedService,
+    client: ScaleSetClient,
+    clock: SteppedClock,
+    answer: Answer,
+    error: type[Rejected],
+    hint: str,
+) -> None:
+    """Nothing unclear about a refusal of the first steps: one request, no wait, and what to check."""
+    service.on("POST", REGISTRATION, answer)
+    with pytest.raises(error, match=hint) as caught:
+        await client.generate_jit_config(42, "r")
+    assert len(service.requests) == 1
+    assert clock.slept == []
+    assert PAT not in str(caught.value)
+
+
+async def test_a_thousand_callers_with_bad_credentials_ask_once(
+    service: ScriptedService, client: ScaleSetClient
+) -> None:
+    """Each gets an error of its own."""
+    service.on("POST", REGISTRATION, Answer(401, {"message": "Bad credentials"}))
+    results = await asyncio.gather(*(client.connect() for _ in range(1000)), return_exceptions=True)
+    assert {type(one) for one in results} == {AuthenticationFailed}
+    assert len({id(one) for one in results}) == 1000
+    assert len(service.requests) == 1
+
+
+async def test_the_steps_are_repeated_while_github_is_unavailable(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """New tokens do no harm, so a lost answer is asked for again."""
+    good = service.registration(Received("", "", {}, {}, b""))
+    service.on("POST", REGISTRATION, [Answer(502), Answer(reset=True), Answer(201, b"{"), good])
+    await client.connect()
+    assert len(clock.slept) == 3
+
+
+async def test_a_limit_of_the_rest_api_that_names_no_time_is_a_minute(
+    service: ScriptedService, clock: SteppedClock
+) -> None:
+    """GitHub's documentation asks for at least that (protocol 10.1)."""
+    service.on("POST", REGISTRATION, Answer(403, {"message": "You have exceeded a secondary rate limit"}))
+    async with client_of(service, backoff=Backoff(limit=30)) as client:
+        with pytest.raises(RateLimited) as caught:
+            await client.connect()
+    assert caught.value.retry_after == 60
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"url":"x"}', b'{"url":"","token":"t"}', b"<html>", b"\xff"])
+async def test_an_admin_connection_must_be_complete(service: ScriptedService, body: bytes) -> None:
+    """A 200 that says nothing is no connection."""
+    service.on("POST", ADMIN, Answer(200, body))
+    async with client_of(service, backoff=Backoff(attempts=2)) as client:
+        with pytest.raises(Unavailable):
+            await client.connect()
+    assert len(service.asked(ADMIN)) == 2
+
+
+async def test_no_token_is_sent_in_clear_over_a_network(service: ScriptedService, client: ScaleSetClient) -> None:
+    """Even if GitHub itself names such a place."""
+    service.on("POST", ADMIN, Answer(200, {"url": "http://broker.example/rest", "token": "t"}))
+    with pytest.raises(Rejected, match="https"):
+        await client.connect()
+
+
+async def test_a_cancelled_caller_cancels_nobody_else(service: ScriptedService, client: ScaleSetClient) -> None:
+    """The chain runs on for those who still wait."""
+    gate = asyncio.Event()
+    service.on(
+        "POST", REGISTRATION, Answer(201, {"token": "R", "expires_at": "2100-01-01T00:00:00Z"}, wait_for=gate)
+    )
+    first = asyncio.create_task(client.connect())
+    second = asyncio.create_task(client.connect())
+    while not service.requests:
+        await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await second
+    assert first.cancelled()
+    assert len(service.asked(REGISTRATION)) == 1
+
+
+async def test_a_clock_that_is_wrong_does_not_start_a_chain_per_call(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """A token that arrives dead by our clock lives by its own lifetime."""
+    token = jwt_ending(clock.now - 5000, issued=clock.now - 8600)
+    service.on("POST", ADMIN, Answer(200, {"url": f"{service.base}/tenant", "token": token}))
+    for i in range(10):
+        await client.generate_jit_config(42, f"r-{i}")
+    assert client.counters.token_requests == 2
+
+
+async def test_secrets_are_in_no_error_whatever_the_service_says(
+    service: ScriptedService, client: ScaleSetClient
+) -> None:
+    """A service that echoes tokens does not get them into our errors."""
+    await client.connect()
+    admin = service.admin_tokens[0]
+    service.on_service("GET", "distributedtask/pools/0/agents/1", lambda r: Answer(400, {"message": f"{r.token} {PAT}"}))
+    with pytest.raises(Rejected) as caught:
+        await client.get_runner(1)
+    assert admin not in str(caught.value)
+    assert PAT not in str(caught.value)
+    assert PAT not in repr(vars(client._caller.chain))

@@ -1,0 +1,326 @@
+"""The message session against a service on loopback (protocol section 6)."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from scaleset_burst.github import (
+    JobAssigned,
+    JobAvailable,
+    MessageSession,
+    ScaleSetClient,
+    SessionEvent,
+    SessionEventKind,
+    SessionOptions,
+)
+from scaleset_hookspecs import AuthenticationFailed, Conflict, NotFound, PermissionDenied, Unavailable
+from tests.unit.github.scripted import Answer, Received, ScriptedService, SteppedClock, jwt_ending
+
+pytestmark = pytest.mark.anyio
+
+SESSIONS = "runtime/runnerscalesets/42/sessions"
+ACQUIRE = "runtime/runnerscalesets/42/acquirejobs"
+CONFLICT = Answer(409, {"typeName": "X.RunnerScaleSetSessionConflictException, X", "message": "active session"})
+EXPIRED = Answer(400, {"typeName": "X.RunnerScaleSetSessionExpiredException, X", "message": "expired"})
+
+
+class Queue:
+    """The sessions and the queue of scale set 42."""
+
+    def __init__(self, service: ScriptedService) -> None:
+        self.service = service
+        self.lifetime = 3600.0
+        self.tokens: list[str] = []
+        self.polls: list[Answer] = []
+        self.events: list[SessionEvent] = []
+        service.on_service("POST", SESSIONS, self.session)
+        service.on("GET", "/queue/message", lambda _: self.polls.pop(0) if self.polls else Answer(202))
+
+    def session(self, _request: Received) -> Answer:
+        serial = len(self.tokens) + 1
+        now = self.service.clock.now
+        self.tokens.append(jwt_ending(now + self.lifetime, issued=now, serial=serial))
+        self.service.on_service("PATCH", f"{SESSIONS}/s-{serial}", self.session)
+        self.service.on_service("DELETE", f"{SESSIONS}/s-{serial}", Answer(204))
+        return Answer(
+            200,
+            {
+                "sessionId": f"s-{serial}",
+                "ownerName": "host",
+                "runnerScaleSet": {"id": 42},
+                "messageQueueUrl": f"{self.service.base}/queue/message?s=%2B1",
+                "messageQueueAccessToken": self.tokens[-1],
+                "statistics": {"totalAssignedJobs": serial},
+            },
+        )
+
+    def message(self, message_id: int = 2**40, events: Any = (), **more: Any) -> Answer:
+        self.service.on("DELETE", f"/queue/message/{message_id}", Answer(204))
+        body = {"messageId": message_id, "messageType": "RunnerScaleSetJobMessages", "body": json.dumps(events)}
+        return Answer(200, body | more)
+
+    def kinds(self) -> list[SessionEventKind]:
+        return [event.kind for event in self.events]
+
+    def refreshes(self) -> int:
+        return len([one for one in self.service.requests if one.method == "PATCH"])
+
+
+@pytest.fixture
+def queue(service: ScriptedService) -> Queue:
+    return Queue(service)
+
+
+@pytest.fixture
+async def session(queue: Queue, client: ScaleSetClient) -> MessageSession:
+    return await client.open_session(42, "host", on_event=queue.events.append)
+
+
+async def test_a_message_from_poll_to_acknowledgement(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """What is sent is what protocol 6.2 and 6.3 say: token, capacity, cursor, the queue's own query."""
+    assert (session.id, session.owner, session.statistics.assigned_jobs) == ("s-1", "host", 1)
+    offer = {"messageType": "JobAvailable", "runnerRequestId": 2**41, "jobId": "j", "queueTime": "0001-01-01T00:00:00Z"}
+    strange = {"messageType": "JobPaused"}
+    queue.polls = [
+        queue.message(events=[offer, strange, 7, {"messageType": "JobAssigned"}], statistics={"totalAssignedJobs": 9})
+    ]
+    message = await session.poll(25)
+    assert message is not None
+    assert message.events == (JobAvailable(job_id="j", request_id=2**41), JobAssigned())
+    assert message.statistics.assigned_jobs == session.statistics.assigned_jobs == 9
+    poll = service.requests[-1]
+    assert poll.query == {"s": "+1"}
+    assert poll.token == queue.tokens[0]
+    assert poll.headers["accept"] == "application/json; api-version=6.0-preview"
+    assert poll.headers["x-scalesetmaxcapacity"] == "25"
+    assert "content-type" not in poll.headers
+    await session.acknowledge(message)
+    acknowledged = service.requests[-1]
+    assert (acknowledged.path, acknowledged.query) == (f"/queue/message/{2**40}", {"s": "+1"})
+    assert acknowledged.token == queue.tokens[0]
+    assert await session.poll(0) is None
+    assert service.requests[-1].query == {"s": "+1", "lastMessageId": str(2**40)}
+
+
+async def test_a_message_without_statistics_keeps_the_last(queue: Queue, session: MessageSession) -> None:
+    """Missing counters are not zeros: zeros would mean that nobody needs a runner."""
+    queue.polls = [queue.message()]
+    message = await session.poll(1)
+    assert message is not None
+    assert message.statistics.assigned_jobs == 1
+
+
+async def test_a_message_already_gone_counts_as_acknowledged(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """404 is success; what may still be there leaves the cursor where it was."""
+    queue.polls = [queue.message(5)]
+    message = await session.poll(1)
+    assert message is not None
+    service.on("DELETE", "/queue/message/5", Answer(503))
+    with pytest.raises(Unavailable):
+        await session.acknowledge(message)
+    assert session.cursor == 0
+    service.on("DELETE", "/queue/message/5", Answer(404, b"gone"))
+    await session.acknowledge(message)
+    assert session.cursor == 5
+
+
+async def test_concurrent_401s_share_one_refresh(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """Two polls and an acquisition are refused at once: one PATCH, and all three are sent again."""
+    old = queue.tokens[0]
+    service.on("GET", "/queue/message", lambda r: Answer(401 if r.token == old else 202))
+    service.on_service("POST", ACQUIRE, lambda r: Answer(401) if r.token == old else Answer(200, {"value": [5]}))
+    results = await asyncio.gather(session.poll(1), session.poll(1), session.acquire([5]))
+    assert results == [None, None, (5,)]
+    assert queue.refreshes() == 1
+    assert session.statistics.assigned_jobs == 2, "the refreshed session replaces the old one as a whole"
+
+
+async def test_a_second_401_is_an_error(service: ScriptedService, queue: Queue, session: MessageSession) -> None:
+    """A token that is refused fresh is refused."""
+    service.on("GET", "/queue/message", Answer(401))
+    with pytest.raises(AuthenticationFailed):
+        await session.poll(1)
+    assert queue.refreshes() == 1
+
+
+async def test_the_token_is_renewed_before_it_ends(
+    service: ScriptedService, queue: Queue, session: MessageSession, clock: SteppedClock
+) -> None:
+    """No poll goes out with a token about to end; if renewing fails, the old one is used while it holds."""
+    clock.now += queue.lifetime - 60
+    await session.poll(1)
+    assert queue.refreshes() == 1
+    assert service.requests[-1].token == queue.tokens[1]
+    clock.now += queue.lifetime - 60
+    service.on_service("PATCH", f"{SESSIONS}/s-2", Answer(503))
+    service.on_service("PATCH", f"{SESSIONS}/s-1", Answer(503))
+    await session.poll(1)
+    assert service.requests[-1].path == "/queue/message"
+    assert service.requests[-1].token == queue.tokens[1]
+
+
+@pytest.mark.parametrize("lost", [EXPIRED, Answer(404, {"typeName": "X.RunnerAdminException"}), Answer(400), Answer(404)])
+async def test_a_lost_session_is_replaced_and_the_cursor_kept(
+    service: ScriptedService, queue: Queue, session: MessageSession, lost: Answer
+) -> None:
+    """When the refresh says that the session is gone, a new one goes on where the old one was."""
+    queue.polls = [queue.message(7), Answer(401)]
+    message = await session.poll(1)
+    assert message is not None
+    await session.acknowledge(message)
+    service.on_service("PATCH", f"{SESSIONS}/s-1", lost)
+    service.on_service("POST", SESSIONS, [CONFLICT, queue.session(service.requests[0])])
+    assert await session.poll(1) is None
+    assert session.id == "s-2"
+    assert service.requests[-1].query["lastMessageId"] == "7"
+    assert queue.kinds() == [
+        SessionEventKind.OPENED,
+        SessionEventKind.LOST,
+        SessionEventKind.CONFLICT,
+        SessionEventKind.OPENED,
+    ]
+
+
+async def test_a_scale_set_that_is_gone_is_an_error(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """No new session helps when there is nothing to open it on."""
+    gone = Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException, X"})
+    service.on_service("PATCH", f"{SESSIONS}/s-1", gone)
+    queue.polls = [Answer(401)]
+    with pytest.raises(NotFound):
+        await session.poll(1)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Answer(200, b""),
+        Answer(200, {"messageId": 5, "body": "[{"}),
+        Answer(200, {"messageId": 5}, cut=2),
+        Answer(reset=True),
+        Answer(502, b"<html>"),
+        Answer(429),
+    ],
+)
+async def test_a_poll_that_fails_in_passing_counts_as_nothing(
+    queue: Queue, session: MessageSession, clock: SteppedClock, trouble: Answer
+) -> None:
+    """The listener lives on; the next poll waits first, and the one after it does not."""
+    queue.polls = [trouble, queue.message(5)]
+    assert await session.poll(1) is None
+    assert queue.kinds()[-1] is SessionEventKind.SETBACK
+    assert queue.events[-1].error is not None
+    assert clock.slept == []
+    assert await session.poll(1) is not None
+    assert len(clock.slept) == 1
+    await session.poll(1)
+    assert len(clock.slept) == 1
+
+
+async def test_a_long_retry_after_stops_all_polls(
+    service: ScriptedService, queue: Queue, session: MessageSession, clock: SteppedClock
+) -> None:
+    """No poll is sent before its time, and no call of ours waits longer than a minute."""
+    queue.polls = [Answer(429, b"", {"Retry-After": "150"})]
+    await session.poll(1)
+    sent = len(service.requests)
+    assert await session.poll(1) is None
+    assert await session.poll(1) is None
+    assert len(service.requests) == sent
+    await session.poll(1)
+    assert len(service.requests) == sent + 1
+    assert sum(clock.slept) == pytest.approx(150)
+
+
+async def test_a_poll_refused_for_good_is_an_error(queue: Queue, session: MessageSession) -> None:
+    """403 without a limit is nothing that passes."""
+    queue.polls = [Answer(403, {"message": "no"})]
+    with pytest.raises(PermissionDenied):
+        await session.poll(1)
+
+
+async def test_a_session_lost_during_a_poll_is_replaced(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """The queue itself may be the first to say that the session is gone."""
+    queue.polls = [EXPIRED]
+    assert await session.poll(1) is None
+    assert await session.poll(1) is None
+    assert session.id == "s-2"
+    assert queue.refreshes() == 0
+
+
+async def test_acquire_sends_the_offers_exactly(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """None: no call. 0: no job. Twice the same: once (protocol 6.7)."""
+    service.on_service("POST", ACQUIRE, Answer(200, {"count": 1, "value": [2**41]}))
+    assert await session.acquire([]) == ()
+    assert await session.acquire([0]) == ()
+    assert service.asked("acquirejobs") == []
+    assert await session.acquire([2**41, 0, 7, 7]) == (2**41,)
+    (request,) = service.asked("acquirejobs")
+    assert request.json == [2**41, 7]
+    assert request.token == queue.tokens[0]
+    assert request.query == {"k": "v+1", "api-version": "6.0-preview"}
+
+
+async def test_a_service_that_assigns_by_itself_needs_no_acquiring(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """The router's 404 is tolerated; that of a missing scale set is not."""
+    assert await session.acquire([5]) == ()
+    assert queue.kinds()[-1] is SessionEventKind.NOT_ACQUIRABLE
+    service.on_service("POST", ACQUIRE, Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
+    with pytest.raises(NotFound):
+        await session.acquire([5])
+
+
+async def test_an_open_conflict_is_waited_out(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """The session of a crashed process ends by itself; until then we wait, and say so."""
+    service.on_service("POST", SESSIONS, [CONFLICT, CONFLICT, queue.session(Received("", "", {}, {}, b""))])
+    session = await client.open_session(42, "host", on_event=queue.events.append)
+    assert session.id == "s-1"
+    assert queue.kinds() == [SessionEventKind.CONFLICT, SessionEventKind.CONFLICT, SessionEventKind.OPENED]
+    assert len(clock.slept) == 2
+
+
+async def test_an_open_conflict_is_reported_in_the_end(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """Two processes that share a name do not wait for ever without a word."""
+    service.on_service("POST", SESSIONS, CONFLICT)
+    with pytest.raises(Conflict) as caught:
+        await client.open_session(42, "host", options=SessionOptions(conflict_limit=100))
+    assert sum(clock.slept) <= 100
+    assert "SessionConflictException" in str(caught.value.type_name)
+
+
+@pytest.mark.parametrize("answer", [Answer(204), EXPIRED, Answer(404, b"page not found")])
+async def test_closing_takes_a_lost_session_for_closed(
+    service: ScriptedService, session: MessageSession, answer: Answer
+) -> None:
+    """At the end it does not matter who closed it."""
+    service.on_service("DELETE", f"{SESSIONS}/s-1", answer)
+    async with session:
+        pass
+    assert service.requests[-1].method == "DELETE"
+
+
+async def test_the_queue_token_is_in_no_repr_and_no_error(queue: Queue, session: MessageSession) -> None:
+    """Whatever the service answers."""
+    queue.polls = [Answer(403, {"message": f"the token {queue.tokens[0]} may not"})]
+    with pytest.raises(PermissionDenied) as caught:
+        await session.poll(1)
+    assert queue.tokens[0] not in f"{caught.value}{caught.value!r}{session!r}{vars(session)}"
