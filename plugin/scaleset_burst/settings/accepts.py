@@ -92,9 +92,7 @@ def _one(base: object, marks: tuple[Any, ...]) -> str:
 def _range(marks: tuple[Any, ...], show: Callable[[float], str]) -> str:
     low = next((f"from {show(_number(mark.ge))}" for mark in marks if isinstance(mark, at.Ge)), "")
     over = next((f"over {show(_number(mark.gt))}" for mark in marks if isinstance(mark, at.Gt)), "")
-    high = next(
-        (f"to {show(_number(mark.le))}" for mark in marks if isinstance(mark, at.Le)), "up" * bool(low)
-    )
+    high = next((f"to {show(_number(mark.le))}" for mark in marks if isinstance(mark, at.Le)), "up" * bool(low))
     return " ".join(part for part in (low or over, "and up" * bool(over and high), high) if part)
 
 

@@ -58,9 +58,7 @@ def _default(path: Path) -> object:
 
 def _a_scope(view: _View) -> Iterator[Mistake]:
     if view.get("github") is None:
-        expected = (
-            "a section `github`, here or at the top of the file, with `config_url`, and `token` or `app`"
-        )
+        expected = "a section `github`, here or at the top of the file, with `config_url`, and `token` or `app`"
         yield Mistake(path=("github",), found="nothing", expected=expected)
 
 
@@ -94,9 +92,7 @@ def _warm_within_max(view: _View) -> Iterator[Mistake]:
 def _key_with_certificate(view: _View) -> Iterator[Mistake]:
     if view.has("connections", "client_key") and not view.has("connections", "client_certificate"):
         expected = "`client_certificate` beside it"
-        yield Mistake(
-            path=("connections", "client_key"), found="a key without a certificate", expected=expected
-        )
+        yield Mistake(path=("connections", "client_key"), found="a key without a certificate", expected=expected)
 
 
 def _override_is_lower(view: _View) -> Iterator[Mistake]:

@@ -123,9 +123,7 @@ def _config_url(value: object) -> str:
     raise refusal("a URL with a user name or password" if has_password(value) else describe(value), expected)
 
 
-def _server_url(
-    value: object, info: ValidationInfo, schemes: tuple[str, ...], expected: str
-) -> SecretStr | str:
+def _server_url(value: object, info: ValidationInfo, schemes: tuple[str, ...], expected: str) -> SecretStr | str:
     if isinstance(value, str):
         return _literal_url(value, schemes, expected)
     if not is_reference(value):

@@ -88,12 +88,8 @@ class BatchSettings(Section):
         description="Whether several settings go in one request; `auto` tries once, then falls back.",
     )
     slice_size: Whole = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
-    name_prefix: NamePart = Field(
-        default="", description="Start of the runners' names; empty: the scale set's name."
-    )
-    work_folder: Annotated[str, Field(min_length=1)] = Field(
-        default="_work", description="Work folder on the runner."
-    )
+    name_prefix: NamePart = Field(default="", description="Start of the runners' names; empty: the scale set's name.")
+    work_folder: Annotated[str, Field(min_length=1)] = Field(default="_work", description="Work folder on the runner.")
     attempt_timeout: Duration = Field(
         default=15.0,
         gt=0,
@@ -119,9 +115,7 @@ class BudgetSettings(Section):
 class CacheSettings(Section):
     """What is remembered, and for how long."""
 
-    ttl: Duration = Field(
-        default=300.0, ge=0, description="Lifetime of what has no lifetime of its own below."
-    )
+    ttl: Duration = Field(default=300.0, ge=0, description="Lifetime of what has no lifetime of its own below.")
     cache_runner_info: Flag = Field(default=True, description="Remember runners (`get_runner_info`).")
     cache_statistics: Flag = Field(
         default=False, description="Remember the statistics that come with a scale set's settings."
@@ -140,27 +134,17 @@ class CacheSettings(Section):
     runner_grace: Duration = Field(
         default=60.0, ge=0, description="How long a runner minted by us is never called absent."
     )
-    max_entries: Whole = Field(
-        default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most."
-    )
+    max_entries: Whole = Field(default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most.")
 
 
 class ConnectionSettings(Section):
     """Connections to the service."""
 
-    warm: Whole = Field(
-        default=16, ge=0, le=1000, description="Connections opened at start, before the first burst."
-    )
+    warm: Whole = Field(default=16, ge=0, le=1000, description="Connections opened at start, before the first burst.")
     max: Whole = Field(default=64, ge=1, le=1000, description="Connections for mints and look-ups at most.")
-    connect_timeout: Duration = Field(
-        default=5.0, gt=0, le=120, description="Time to open a connection, TLS included."
-    )
-    read_timeout: Duration = Field(
-        default=15.0, gt=0, le=300, description="Time for the answer to a short call."
-    )
-    poll_timeout: Duration = Field(
-        default=120.0, ge=60, le=600, description="Time for the answer to a long poll."
-    )
+    connect_timeout: Duration = Field(default=5.0, gt=0, le=120, description="Time to open a connection, TLS included.")
+    read_timeout: Duration = Field(default=15.0, gt=0, le=300, description="Time for the answer to a short call.")
+    poll_timeout: Duration = Field(default=120.0, ge=60, le=600, description="Time for the answer to a long poll.")
     proxy: ProxyUrl | None = Field(
         default=None,
         description="URL of an HTTP(S) proxy; by reference if it holds a password. "
@@ -169,12 +153,8 @@ class ConnectionSettings(Section):
     ca_file: PemFile | None = Field(
         default=None, description="PEM file of certificate authorities to trust instead of the system's."
     )
-    client_certificate: PemFile | None = Field(
-        default=None, description="PEM file of our certificate, for mTLS."
-    )
-    client_key: PemFile | None = Field(
-        default=None, description="PEM file of its key, if not in the same file."
-    )
+    client_certificate: PemFile | None = Field(default=None, description="PEM file of our certificate, for mTLS.")
+    client_key: PemFile | None = Field(default=None, description="PEM file of its key, if not in the same file.")
 
 
 class JournalSettings(Section):
@@ -194,12 +174,10 @@ class SharingSettings(Section):
     """State shared with other hosts of the same scope through Redis or Valkey."""
 
     url: SharingUrl = Field(description="redis:// or rediss:// URL; by reference if it holds a password.")
-    prefix: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9._:-]+$"), Accepts("letters, digits, `.`, `_`, `:` and `-`")
-    ] = Field(default="scaleset-burst", description="Start of every key.")
-    timeout: Duration = Field(
-        default=0.25, gt=0, le=10, description="Time for an answer before the fallback."
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$"), Accepts("letters, digits, `.`, `_`, `:` and `-`")] = (
+        Field(default="scaleset-burst", description="Start of every key.")
     )
+    timeout: Duration = Field(default=0.25, gt=0, le=10, description="Time for an answer before the fallback.")
 
 
 class ScaleSetOverride(Section):
@@ -242,9 +220,7 @@ class Settings(Section):
     batch: BatchSettings = Field(default=BatchSettings(), description="How a burst is minted.")
     budget: BudgetSettings = Field(default=BudgetSettings(), description="The limits to keep, per scope.")
     cache: CacheSettings = Field(default=CacheSettings(), description="What is remembered, and for how long.")
-    connections: ConnectionSettings = Field(
-        default=ConnectionSettings(), description="Connections to the service."
-    )
+    connections: ConnectionSettings = Field(default=ConnectionSettings(), description="Connections to the service.")
     journal: JournalSettings = Field(
         default=JournalSettings(),
         description="Where minted names are written down, so that a crash leaves no ghost.",
@@ -260,9 +236,7 @@ class Settings(Section):
 
     def for_scale_set(self, name: str) -> EffectiveScaleSet:
         """Return what holds for the scale set of that name, named in the file or not."""
-        override = (
-            ScaleSetOverride() if self.scale_sets == "all" else self.scale_sets.get(name, ScaleSetOverride())
-        )
+        override = ScaleSetOverride() if self.scale_sets == "all" else self.scale_sets.get(name, ScaleSetOverride())
         prefix = self.batch.name_prefix if override.name_prefix is None else override.name_prefix
         return EffectiveScaleSet(
             enabled=self.enabled and override.enabled,

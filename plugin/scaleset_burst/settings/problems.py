@@ -100,8 +100,7 @@ def mistakes(errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mi
     return [
         mistake
         for path, mistake in first.items()
-        if not any(_inside(other, path) for other in first)
-        and not (mistake.found == NOTHING and path in meant)
+        if not any(_inside(other, path) for other in first) and not (mistake.found == NOTHING and path in meant)
     ]
 
 

@@ -85,11 +85,7 @@ def resolve(value: object, sources: object) -> SecretStr:
 
 
 def _read_environment(name: str, sources: Sources) -> Secret:
-    shown = (
-        "an environment variable that is not set"
-        if looks_secret(name)
-        else f"`$env: {name}`, which is not set"
-    )
+    shown = "an environment variable that is not set" if looks_secret(name) else f"`$env: {name}`, which is not set"
     text = sources.environ.get(name)
     if text is None:
         raise refusal(shown, "the name of an environment variable that holds the secret")

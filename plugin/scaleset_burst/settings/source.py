@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from scaleset_hookspecs.sources import SourcedConfig
 
 from scaleset_hookspecs.errors import ConfigError, Problem
+from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["read_config", "read_text"]
 
@@ -42,13 +42,9 @@ def read_config(path: str | os.PathLike[str]) -> SourcedConfig:
         text = _read(name, CONFIG_LIMIT)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise _refused(
-            name, f"a file that does not open ({reason})", "a YAML file of at most 1 MiB"
-        ) from None
+        raise _refused(name, f"a file that does not open ({reason})", "a YAML file of at most 1 MiB") from None
     except UnicodeDecodeError as error:
-        raise _refused(
-            name, f"a byte that is not UTF-8 at offset {error.start}", "a text file in UTF-8"
-        ) from None
+        raise _refused(name, f"a byte that is not UTF-8 at offset {error.start}", "a text file in UTF-8") from None
     return _parse(text, name)
 
 
