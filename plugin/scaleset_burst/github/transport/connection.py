@@ -257,9 +257,10 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: httpx.RequestError) -> None:
         answer, self._answer = self._answer, None
-        self.deadline = math.inf
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
+        if answer is not None:
+            self.deadline = math.inf
+            if not answer.done():
+                answer.set_exception(error)
 
 
 def _reason(error: Exception) -> str:

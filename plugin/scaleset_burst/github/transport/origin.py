@@ -72,7 +72,7 @@ class Origin:
         if connection in self.idle:
             self.idle.remove(connection)
         now = asyncio.get_running_loop().time()
-        if not connection.uses and now < connection.deadline - connection.idle_limit + _YOUNG < math.inf:
+        if not connection.uses and now < connection.deadline - connection.idle_limit + _YOUNG:
             self.wanted = 0
         self.pool.free_slot()
         if self.wanted and now < self.wanted_until and self.missing(self.wanted) > 0:

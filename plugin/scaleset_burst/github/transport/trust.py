@@ -45,7 +45,9 @@ def _resuming(sessions: Sessions) -> type[ssl.SSLObject]:
             """Offer what is known; the server is free to refuse it."""
             if not self._begun:
                 self._begun = True
-                self.session = sessions.get(self.server_hostname or "")
+                session = sessions.get(self.server_hostname or "")
+                if session is not None:
+                    self.session = session
             super().do_handshake()
 
         def read(self, len: int = 1024, buffer: bytearray | None = None) -> bytes:  # type: ignore[override]  # noqa: A002
