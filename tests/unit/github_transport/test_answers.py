@@ -2,18 +2,21 @@
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+
+from tests.unit.github_transport.scripted import Ask, Script, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def answering(*pieces: bytes, close: bool = False):
+def answering(*pieces: bytes, close: bool = False) -> Script:
     """Return a script that answers each request with those pieces."""
 
-    async def script(visit):
+    async def script(visit: Visit) -> None:
         while await visit.request():
             await visit.send(*pieces)
             if close:
@@ -38,7 +41,9 @@ def answering(*pieces: bytes, close: bool = False):
     ],
     ids=["whole", "bytewise", "chunked", "chunks cut", "continue", "interim", "204", "304", "empty", "upgrade offered"],
 )
-async def test_an_answer_is_read_and_its_connection_used_again(serve, transports, ask, pieces, body):
+async def test_an_answer_is_read_and_its_connection_used_again(
+    serve: Serve, transports: Transports, ask: Ask, pieces: tuple[bytes, ...], body: bytes
+) -> None:
     transport = transports()
     async with serve(answering(*pieces)) as server:
         for _ in range(3):
@@ -65,8 +70,8 @@ async def test_an_answer_is_read_and_its_connection_used_again(serve, transports
     ],
 )  # fmt: skip
 async def test_an_answer_counts_although_its_connection_cannot_be_used_again(
-    serve, transports, ask, pieces, close
-):
+    serve: Serve, transports: Transports, ask: Ask, pieces: tuple[bytes, ...], close: bool
+) -> None:
     transport = transports()
     async with serve(answering(*pieces, close=close)) as server:
         for _ in range(3):
@@ -76,7 +81,7 @@ async def test_an_answer_counts_although_its_connection_cannot_be_used_again(
         assert (server.visits, transport.requests_reused) == (3, 0)
 
 
-async def test_head_takes_no_body_whatever_the_length_says(serve, transports, ask):
+async def test_head_takes_no_body_whatever_the_length_says(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports()
     async with serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")) as server:
         for _ in range(2):
@@ -105,7 +110,9 @@ async def test_head_takes_no_body_whatever_the_length_says(serve, transports, as
         "switched", "long header", "many headers", "many interims",
     ],
 )  # fmt: skip
-async def test_a_broken_answer_is_ambiguous_and_never_asked_for_again(serve, transports, ask, pieces):
+async def test_a_broken_answer_is_ambiguous_and_never_asked_for_again(
+    serve: Serve, transports: Transports, ask: Ask, pieces: tuple[bytes, ...]
+) -> None:
     transport = transports()
     async with serve(answering(*pieces, close=True)) as server:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -115,7 +122,9 @@ async def test_a_broken_answer_is_ambiguous_and_never_asked_for_again(serve, tra
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_bound_is_refused(serve, transports, ask, monkeypatch, chunked):
+async def test_a_body_over_the_bound_is_refused(
+    serve: Serve, transports: Transports, ask: Ask, monkeypatch: pytest.MonkeyPatch, chunked: bool
+) -> None:
     monkeypatch.setattr("scaleset_burst.github.transport.connection.MAX_BODY", 100_000)
     framing = b"Transfer-Encoding: chunked\r\n\r\n30d40\r\n" if chunked else b"Content-Length: 200000\r\n\r\n"
     transport = transports()
@@ -124,8 +133,8 @@ async def test_a_body_over_the_bound_is_refused(serve, transports, ask, monkeypa
             await ask(transport, server.url)
 
 
-async def test_a_reset_in_the_middle_is_a_read_error(serve, transports, ask):
-    async def script(visit):
+async def test_a_reset_in_the_middle_is_a_read_error(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async def script(visit: Visit) -> None:
         await visit.request()
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         sock = visit.writer.get_extra_info("socket")
@@ -139,7 +148,7 @@ async def test_a_reset_in_the_middle_is_a_read_error(serve, transports, ask):
         assert len(server.requests) == 1
 
 
-async def test_large_bodies_pass_whole(serve, transports, ask):
+async def test_large_bodies_pass_whole(serve: Serve, transports: Transports, ask: Ask) -> None:
     body = bytes(range(256)) * 8_000
     transport = transports()
     async with serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)) as server:
@@ -147,7 +156,7 @@ async def test_large_bodies_pass_whole(serve, transports, ask):
         assert server.requests[0].endswith(body)
 
 
-async def test_gzip_is_decoded_and_a_broken_one_is_told(serve, transports, ask):
+async def test_gzip_is_decoded_and_a_broken_one_is_told(serve: Serve, transports: Transports, ask: Ask) -> None:
     packed = gzip.compress(b'{"a": 1}')
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     transport = transports()
@@ -158,9 +167,9 @@ async def test_gzip_is_decoded_and_a_broken_one_is_told(serve, transports, ask):
             await ask(transport, server.url)
 
 
-async def test_httpx_client_is_served_as_by_any_transport(serve, transports):
+async def test_httpx_client_is_served_as_by_any_transport(serve: Serve, transports: Transports) -> None:
     transport = transports()
-    async with serve(answering(b"HTTP/1.1 201 Made\r\nSet-Cookie: a=b\r\nContent-Length: 8\r\n\r\n{\"a\": 1}")) as server:
+    async with serve(answering(b'HTTP/1.1 201 Made\r\nSet-Cookie: a=b\r\nContent-Length: 8\r\n\r\n{"a": 1}')) as server:
         async with httpx.AsyncClient(transport=transport) as client:
             response = await client.post(server.url, json={"name": "r"})
             assert (response.status_code, response.json(), response.cookies["a"]) == (201, {"a": 1}, "b")
@@ -170,8 +179,8 @@ async def test_httpx_client_is_served_as_by_any_transport(serve, transports):
         assert server.requests[0].endswith(b'\r\n\r\n{"name":"r"}')
 
 
-async def test_a_streamed_request_body_goes_in_one_chunk(serve, transports):
-    async def pieces():
+async def test_a_streamed_request_body_goes_in_one_chunk(serve: Serve, transports: Transports) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
         yield b"ab"
         yield b"cd"
 
@@ -183,7 +192,7 @@ async def test_a_streamed_request_body_goes_in_one_chunk(serve, transports):
         assert server.requests[0].endswith(b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n")
 
 
-async def test_a_line_break_in_a_header_never_leaves(serve, transports):
+async def test_a_line_break_in_a_header_never_leaves(serve: Serve, transports: Transports) -> None:
     transport = transports()
     async with serve() as server:
         for name, value in (("A", "b\r\nEvil: 1"), ("A", "b\nEvil: 1"), ("A\r\nEvil", "1"), ("A", "b\r")):

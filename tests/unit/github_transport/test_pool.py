@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
+from typing import cast
 
 import httpx
 import pytest
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport import BurstTransport
+from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -16,12 +19,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Held:
     """A script whose answers wait until they are let go."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.busy = 0
-        self.order = []
+        self.order: list[bytes] = []
 
-    async def __call__(self, visit):
+    async def __call__(self, visit: Visit) -> None:
         while request := await visit.request():
             self.order.append(request.rpartition(b"\r\n\r\n")[2])
             self.busy += 1
@@ -30,13 +33,15 @@ class Held:
             await visit.send(OK)
 
 
-async def until(condition):
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
 
 
-async def test_a_burst_keeps_to_the_limit_and_reuses_what_it_opened(serve, transports, ask):
+async def test_a_burst_keeps_to_the_limit_and_reuses_what_it_opened(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports(max_connections=4)
     async with serve() as server:
         responses = await asyncio.gather(*(ask(transport, server.url) for _ in range(60)))
@@ -45,7 +50,7 @@ async def test_a_burst_keeps_to_the_limit_and_reuses_what_it_opened(serve, trans
         assert (transport.requests_sent, transport.requests_reused) == (60, 56)
 
 
-async def test_those_who_wait_are_served_in_order(serve, transports, ask):
+async def test_those_who_wait_are_served_in_order(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=1)
     script = Held()
     async with serve(script) as server:
@@ -56,7 +61,7 @@ async def test_those_who_wait_are_served_in_order(serve, transports, ask):
         assert script.order == [b"%d" % n for n in range(8)]
 
 
-async def test_the_connection_used_last_is_used_first(serve, transports, ask):
+async def test_the_connection_used_last_is_used_first(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=3)
     script = Held()
     async with serve(script) as server:
@@ -71,7 +76,7 @@ async def test_the_connection_used_last_is_used_first(serve, transports, ask):
         assert (origin.idle[-1], last.uses) == (last, 6)
 
 
-async def test_who_waits_too_long_for_a_connection_sent_nothing(serve, transports, ask):
+async def test_who_waits_too_long_for_a_connection_sent_nothing(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=1)
     script = Held()
     async with serve(script) as server:
@@ -85,8 +90,10 @@ async def test_who_waits_too_long_for_a_connection_sent_nothing(serve, transport
         assert len(server.requests) == 2
 
 
-async def test_a_request_too_slow_to_answer_is_ambiguous_and_delays_nobody(serve, transports, ask):
-    async def script(visit):
+async def test_a_request_too_slow_to_answer_is_ambiguous_and_delays_nobody(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
         while request := await visit.request():
             if request.endswith(b"slow"):
                 await visit.ended()
@@ -104,8 +111,8 @@ async def test_a_request_too_slow_to_answer_is_ambiguous_and_delays_nobody(serve
         assert (transport.connections_opened, len(server.requests)) == (2, 11)
 
 
-async def test_drops_do_not_prolong_the_time_for_an_answer(serve, transports, ask):
-    async def script(visit):
+async def test_drops_do_not_prolong_the_time_for_an_answer(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async def script(visit: Visit) -> None:
         await visit.request()
         for byte in b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 1000:
             await visit.send(bytes([byte]))
@@ -116,9 +123,11 @@ async def test_drops_do_not_prolong_the_time_for_an_answer(serve, transports, as
             await ask(transport, server.url, read=0.05)
 
 
-async def test_a_request_that_could_not_be_written_in_time_says_so(serve, transports, ask):
-    async def script(visit):
-        visit.writer.transport.pause_reading()
+async def test_a_request_that_could_not_be_written_in_time_says_so(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
+        cast("asyncio.Transport", visit.writer.transport).pause_reading()
         await asyncio.sleep(60)
 
     transport = transports()
@@ -127,8 +136,8 @@ async def test_a_request_that_could_not_be_written_in_time_says_so(serve, transp
             await ask(transport, server.url, content=bytes(20_000_000), read=0.1)
 
 
-async def test_without_a_time_limit_an_answer_is_awaited(serve, transports, ask):
-    async def script(visit):
+async def test_without_a_time_limit_an_answer_is_awaited(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async def script(visit: Visit) -> None:
         while await visit.request():
             await asyncio.sleep(0.05)
             await visit.send(OK)
@@ -140,7 +149,7 @@ async def test_without_a_time_limit_an_answer_is_awaited(serve, transports, ask)
             await ask(transport, server.url)  # the options' limit holds when the request names none
 
 
-async def test_nobody_there_means_not_sent(transports, ask):
+async def test_nobody_there_means_not_sent(transports: Transports, ask: Ask) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         transport = transports()
@@ -150,8 +159,8 @@ async def test_nobody_there_means_not_sent(transports, ask):
     assert (transport.connections_opened, transport.requests_sent) == (0, 0)
 
 
-async def test_a_handshake_that_hangs_is_a_connect_timeout(serve, transports, ask):
-    async def script(visit):
+async def test_a_handshake_that_hangs_is_a_connect_timeout(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async def script(visit: Visit) -> None:
         await visit.ended()
 
     transport = transports()
@@ -162,15 +171,15 @@ async def test_a_handshake_that_hangs_is_a_connect_timeout(serve, transports, as
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http:///path", "/path"])
-async def test_other_schemes_are_refused(transports, ask, url):
+async def test_other_schemes_are_refused(transports: Transports, ask: Ask, url: str) -> None:
     with pytest.raises(httpx.UnsupportedProtocol):
         await ask(transports(), httpx.URL(url))
 
 
 @pytest.mark.parametrize("how", ["fin", "data"])
 async def test_a_dead_connection_is_noticed_before_its_reuse_even_if_the_loop_has_not_read_it(
-    serve, transports, ask, how
-):
+    serve: Serve, transports: Transports, ask: Ask, how: str
+) -> None:
     transport = transports()
     async with serve() as server:
         await ask(transport, server.url)
@@ -186,7 +195,7 @@ async def test_a_dead_connection_is_noticed_before_its_reuse_even_if_the_loop_ha
         assert (server.visits, len(server.requests), transport.requests_reused) == (2, 2, 0)
 
 
-async def test_a_dead_idle_connection_is_forgotten_at_once(serve, transports, ask):
+async def test_a_dead_idle_connection_is_forgotten_at_once(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports()
     async with serve() as server:
         await ask(transport, server.url)
@@ -195,8 +204,10 @@ async def test_a_dead_idle_connection_is_forgotten_at_once(serve, transports, as
         assert transport._origin(server.url).idle == []
 
 
-async def test_a_connection_is_not_used_beyond_what_the_server_keeps_it(serve, transports, ask):
-    async def script(visit):
+async def test_a_connection_is_not_used_beyond_what_the_server_keeps_it(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
         while await visit.request():
             await visit.send(b"HTTP/1.1 200 OK\r\nKeep-Alive: max=5, timeout=9\r\nContent-Length: 2\r\n\r\nok")
 
@@ -210,7 +221,9 @@ async def test_a_connection_is_not_used_beyond_what_the_server_keeps_it(serve, t
         assert server.visits == 2
 
 
-async def test_idle_connections_are_closed_when_their_time_is_over(serve, transports, ask):
+async def test_idle_connections_are_closed_when_their_time_is_over(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports()
     async with serve() as server:
         await ask(transport, server.url)
@@ -218,8 +231,10 @@ async def test_idle_connections_are_closed_when_their_time_is_over(serve, transp
         await until(lambda: transport.connections_open == 0)
 
 
-async def test_a_failed_request_on_a_used_connection_is_not_repeated(serve, transports, ask):
-    async def script(visit):
+async def test_a_failed_request_on_a_used_connection_is_not_repeated(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
         await visit.request()
         await visit.send(OK)
         await visit.request()
@@ -232,7 +247,7 @@ async def test_a_failed_request_on_a_used_connection_is_not_repeated(serve, tran
         assert len(server.requests) == 2
 
 
-async def test_a_cancelled_request_closes_its_connection(serve, transports, ask):
+async def test_a_cancelled_request_closes_its_connection(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=1)
     script = Held()
     async with serve(script) as server:
@@ -246,8 +261,10 @@ async def test_a_cancelled_request_closes_its_connection(serve, transports, ask)
         assert server.visits == 2
 
 
-async def test_cancellation_at_any_moment_leaks_no_slot_and_mixes_no_answers(serve, transports, ask):
-    async def script(visit):
+async def test_cancellation_at_any_moment_leaks_no_slot_and_mixes_no_answers(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
         while request := await visit.request():
             body = request.rpartition(b"\r\n\r\n")[2]
             await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -262,12 +279,17 @@ async def test_cancellation_at_any_moment_leaks_no_slot_and_mixes_no_answers(ser
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             for n, result in enumerate(results):
-                assert isinstance(result, asyncio.CancelledError) or result.content == b"%d" % n
+                if isinstance(result, httpx.Response):
+                    assert result.content == b"%d" % n
+                else:
+                    assert isinstance(result, asyncio.CancelledError)
             await until(lambda: transport._slots == transport.connections_open)
         assert transport.connections_open <= 3
 
 
-async def test_the_limit_counts_all_origins_and_an_idle_one_makes_room(serve, transports, ask):
+async def test_the_limit_counts_all_origins_and_an_idle_one_makes_room(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports(max_connections=2)
     async with serve() as one, serve() as other:
         await asyncio.gather(*(ask(transport, one.url) for _ in range(2)))
@@ -276,7 +298,9 @@ async def test_the_limit_counts_all_origins_and_an_idle_one_makes_room(serve, tr
         assert len(one.requests) + len(other.requests) == 22
 
 
-async def test_warm_opens_what_is_missing_and_no_more_than_allowed(serve, transports, ask):
+async def test_warm_opens_what_is_missing_and_no_more_than_allowed(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports(max_connections=5)
     async with serve() as server:
         assert await transport.warm(server.url, 3) == 3
@@ -286,14 +310,16 @@ async def test_warm_opens_what_is_missing_and_no_more_than_allowed(serve, transp
         assert (server.visits, transport.connections_opened, transport.requests_reused) == (5, 5, 5)
 
 
-async def test_warm_twice_at_once_opens_once(serve, transports):
+async def test_warm_twice_at_once_opens_once(serve: Serve, transports: Transports) -> None:
     transport = transports(max_connections=9)
     async with serve() as server:
         await asyncio.gather(transport.warm(server.url, 4), transport.warm(server.url, 4))
         assert transport.connections_opened == 4
 
 
-async def test_a_warm_connection_that_dies_is_replaced_without_a_request(serve, transports, ask):
+async def test_a_warm_connection_that_dies_is_replaced_without_a_request(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports()
     async with serve() as server:
         await transport.warm(server.url, 3)
@@ -304,8 +330,8 @@ async def test_a_warm_connection_that_dies_is_replaced_without_a_request(serve, 
         assert (len(server.requests), len(transport._origin(server.url).idle)) == (3, 3)
 
 
-async def test_a_server_that_keeps_none_is_not_dialled_for_ever(serve, transports):
-    async def script(visit):
+async def test_a_server_that_keeps_none_is_not_dialled_for_ever(serve: Serve, transports: Transports) -> None:
+    async def script(visit: Visit) -> None:
         await asyncio.sleep(0.005)
 
     transport = transports()
@@ -316,7 +342,7 @@ async def test_a_server_that_keeps_none_is_not_dialled_for_ever(serve, transport
         assert server.visits <= 8
 
 
-async def test_cancelling_warm_loses_nothing(serve, transports):
+async def test_cancelling_warm_loses_nothing(serve: Serve, transports: Transports) -> None:
     transport = transports()
     async with serve() as server:
         for turns in range(6):
@@ -329,7 +355,9 @@ async def test_cancelling_warm_loses_nothing(serve, transports):
             assert transport._slots == transport.connections_open == len(transport._origin(server.url).idle)
 
 
-async def test_closing_fails_what_is_under_way_and_refuses_what_comes(serve, transports, ask):
+async def test_closing_fails_what_is_under_way_and_refuses_what_comes(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     transport = transports(max_connections=1)
     async with serve(Held()) as server:
         flying = asyncio.create_task(ask(transport, server.url))
@@ -344,8 +372,8 @@ async def test_closing_fails_what_is_under_way_and_refuses_what_comes(serve, tra
         assert transport.connections_open == 0
 
 
-async def test_closing_does_not_wait_for_a_dial(serve, transports, ask):
-    async def script(visit):
+async def test_closing_does_not_wait_for_a_dial(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async def script(visit: Visit) -> None:
         await visit.ended()
 
     transport = transports(connect_timeout=100.0)
@@ -358,17 +386,17 @@ async def test_closing_does_not_wait_for_a_dial(serve, transports, ask):
             await dialling
 
 
-async def test_repr_tells_the_counts(serve, transports, ask):
+async def test_repr_tells_the_counts(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=7)
     async with serve() as server:
         await ask(transport, server.url)
         assert repr(transport) == "<BurstTransport: 1 of 7 connections open, 0 waiting, 1 sent>"
 
 
-def test_another_loop_is_refused_with_the_reason(anyio_backend):
+def test_another_loop_is_refused_with_the_reason(anyio_backend: str) -> None:
     transport = BurstTransport(ConnectionOptions(), environ={})
 
-    async def touch():
+    async def touch() -> None:
         with pytest.raises(httpx.ConnectError):
             await transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1:1/"))
 

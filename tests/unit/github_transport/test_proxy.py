@@ -2,11 +2,14 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterator
 
 import httpx
 import pytest
 import trustme
 from proxy import Proxy
+
+from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
 
@@ -17,21 +20,21 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def ca_file(authority, tmp_path_factory):
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
 
 
 @pytest.fixture
-def tls(authority) -> ssl.SSLContext:
+def tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "service.localhost").configure_cert(context)
     return context
 
 
 @pytest.fixture(scope="module")
-def real_proxy():
+def real_proxy() -> Iterator[str]:
     """A proxy.py that wants a user and a password."""
     arguments = ["--hostname", "127.0.0.1", "--port", "0", "--num-workers", "1", "--num-acceptors", "1", "--threadless",
                  "--local-executor", "1", "--basic-auth", "user:p@ss word", "--log-level", "CRITICAL"]  # fmt: skip
@@ -39,7 +42,9 @@ def real_proxy():
         yield f"127.0.0.1:{proxy.flags.port}"
 
 
-async def test_https_goes_through_a_tunnel_of_a_real_proxy(serve, transports, ask, tls, ca_file, real_proxy):
+async def test_https_goes_through_a_tunnel_of_a_real_proxy(
+    serve: Serve, transports: Transports, ask: Ask, tls: ssl.SSLContext, ca_file: str, real_proxy: str
+) -> None:
     transport = transports(ca_file=ca_file, proxy=f"http://user:p%40ss%20word@{real_proxy}")
     async with serve(tls=tls) as server:
         for _ in range(3):
@@ -48,7 +53,7 @@ async def test_https_goes_through_a_tunnel_of_a_real_proxy(serve, transports, as
         assert b"proxy" not in server.requests[0].lower()
 
 
-async def test_http_goes_through_a_real_proxy(serve, transports, ask, real_proxy):
+async def test_http_goes_through_a_real_proxy(serve: Serve, transports: Transports, ask: Ask, real_proxy: str) -> None:
     transport = transports(proxy=f"http://user:p%40ss%20word@{real_proxy}")
     async with serve() as server:
         assert (await ask(transport, server.url)).content == b"ok"
@@ -57,8 +62,8 @@ async def test_http_goes_through_a_real_proxy(serve, transports, ask, real_proxy
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_wrong_credentials_mean_not_sent_and_are_not_repeated_in_the_error(
-    serve, transports, ask, tls, ca_file, real_proxy, scheme
-):
+    serve: Serve, transports: Transports, ask: Ask, tls: ssl.SSLContext, ca_file: str, real_proxy: str, scheme: str
+) -> None:
     transport = transports(ca_file=ca_file, proxy=f"http://user:hunter2@{real_proxy}")
     async with serve(tls=tls if scheme == "https" else None) as server:
         with pytest.raises(httpx.ProxyError) as caught:
@@ -68,7 +73,7 @@ async def test_wrong_credentials_mean_not_sent_and_are_not_repeated_in_the_error
         assert server.requests == []
 
 
-async def relay(visit):
+async def relay(visit: Visit) -> None:
     """Act as a proxy: take CONNECT, then copy both ways."""
     head = await visit.request()
     if not head:
@@ -77,7 +82,7 @@ async def relay(visit):
     reader, writer = await asyncio.open_connection(host.decode(), int(port))
     visit.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
-    async def copy(source, sink):
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
             sink.write(data)
             await sink.drain()
@@ -89,7 +94,9 @@ async def relay(visit):
         writer.transport.abort()
 
 
-async def test_a_proxy_may_itself_speak_tls(serve, transports, ask, tls, ca_file, authority):
+async def test_a_proxy_may_itself_speak_tls(
+    serve: Serve, transports: Transports, ask: Ask, tls: ssl.SSLContext, ca_file: str, authority: trustme.CA
+) -> None:
     proxy_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(proxy_tls)
     async with serve(relay, proxy_tls) as proxy, serve(tls=tls) as server:
@@ -110,8 +117,10 @@ async def test_a_proxy_may_itself_speak_tls(serve, transports, ask, tls, ca_file
         b"",
     ],
 )
-async def test_a_proxy_that_refuses_or_fails_means_not_sent(serve, transports, ask, answer, ca_file):
-    async def script(visit):
+async def test_a_proxy_that_refuses_or_fails_means_not_sent(
+    serve: Serve, transports: Transports, ask: Ask, answer: bytes, ca_file: str
+) -> None:
+    async def script(visit: Visit) -> None:
         await visit.request()
         await visit.send(answer)
 
@@ -122,8 +131,10 @@ async def test_a_proxy_that_refuses_or_fails_means_not_sent(serve, transports, a
         assert proxy.requests[0].startswith(b"CONNECT service.example:443 HTTP/1.1\r\nHost: service.example:443\r\n")
 
 
-async def test_a_proxy_that_hangs_is_a_connect_timeout_and_leaves_nothing_open(serve, transports, ask, ca_file):
-    async def script(visit):
+async def test_a_proxy_that_hangs_is_a_connect_timeout_and_leaves_nothing_open(
+    serve: Serve, transports: Transports, ask: Ask, ca_file: str
+) -> None:
+    async def script(visit: Visit) -> None:
         await visit.request()
         await visit.ended()
 
@@ -136,12 +147,14 @@ async def test_a_proxy_that_hangs_is_a_connect_timeout_and_leaves_nothing_open(s
                 await asyncio.sleep(0.001)
 
 
-async def test_no_proxy_there_means_not_sent(transports, ask):
+async def test_no_proxy_there_means_not_sent(transports: Transports, ask: Ask) -> None:
     with pytest.raises(httpx.ProxyError):
         await ask(transports(proxy="127.0.0.1:1"), httpx.URL("https://service.example/"))
 
 
-async def test_an_untrusted_certificate_behind_a_tunnel_means_not_sent(serve, transports, ask, tls):
+async def test_an_untrusted_certificate_behind_a_tunnel_means_not_sent(
+    serve: Serve, transports: Transports, ask: Ask, tls: ssl.SSLContext
+) -> None:
     async with serve(relay) as proxy, serve(tls=tls) as server:
         transport = transports(proxy=f"127.0.0.1:{proxy.port}")
         with pytest.raises(httpx.ConnectError, match="certificate"):
@@ -149,7 +162,9 @@ async def test_an_untrusted_certificate_behind_a_tunnel_means_not_sent(serve, tr
         assert server.requests == []
 
 
-async def test_the_environment_names_the_proxy_but_never_for_this_machine(serve, transports, ask):
+async def test_the_environment_names_the_proxy_but_never_for_this_machine(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
     async with serve() as proxy, serve() as server:
         environ = {"HTTP_PROXY": f"http://u:p@127.0.0.1:{proxy.port}", "NO_PROXY": "spared.example"}
         transport = transports(environ=environ)
@@ -159,5 +174,3 @@ async def test_the_environment_names_the_proxy_but_never_for_this_machine(serve,
         head = proxy.requests[0]
         assert head.startswith(b"POST http://service.example:80/a?b=c HTTP/1.1\r\nHost: service.example\r\n")
         assert b"\r\nProxy-Authorization: Basic dTpw\r\n" in head
-
-

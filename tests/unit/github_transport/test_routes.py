@@ -25,7 +25,7 @@ PROXIES = {"https_proxy": "http://proxy.example:3128", "http_proxy": "http://pla
         ("https://10.0.0.1/x", PROXIES, "proxy.example"),
     ],
 )
-def test_the_environment_decides_when_no_proxy_is_set(url, environ, host):
+def test_the_environment_decides_when_no_proxy_is_set(url: str, environ: dict[str, str], host: str | None) -> None:
     proxy = choose_route(httpx.URL(url), None, environ).proxy
     assert (proxy.host if proxy else None) == host
 
@@ -55,12 +55,12 @@ def test_the_environment_decides_when_no_proxy_is_set(url, environ, host):
         ("[2001:db8::1]", "[2001:db8::1]:444", False),
     ],
 )
-def test_no_proxy_spares_whom_it_names(host, rules, spared):
+def test_no_proxy_spares_whom_it_names(host: str, rules: str, spared: bool) -> None:
     route = choose_route(httpx.URL(f"https://{host}/"), None, {**PROXIES, "no_proxy": rules})
     assert (route.proxy is None) is spared
 
 
-def test_an_explicit_proxy_takes_everything():
+def test_an_explicit_proxy_takes_everything() -> None:
     proxy = Proxy(host="set.example", port=1, tls=False)
     for url in ("https://localhost/", "https://api.github.com/"):
         assert choose_route(httpx.URL(url), proxy, {"no_proxy": "*"}).proxy is proxy
@@ -77,12 +77,12 @@ def test_an_explicit_proxy_takes_everything():
         ("http://user@[::1]:8080", "::1", 8080, False, b"Basic dXNlcjo="),
     ],
 )
-def test_a_proxy_url_is_read(text, host, port, tls, authorization):
+def test_a_proxy_url_is_read(text: str, host: str, port: int, tls: bool, authorization: bytes) -> None:
     assert parse_proxy(text) == Proxy(host=host, port=port, tls=tls, authorization=authorization)
 
 
 @pytest.mark.parametrize("text", ["socks5://user:hunter2@p.example", "http://", "http://user:hunter2@p.example:port"])
-def test_what_is_no_proxy_url_is_refused_without_its_password(text):
+def test_what_is_no_proxy_url_is_refused_without_its_password(text: str) -> None:
     with pytest.raises(ValueError, match="the proxy's URL") as caught:
         parse_proxy(text)
     assert "hunter2" not in str(caught.value)
@@ -91,11 +91,11 @@ def test_what_is_no_proxy_url_is_refused_without_its_password(text):
         choose_route(httpx.URL("https://service.example/"), None, {"https_proxy": text})
 
 
-def test_credentials_stay_out_of_the_repr():
+def test_credentials_stay_out_of_the_repr() -> None:
     route = choose_route(httpx.URL("https://service.example/"), parse_proxy("http://user:hunter2@p.example"), {})
     assert "Basic" not in repr(route)
 
 
-def test_an_address_of_six_stands_in_brackets():
+def test_an_address_of_six_stands_in_brackets() -> None:
     route = choose_route(httpx.URL("http://[2001:db8::1]:81/"), parse_proxy("p.example"), {})
     assert (route.authority, route.prefix) == ("[2001:db8::1]:81", b"http://[2001:db8::1]:81")
