@@ -28,11 +28,38 @@ def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
     return b"%b\r\n\r\n%b" % (head, content)
 
 
+class WholeResponse(httpx.Response):
+    """A response whose body is there already: not decoded, not copied, not read through a stream again."""
+
+    def __init__(self, answer: Answer, request: httpx.Request) -> None:
+        status, headers, self._whole = answer
+        super().__init__(status, headers=headers, stream=httpx.ByteStream(self._whole), request=request)
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._whole
+
+    def read(self) -> bytes:
+        """Return the body."""
+        return self._whole
+
+    async def aread(self) -> bytes:
+        """Return the body."""
+        return self._whole
+
+
 def respond(answer: Answer, request: httpx.Request) -> httpx.Response:
-    """Return the answer as an httpx response that is read already."""
-    status, headers, content = answer
+    """Return the answer as an httpx response that is read already.
+
+    Raises:
+        httpx.DecodingError: The body is not encoded as it says.
+    """
+    response = WholeResponse(answer, request)
+    if "content-encoding" not in response.headers:
+        return response
     try:
-        return httpx.Response(status, headers=headers, content=content, request=request)
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.content, request=request)
     except httpx.DecodingError as error:
         error.request = request
         raise
