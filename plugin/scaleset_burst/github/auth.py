@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from scaleset_burst.github import decoding, requests
 from scaleset_burst.github.appjwt import app_jwt
 from scaleset_burst.github.credentials import AppCredentials, Credentials
+from scaleset_burst.github.failures import again
 from scaleset_burst.github.flights import SingleFlight
 from scaleset_burst.github.protocol import read
 from scaleset_burst.github.repeating import Repeater
@@ -16,7 +17,7 @@ from scaleset_burst.github.responses import Response
 from scaleset_burst.github.retrying import Backoff
 from scaleset_burst.github.tokens import BLIND_LIFETIME, Decision, Refusal, Token, after_refusal, decide, token_of_jwt
 from scaleset_burst.github.urls import ConfigUrl, is_secure
-from scaleset_hookspecs.errors import AuthenticationFailed, PermissionDenied, Rejected, ScalesetError, ServiceError
+from scaleset_hookspecs.errors import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, ServiceError
 
 __all__ = ["AdminConnection", "Send", "TokenChain"]
 
@@ -60,6 +61,7 @@ class TokenChain:
         self._held: AdminConnection | None = None
         self._failed_renewals = 0
         self._not_before = 0.0
+        self._refusal: ServiceError | None = None
 
     def current(self) -> AdminConnection | None:
         """Return a connection to use now, or `None` if one has to be obtained first; never waits."""
@@ -77,8 +79,21 @@ class TokenChain:
         return None
 
     async def obtain(self) -> AdminConnection:
-        """Return a connection to use now, waiting for the chain if need be; all who wait share one run of it."""
-        return self.current() or await self._flight.join()
+        """Return a connection to use now, waiting for the chain if need be; all who wait share one run of it.
+
+        Raises:
+            ServiceError: The chain failed. What was refused, or told to wait, is told to callers again for a while
+                without asking again.
+        """
+        held = self.current()
+        if held is not None:
+            return held
+        left = self._not_before - self._clock.time()
+        if self._refusal is not None and left > 0:
+            error = again(self._refusal)
+            error.retry_after = left if isinstance(error, RateLimited) else error.retry_after
+            raise error
+        return await self._flight.join()
 
     def refused(self, connection: AdminConnection) -> None:
         """Hear that the service answered 401 to this connection; another one held meanwhile is kept."""
@@ -101,14 +116,15 @@ class TokenChain:
     async def _renew(self) -> AdminConnection:
         try:
             connection = await self._admin_connection()
-        except ScalesetError as error:
+        except ServiceError as error:
             self._failed_renewals += 1
             wait = RENEWAL_BACKOFF.wait(self._failed_renewals, self._chance)
-            asked = error.retry_after if isinstance(error, ServiceError) else None
-            self._not_before = self._clock.time() + max(wait, asked or 0.0)
-            log.warning("the admin token could not be renewed: %s", error)
+            self._not_before = self._clock.time() + max(wait, error.retry_after or 0.0)
+            self._refusal = error if isinstance(error, Rejected | RateLimited) else None
+            if self._held is not None:  # else whoever waits hears of it
+                log.warning("the admin token could not be renewed, the old one is still in use: %s", error)
             raise
-        self._failed_renewals, self._not_before = 0, 0.0
+        self._failed_renewals, self._not_before, self._refusal = 0, 0.0, None
         self._held = connection
         return connection
 

@@ -9,11 +9,13 @@ from scaleset_burst.github.adapter import Adapter, RawHeaders
 from scaleset_burst.github.auth import AdminConnection, TokenChain
 from scaleset_burst.github.credentials import Credentials
 from scaleset_burst.github.kinds import RULES, Kind
+from scaleset_burst.github.pausing import Pause
 from scaleset_burst.github.protocol import read
 from scaleset_burst.github.repeating import Repeater
 from scaleset_burst.github.requests import Request
 from scaleset_burst.github.responses import Response
 from scaleset_burst.github.urls import ConfigUrl, endpoint_url
+from scaleset_hookspecs.errors import RateLimited
 
 __all__ = ["ServiceCaller"]
 
@@ -59,6 +61,7 @@ class ServiceCaller:
         self._adapter = adapter
         self._agent = user_agent.encode("ascii")
         self._prepared: Prepared | None = None
+        self._pause = Pause(repeater)
 
     async def call(self, request: Request, decode: Callable[[object], T]) -> T:
         """Return what the service answers to a request with the admin token.
@@ -66,11 +69,18 @@ class ServiceCaller:
         Raises:
             ServiceError: It failed; after repeats, with the facts of the last answer.
         """
+        rule = RULES[request.kind]
 
         async def once() -> T:
-            return self.read(request.kind, await self.respond(request), decode)
+            if not rule.session:
+                await self._pause.over()
+            try:
+                return self.read(request.kind, await self.respond(request), decode)
+            except RateLimited as error:
+                self._pause.asked(error)
+                raise
 
-        return await self.repeater.run(once, repeatable=RULES[request.kind].repeatable)
+        return await self.repeater.run(once, repeatable=rule.repeatable)
 
     async def respond(self, request: Request, time_limit: float | None = None) -> Response:
         """Return the answer to one request with the admin token; a 401 renews the token and repeats once.

@@ -33,7 +33,7 @@ Object: TypeAlias = dict[str, Any]
 INT64 = 2**63
 
 
-class Unreadable(Exception):  # noqa: N818  # it says what a body is
+class Unreadable(Exception):
     """A body does not say what it has to; the message says why, never what stands in it."""
 
 
@@ -96,7 +96,7 @@ def timestamp(value: object) -> float | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(value.strip().upper())
         if moment.year <= 1:
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from scaleset_burst.github.failures import again
-from scaleset_hookspecs.errors import ScalesetError
+from scaleset_hookspecs.errors import ScalesetError, Unavailable
 
 __all__ = ["SingleFlight"]
 
@@ -25,10 +25,15 @@ class SingleFlight(Generic[T]):
 
     async def join(self) -> T:
         """Wait for the task that runs, or for a new one."""
+        task = self._running()
         try:
-            return await asyncio.shield(self._running())
+            return await asyncio.shield(task)
         except ScalesetError as error:
             raise again(error) from error
+        except asyncio.CancelledError:
+            if task.cancelled() and not _is_cancelled():
+                raise Unavailable("the client was closed meanwhile") from None
+            raise
 
     async def aclose(self) -> None:
         """Cancel the task and wait until it has ended."""
@@ -46,3 +51,9 @@ class SingleFlight(Generic[T]):
         self._task = None
         if not task.cancelled():
             task.exception()  # everyone who waited may be gone; then nobody else would look at it
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the caller itself that was cancelled."""
+    me = asyncio.current_task()
+    return me is not None and me.cancelling() > 0

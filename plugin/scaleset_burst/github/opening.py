@@ -1,5 +1,7 @@
 """Opening message sessions: waits while another one is open (protocol 6.1 and 6.5)."""
 
+import logging
+
 from scaleset_burst.github import decoding, requests
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.sessionevents import OnSessionEvent, SessionEvent, SessionEventKind, SessionOptions
@@ -8,6 +10,8 @@ from scaleset_burst.github.urls import is_secure
 from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError
 
 __all__ = ["Opener"]
+
+log = logging.getLogger(__name__)
 
 
 class Opener:
@@ -64,7 +68,10 @@ class Opener:
         waited: float = 0.0,
     ) -> None:
         """Tell whoever listens."""
-        if self._on_event is not None:
-            self._on_event(
-                SessionEvent(kind=kind, scale_set_id=self.scale_set_id, error=error, wait=wait, waited=waited)
-            )
+        if self._on_event is None:
+            return
+        event = SessionEvent(kind=kind, scale_set_id=self.scale_set_id, error=error, wait=wait, waited=waited)
+        try:
+            self._on_event(event)
+        except Exception:  # a broken listener must not end the session
+            log.exception("on_event raised for %s", kind)

@@ -16,7 +16,7 @@ MASK = "***"
 SECRET_FORMS = re.compile(
     r"gh[a-z]_\w+"  # GitHub's tokens
     r"|github_pat_\w+"
-    r"|eyJ[\w+/=-]{8,}(?:\.[\w-]*)*"  # a JWT, or base64 of a JSON object: a JIT config
+    r"|ey[IJ][\w+/=-]{8,}(?:\.[\w-]*)*"  # a JWT, or base64 of a JSON object: a JIT config
     r"|[A-Za-z0-9+/_-]{64,}={0,2}"  # keys and other long runs; a runner's name has fewer characters
     r"|-----BEGIN[^-]*-----[^-]*(?:-----END[^-]*-----)?"
 )

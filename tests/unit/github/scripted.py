@@ -53,7 +53,7 @@ class Received:
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401  # whatever was sent
         return json.loads(self.body)
 
     @property
@@ -73,7 +73,13 @@ class Answer:
     cut: int | None = None
 
     def wire(self) -> bytes:
-        body = self.value if isinstance(self.value, bytes) else b"" if self.value is None else json.dumps(self.value).encode()
+        body = (
+            self.value
+            if isinstance(self.value, bytes)
+            else b""
+            if self.value is None
+            else json.dumps(self.value).encode()
+        )
         lines = [f"HTTP/1.1 {self.status} X"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.status != 204:
@@ -125,7 +131,9 @@ class ScriptedService:
         self._serial += 1
         token = jwt_ending(self.clock.now + self.token_lifetime, issued=self.clock.now, serial=self._serial)
         self.admin_tokens.append(token)
-        return Answer(200, b"\xef\xbb\xbf" + json.dumps({"url": f"{self.base}/tenant/?k=v%2B1", "token": token}).encode())
+        return Answer(
+            200, b"\xef\xbb\xbf" + json.dumps({"url": f"{self.base}/tenant/?k=v%2B1", "token": token}).encode()
+        )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

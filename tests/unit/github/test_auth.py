@@ -1,7 +1,7 @@
 """The token chain against a service on loopback (protocol section 3)."""
 
 import asyncio
-from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -20,8 +20,8 @@ ADMIN = "/api/v3/actions/runner-registration"
 
 
 @pytest.fixture(scope="module")
-def key() -> Iterator[rsa.RSAPrivateKey]:
-    yield rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.fixture
@@ -42,16 +42,15 @@ async def test_an_app_goes_through_three_steps_once(
         assert client.counters.token_requests == 3
     first, second, _ = service.requests
     assert first.headers["content-type"] == "application/vnd.github+json"
-    options = {"verify_exp": False, "verify_iat": False}
-    claims = jwt.decode(first.token, key.public_key(), algorithms=["RS256"], options=options)
+    claims = jwt.decode(
+        first.token, key.public_key(), algorithms=["RS256"], options={"verify_exp": False, "verify_iat": False}
+    )
     assert claims.pop("jti")
     assert claims == {"iss": "Iv1.abc", "iat": int(clock.now) - 60, "exp": int(clock.now) + 480}
     assert second.token == "ghs_installation"
 
 
 def stamp(moment: float) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -147,7 +146,7 @@ async def test_bad_credentials_are_reported_at_once(
 
 
 async def test_a_thousand_callers_with_bad_credentials_ask_once(
-    service: ScriptedService, client: ScaleSetClient
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
 ) -> None:
     """Each gets an error of its own."""
     service.on("POST", REGISTRATION, Answer(401, {"message": "Bad credentials"}))
@@ -155,6 +154,12 @@ async def test_a_thousand_callers_with_bad_credentials_ask_once(
     assert {type(one) for one in results} == {AuthenticationFailed}
     assert len({id(one) for one in results}) == 1000
     assert len(service.requests) == 1
+    with pytest.raises(AuthenticationFailed):
+        await client.connect()
+    assert len(service.requests) == 1, "what was refused is not asked again at once"
+    clock.now += 60
+    service.on("POST", REGISTRATION, service.registration)
+    await client.connect()
 
 
 async def test_the_steps_are_repeated_while_github_is_unavailable(
@@ -199,9 +204,7 @@ async def test_no_token_is_sent_in_clear_over_a_network(service: ScriptedService
 async def test_a_cancelled_caller_cancels_nobody_else(service: ScriptedService, client: ScaleSetClient) -> None:
     """The chain runs on for those who still wait."""
     gate = asyncio.Event()
-    service.on(
-        "POST", REGISTRATION, Answer(201, {"token": "R", "expires_at": "2100-01-01T00:00:00Z"}, wait_for=gate)
-    )
+    service.on("POST", REGISTRATION, Answer(201, {"token": "R", "expires_at": "2100-01-01T00:00:00Z"}, wait_for=gate))
     first = asyncio.create_task(client.connect())
     second = asyncio.create_task(client.connect())
     while not service.requests:
@@ -231,9 +234,25 @@ async def test_secrets_are_in_no_error_whatever_the_service_says(
     """A service that echoes tokens does not get them into our errors."""
     await client.connect()
     admin = service.admin_tokens[0]
-    service.on_service("GET", "distributedtask/pools/0/agents/1", lambda r: Answer(400, {"message": f"{r.token} {PAT}"}))
+    service.on_service(
+        "GET", "distributedtask/pools/0/agents/1", lambda r: Answer(400, {"message": f"{r.token} {PAT}"})
+    )
     with pytest.raises(Rejected) as caught:
         await client.get_runner(1)
     assert admin not in str(caught.value)
     assert PAT not in str(caught.value)
     assert PAT not in repr(vars(client._caller.chain))
+
+
+async def test_closing_frees_whoever_waits_for_a_token(service: ScriptedService) -> None:
+    """They get an error that can be handled, not a cancellation nobody asked for."""
+    gate = asyncio.Event()
+    service.on("POST", REGISTRATION, Answer(201, wait_for=gate))
+    client = client_of(service)
+    waiting = asyncio.create_task(client.connect())
+    while not service.requests:
+        await asyncio.sleep(0.01)
+    await client.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        await waiting
+    gate.set()

@@ -1,7 +1,6 @@
 """The client against a service on loopback."""
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -45,7 +44,7 @@ SCALE_SET = {
 }
 
 
-def listed(*members: Any) -> Answer:
+def listed(*members: object) -> Answer:
     return Answer(200, {"count": len(members), "value": members})
 
 
@@ -162,11 +161,14 @@ async def test_scale_sets(service: ScriptedService, client: ScaleSetClient) -> N
     service.on_service("GET", f"{SETS}/43", Answer(200, b"null"))
     service.on_service("POST", SETS, Answer(200, SCALE_SET))
     service.on_service("PATCH", f"{SETS}/42", Answer(200, SCALE_SET))
-    service.on_service("DELETE", f"{SETS}/42", [Answer(204), Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException"})])
+    service.on_service(
+        "DELETE", f"{SETS}/42", [Answer(204), Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException"})]
+    )
     one = await client.get_scale_set_by_name("LINUX", 3)
     assert one is not None
     assert one.labels == (Label(name="linux"), Label(name="big", type="User"))
-    assert (one.disable_update, one.created_at) == (True, pytest.approx(1777982400.123456))
+    assert one.disable_update
+    assert one.created_at == pytest.approx(1777982400.123456)
     assert one.statistics is not None
     assert one.statistics.assigned_jobs == 3
     assert await client.list_scale_sets() == (one,)
@@ -267,6 +269,13 @@ async def test_retry_after_is_kept(service: ScriptedService, client: ScaleSetCli
         await client.list_runners()
     assert caught.value.retry_after == 3000
     assert len(clock.slept) == 1
+    sent = len(service.requests)
+    with pytest.raises(RateLimited, match="nothing was sent"):
+        await client.get_runner(7)
+    assert len(service.requests) == sent, "a pause holds for every look-up"
+    clock.now += 2990
+    await asyncio.gather(*(client.get_runner(7) for _ in range(3)))
+    assert sum(clock.slept[1:]) >= 10
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
@@ -56,7 +55,7 @@ class Queue:
             },
         )
 
-    def message(self, message_id: int = 2**40, events: Any = (), **more: Any) -> Answer:
+    def message(self, message_id: int = 2**40, events: object = (), **more: object) -> Answer:
         self.service.on("DELETE", f"/queue/message/{message_id}", Answer(204))
         body = {"messageId": message_id, "messageType": "RunnerScaleSetJobMessages", "body": json.dumps(events)}
         return Answer(200, body | more)
@@ -137,8 +136,8 @@ async def test_concurrent_401s_share_one_refresh(
     old = queue.tokens[0]
     service.on("GET", "/queue/message", lambda r: Answer(401 if r.token == old else 202))
     service.on_service("POST", ACQUIRE, lambda r: Answer(401) if r.token == old else Answer(200, {"value": [5]}))
-    results = await asyncio.gather(session.poll(1), session.poll(1), session.acquire([5]))
-    assert results == [None, None, (5,)]
+    results = tuple(await asyncio.gather(session.poll(1), session.poll(1), session.acquire([5])))
+    assert results == (None, None, (5,))
     assert queue.refreshes() == 1
     assert session.statistics.assigned_jobs == 2, "the refreshed session replaces the old one as a whole"
 
@@ -167,7 +166,9 @@ async def test_the_token_is_renewed_before_it_ends(
     assert service.requests[-1].token == queue.tokens[1]
 
 
-@pytest.mark.parametrize("lost", [EXPIRED, Answer(404, {"typeName": "X.RunnerAdminException"}), Answer(400), Answer(404)])
+@pytest.mark.parametrize(
+    "lost", [EXPIRED, Answer(404, {"typeName": "X.RunnerAdminException"}), Answer(400), Answer(404)]
+)
 async def test_a_lost_session_is_replaced_and_the_cursor_kept(
     service: ScriptedService, queue: Queue, session: MessageSession, lost: Answer
 ) -> None:

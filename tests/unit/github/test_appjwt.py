@@ -1,0 +1,27 @@
+"""The App's JWT, where it cannot be made (protocol 3.1); where it can, see `test_auth`."""
+
+import jwt.algorithms
+import pytest
+
+from scaleset_burst.github import AppCredentials
+from scaleset_burst.github.appjwt import app_jwt
+from scaleset_hookspecs import UsageError
+
+BAD_KEY = "-----BEGIN RSA PRIVATE KEY-----\nSECRETKEY\n-----END RSA PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("key", ["", "SECRETKEY", BAD_KEY])
+def test_a_key_that_is_none_is_refused_without_quoting_it(key: str) -> None:
+    """The error says what is wrong, not what stands there."""
+    credentials = AppCredentials(client_id="c", installation_id=1, private_key=key)
+    with pytest.raises(UsageError, match="PEM") as caught:
+        app_jwt(credentials, 1e9)
+    assert caught.value.__cause__ is None
+    assert "SECRETKEY" not in f"{caught.value}{credentials!r}"
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setattr(jwt.algorithms, "has_crypto", False)
+    with pytest.raises(UsageError, match=r"pip install 'scaleset-burst\[app\]'"):
+        app_jwt(AppCredentials(client_id="c", installation_id=1, private_key="k"), 1e9)
