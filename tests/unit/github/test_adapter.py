@@ -1,0 +1,165 @@
+"""Where httpx ends: its exceptions become ours, and no answer holds or floods us."""
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import trustme
+
+from scaleset_burst.github.adapter import Adapter
+from scaleset_burst.github.kinds import Kind
+from scaleset_burst.github.observing import RequestRecord
+from scaleset_burst.github.options import ConnectionOptions
+from scaleset_burst.github.responses import MAX_BODY
+from scaleset_hookspecs import Rejected, ServiceError, Unavailable
+from tests.unit.github.scripted import SteppedClock
+
+pytestmark = pytest.mark.anyio
+
+URL = httpx.URL("http://127.0.0.1:1/x")
+
+
+class Answering(httpx.AsyncBaseTransport):
+    """A transport that does what the test says."""
+
+    def __init__(self, outcome: httpx.Response | Exception) -> None:
+        self.outcome = outcome
+        self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def adapter(outcome: httpx.Response | Exception, options: ConnectionOptions | None = None) -> Adapter:
+    return Adapter(options or ConnectionOptions(), SteppedClock(), transport=Answering(outcome))
+
+
+async def error_of(made: Adapter, kind: Kind = Kind.MINT) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        await made.exchange(kind, "POST", URL, [])
+    await made.aclose()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("exception", "maybe"),
+    [
+        (httpx.ConnectError("refused"), False),
+        (httpx.ConnectTimeout("late"), False),
+        (httpx.PoolTimeout("full"), False),
+        (httpx.ProxyError("407"), False),
+        (httpx.UnsupportedProtocol("gopher"), False),
+        (httpx.LocalProtocolError("header"), False),
+        (httpx.InvalidURL("url"), False),
+        (httpx.ReadTimeout("late"), True),
+        (httpx.ReadError("reset"), True),
+        (httpx.WriteError("reset"), True),
+        (httpx.WriteTimeout("late"), True),
+        (httpx.CloseError("reset"), True),
+        (httpx.RemoteProtocolError("disconnected"), True),
+        (httpx.DecodingError("gzip"), True),
+        (httpx.TooManyRedirects("loop"), True),
+        (ConnectionResetError("reset"), True),
+        (OSError(), True),
+        (TimeoutError(), True),
+    ],
+)
+async def test_every_exception_becomes_ours(exception: Exception, maybe: bool) -> None:
+    """With whether the request may have taken effect; a look-up never has one."""
+    error = await error_of(adapter(exception))
+    assert type(error) is Unavailable
+    assert error.maybe_applied is maybe
+    assert not (await error_of(adapter(exception), Kind.GET_RUNNER)).maybe_applied
+
+
+async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
+    """It is said what to do, and nothing was sent."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    made = Adapter(ConnectionOptions(), SteppedClock())
+    with pytest.raises(Rejected, match="ca_file") as caught:
+        await made.exchange(Kind.MINT, "POST", httpx.URL(f"https://127.0.0.1:{port}/"), [])
+    assert not caught.value.maybe_applied
+    await made.aclose()
+    server.close()
+
+
+class Dripping(httpx.AsyncByteStream):
+    """A body that comes a byte at a time, for ever."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_dripping_body_ends_with_the_time_limit() -> None:
+    """The limit is for the whole answer, not for each byte; the connection is given up."""
+    body = Dripping()
+    made = adapter(httpx.Response(200, stream=body), ConnectionOptions(connect_timeout=0.05, read_timeout=0.1))
+    error = await error_of(made)
+    assert "no answer within 0.15 s" in error.message
+    assert error.maybe_applied
+    assert body.closed
+
+
+class Bytes(httpx.AsyncByteStream):
+    """A body that has to be read."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.content), 65536):
+            yield self.content[start : start + 65536]
+
+
+async def test_bodies_are_bounded_after_decompression() -> None:
+    """A small body may be a large one in disguise."""
+    bomb = gzip.compress(b" " * (MAX_BODY + 1))
+    headers = {"Content-Encoding": "gzip"}
+    error = await error_of(adapter(httpx.Response(200, headers=headers, stream=Bytes(bomb))))
+    assert "larger than 16 MiB" in error.message
+    assert error.status == 200
+    honest = adapter(httpx.Response(200, headers=headers, stream=Bytes(gzip.compress(b"x" * 100_000))))
+    assert (await honest.exchange(Kind.MINT, "POST", URL, [])).body == b"x" * 100_000
+
+
+async def test_a_transport_given_for_both_is_closed_once() -> None:
+    """Whoever brings one transport for everything may."""
+    transport = Answering(httpx.Response(200, content=b"{}"))
+    records: list[RequestRecord] = []
+    made = Adapter(
+        ConnectionOptions(), SteppedClock(), transport=transport, poll_transport=transport, on_request=records.append
+    )
+    await made.exchange(Kind.POLL, "GET", URL, [])
+    assert made.counters.connections_opened == 0
+    await made.aclose()
+    assert transport.closed == 1
+    assert [(one.kind, one.status, one.failure) for one in records] == [(Kind.POLL, 200, None)]
+
+
+async def test_failures_are_observed_too() -> None:
+    """With the name of what went wrong below HTTP."""
+    records: list[RequestRecord] = []
+    transport = Answering(httpx.ReadError("reset"))
+    made = Adapter(ConnectionOptions(), SteppedClock(), transport=transport, on_request=records.append)
+    await error_of(made)
+    assert [(one.status, one.failure) for one in records] == [(None, "Unavailable")]
