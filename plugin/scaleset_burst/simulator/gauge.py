@@ -1,0 +1,89 @@
+"""What the simulator counts: requests, connections, what was in flight, promises kept and broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Gauge"]
+
+
+@dataclass(slots=True)
+class Gauge:
+    """The counters of one run.
+
+    Attributes:
+        told_until: Monotonic time before which no mint may arrive, because the service said so.
+        told_at: When it said so; what was received before is not held against the client.
+        broken: Mints received while told to wait.
+        probes: Mints received first after such a time.
+    """
+
+    requests: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    open: int = 0
+    most_open: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    mints_in_flight: int = 0
+    most_mints_in_flight: int = 0
+    told_until: float = 0.0
+    broken: int = 0
+    refused: int = 0
+
+    def connected(self) -> None:
+        """Count a connection."""
+        self.connections += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+
+    def disconnected(self) -> None:
+        """Count its end."""
+        self.open -= 1
+
+    def begin(self, kind: str, now: float) -> None:
+        """Count a request that was received."""
+        self.requests[kind] += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if kind in {"mint", "slice"}:
+            self.mints_in_flight += 1
+            self.most_mints_in_flight = max(self.most_mints_in_flight, self.mints_in_flight)
+            if now < self.told_until:
+                self.broken += 1
+
+    def end(self, kind: str, status: int) -> None:
+        """Count its answer; status 0 is none."""
+        self.in_flight -= 1
+        self.statuses[str(status)] += 1
+        if kind in {"mint", "slice"}:
+            self.mints_in_flight -= 1
+
+    def told_to_wait(self, now: float, seconds: float) -> None:
+        """Note that an answer told the client to wait."""
+        self.refused += 1
+        self.told_until = max(self.told_until, now + seconds)
+
+    def value(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "requests": dict(self.requests),
+            "statuses": dict(self.statuses),
+            "connections": self.connections,
+            "connections_open": self.open,
+            "most_connections_open": self.most_open,
+            "in_flight": self.in_flight,
+            "most_in_flight": self.most_in_flight,
+            "most_mints_in_flight": self.most_mints_in_flight,
+            "requests_while_told_to_wait": self.broken,
+            "refused": self.refused,
+        }
+
+    def reset(self) -> None:
+        """Begin anew; what is open or in flight stays counted as such."""
+        self.requests.clear()
+        self.statuses.clear()
+        self.connections = self.broken = self.refused = 0
+        self.most_open, self.most_in_flight, self.most_mints_in_flight = self.open, self.in_flight, self.mints_in_flight
