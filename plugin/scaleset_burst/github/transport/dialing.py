@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
@@ -100,13 +101,13 @@ class Dialer:
 
 
 async def _connect(owner: Owner, host: str, port: int, trust: ssl.SSLContext | None) -> Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(owner),
-        host,
-        port,
-        ssl=trust,
-        server_hostname=host if trust else None,
-        happy_eyeballs_delay=_EYEBALLS,
+    loop = asyncio.get_running_loop()
+    eyeballs: dict[str, Any] = {}
+    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop knows no such parameter, and tries one after the other
+        eyeballs["happy_eyeballs_delay"] = _EYEBALLS
+    name = host if trust else None
+    _, connection = await loop.create_connection(
+        lambda: Connection(owner), host, port, ssl=trust, server_hostname=name, **eyeballs
     )
     return connection
 
