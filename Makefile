@@ -34,7 +34,7 @@ lint: $(STAMP)  ## ruff, format, mypy strict, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@PYTHONPATH=examples $(BIN)/lint-imports
 
 format: $(STAMP)  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -6,13 +6,13 @@ that holds the engine with the manager it was given: state per manager, none per
 
 import os
 from collections.abc import Awaitable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.settings.source import read_text
 from scaleset_hookspecs import (
     Answer,
     JitConfig,
@@ -39,13 +39,9 @@ ENGINE_PLUGIN = "burst-engine"
 @hookimpl
 def autoscaler_configure(config: Mapping[str, Any], manager: pluggy.PluginManager) -> None:
     """Read `plugins.burst`; register the plugin object unless it is switched off."""
-    settings = load_settings(config, environ=os.environ, read_file=_read_file)
+    settings = load_settings(config, environ=os.environ, read_file=read_text)
     if settings.enabled:
         manager.register(BurstPlugin(Engine(settings), settings), name=ENGINE_PLUGIN)
-
-
-def _read_file(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
 
 
 class BurstPlugin:
@@ -76,16 +72,12 @@ class BurstPlugin:
         return self.engine.provision(scale_set, count, settings, on_ready) if self._ours(scale_set) else None
 
     @hookimpl
-    def get_scaleset_settings(
-        self, scale_set: ScaleSetRef
-    ) -> MaybeAwaitable[Answer[ScaleSetSettings]] | None:
+    def get_scaleset_settings(self, scale_set: ScaleSetRef) -> MaybeAwaitable[Answer[ScaleSetSettings]] | None:
         """Answer from the cache: at once when it is warm."""
         return self.engine.scale_set_settings(scale_set) if self._ours(scale_set) else None
 
     @hookimpl
-    def get_runner_info(
-        self, scale_set: ScaleSetRef, runner: RunnerRef
-    ) -> MaybeAwaitable[Answer[RunnerInfo]] | None:
+    def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> MaybeAwaitable[Answer[RunnerInfo]] | None:
         """Answer from the cache, with certainty and age."""
         return self.engine.runner_info(scale_set, runner) if self._ours(scale_set) else None
 

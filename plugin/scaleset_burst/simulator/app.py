@@ -102,10 +102,10 @@ class Application:
         """Strike before anything is committed."""
         world = self.world
         options = world.options
-        if options.capacity and options.overload == "refuse" and world.gauge.mints_in_flight > options.capacity:
-            if kind in {"mint", "slice"}:
-                world.gauge.refused += 1
-                raise Refusal(429, None, "The service is busy.", {"retry-after": "0"})
+        full = options.capacity and options.overload == "refuse" and world.gauge.mints_in_flight > options.capacity
+        if full and kind in {"mint", "slice"}:
+            world.gauge.refused += 1
+            raise Refusal(503, None, "The service is busy.")
         if fault is None:
             return
         if fault.action == "drop-before":

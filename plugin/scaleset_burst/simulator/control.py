@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
-from dataclasses import asdict, fields
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from scaleset_burst.simulator.errors import Refusal
 from scaleset_burst.simulator.faults import FaultError, parse_fault
-from scaleset_burst.simulator.service import Answer, Received
+from scaleset_burst.simulator.page import page
+from scaleset_burst.simulator.service import Answer, Handler, Received
 from scaleset_burst.simulator.tenant import read_jit_config
 from scaleset_burst.simulator.world import World
 
@@ -22,43 +23,50 @@ class Control:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._actions: Mapping[str, Handler] = {
+            "GET /": self._show,
+            "GET /health": lambda _request: Answer(200, {"ready": True}),
+            "GET /counters": lambda _request: Answer(200, self._counters()),
+            "POST /counters/reset": self._reset,
+            "GET /runners": lambda _request: Answer(200, self._runners()),
+            "POST /jobs": lambda request: self._jobs(request.json()),
+            "POST /connect": self._connect,
+            "POST /faults": self._set_faults,
+            "POST /settings": lambda request: self._settings(request.json()),
+            "POST /tokens/expire": self._expire,
+            "POST /scale-sets/recreate": lambda request: self._recreate(request.json()),
+        }
 
     async def answer(self, request: Received) -> Answer:
         """Answer one request of the operator's."""
-        action = (request.method, request.path.removeprefix("/_sim").rstrip("/") or "/")
+        path = request.path.removeprefix("/_sim").rstrip("/") or "/"
+        action = self._actions.get(f"{request.method} {path}")
+        if action is None:
+            return Answer(404, {"message": f"no such control: {request.method} {request.path}"})
         try:
-            match action:
-                case "GET", "/":
-                    return Answer(200, text=self._page(), headers={"content-type": "text/html; charset=utf-8"})
-                case "GET", "/health":
-                    return Answer(200, {"ready": True})
-                case "GET", "/counters":
-                    return Answer(200, self._counters())
-                case "POST", "/counters/reset":
-                    self._world.gauge.reset()
-                    return Answer(200, {})
-                case "GET", "/runners":
-                    return Answer(200, self._runners())
-                case "POST", "/jobs":
-                    return await self._jobs(request.json())
-                case "POST", "/connect":
-                    return await self._connect(request)
-                case "POST", "/faults":
-                    self._world.faults.set([parse_fault(text) for text in request.json()])
-                    return Answer(200, {})
-                case "POST", "/settings":
-                    return self._settings(request.json())
-                case "POST", "/tokens/expire":
-                    self._world.tokens.expire()
-                    return Answer(200, {})
-                case "POST", "/scale-sets/recreate":
-                    return self._recreate(request.json())
-                case _:
-                    return Answer(404, {"message": f"no such control: {request.method} {request.path}"})
+            answer = action(request)
+            return await answer if inspect.isawaitable(answer) else answer
         except Refusal as refusal:
             return Answer(refusal.status, {"message": refusal.message})
         except (FaultError, KeyError, TypeError, ValueError) as error:
             return Answer(400, {"message": f"{type(error).__name__}: {error}"})
+
+    def _show(self, _request: Received) -> Answer:
+        return Answer(
+            200, text=page(self._world, self._counters()), headers={"content-type": "text/html; charset=utf-8"}
+        )
+
+    def _reset(self, _request: Received) -> Answer:
+        self._world.gauge.reset()
+        return Answer(200, {})
+
+    def _set_faults(self, request: Received) -> Answer:
+        self._world.faults.set([parse_fault(text) for text in request.json()])
+        return Answer(200, {})
+
+    def _expire(self, _request: Received) -> Answer:
+        self._world.tokens.expire()
+        return Answer(200, {})
 
     def _counters(self) -> dict[str, Any]:
         tenant, board = self._world.tenant, self._world.board
@@ -126,36 +134,3 @@ class Control:
             del tenant.scale_sets[old.id]
         made = tenant.create_scale_set(str(body["scale_set"]), group)
         return Answer(200, {"id": made.id, "was": old.id if old is not None else None})
-
-    def _page(self) -> bytes:
-        world = self._world
-        sets = [
-            [str(one.id), one.name, *(str(number) for number in world.board.statistics(one.id).values())]
-            for one in world.tenant.scale_sets.values()
-        ]
-        runners = [
-            [str(one.id), one.name, "busy" if one.busy else "online" if one.online else "offline"]
-            for one in list(world.tenant.runners.values())[:200]
-        ]
-        counters = [[name, str(value)] for name, value in self._counters().items() if value not in ({}, None)]
-        faults = [
-            [f.kind, f.action, *(str(asdict(f)[name.name]) for name in fields(f)[2:])] for f in world.faults.faults
-        ]
-        statistics = ("available", "acquired", "assigned", "running", "registered", "busy", "idle")
-        parts = [
-            _table("Scale sets", ["id", "name", *statistics], sets),
-            _table("Counters", ["what", "value"], counters),
-            _table("Faults", ["kind", "action", "value", "share", "every", "first", "from", "for"], faults),
-            _table(f"Runners ({len(world.tenant.runners)}, at most 200 shown)", ["id", "name", "state"], runners),
-        ]
-        style = "body{font:14px system-ui;margin:2em;color:#222}table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #ddd}h2{font-size:16px}"
-        head = f"<title>scale set simulator</title><meta http-equiv=refresh content=2><style>{style}</style>"
-        return f"<!doctype html><html lang=en><head>{head}</head><body><h1>scale set simulator</h1>{''.join(parts)}</body></html>".encode()
-
-
-def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
-    if not rows:
-        return f"<h2>{html.escape(title)}</h2><p>none</p>"
-    head = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<h2>{html.escape(title)}</h2><table><tr>{head}</tr>{body}</table>"

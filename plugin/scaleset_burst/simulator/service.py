@@ -213,12 +213,16 @@ def mint(request: Received) -> Answer:
 
 def _item(request: Received, scale_set_id: int, name: str, index: int) -> dict[str, Any]:
     try:
-        if request.partial and index % 2:
-            raise Refusal(503, None, "The item failed.")
+        _struck(request, index)
         _within_limits(request)
         return _minted(request, scale_set_id, name)
     except Refusal as refusal:
         return {"name": name, "typeName": refusal.type_name, "message": refusal.message, "status": refusal.status}
+
+
+def _struck(request: Received, index: int) -> None:
+    if request.partial and index % 2:
+        raise Refusal(503, None, "The item failed.")
 
 
 def list_runners(request: Received) -> Answer:
