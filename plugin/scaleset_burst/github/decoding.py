@@ -42,7 +42,7 @@ def document(body: bytes) -> object:
     if not body.strip():
         raise Unreadable("the body is empty")
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.decode("utf-8").lstrip("\ufeff"))
     except (ValueError, RecursionError):
         # The decoder's error holds the whole document, which may be a JIT config: do not chain it.
         raise Unreadable("the body is not JSON, or cut off") from None

@@ -157,7 +157,7 @@ def again(error: E) -> E:
 
 
 def _read(body: bytes) -> tuple[str | None, str]:
-    text = body.decode("utf-8-sig", "replace")
+    text = body.decode("utf-8", "replace").lstrip("\ufeff")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
