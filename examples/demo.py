@@ -1,0 +1,250 @@
+"""One burst through the example autoscaler, twice: with its own hooks, then with the plugin's. Nothing else changes.
+
+Both runs are the same program in a process of its own, against a fresh simulator with the same latency. Which hooks
+answer is one word in the YAML this writes: `plugins.burst.enabled`.
+"""
+
+import argparse
+import json
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from scaleset_burst.simulator import SimulatorProcess
+
+SCALE_SET: Final = "demo-linux"
+EXAMPLES: Final = Path(__file__).resolve().parent
+MOST_RUNNERS: Final = 1500
+"""The plugin keeps to GitHub's limit of 1,500 registrations in 5 minutes; more would only show it waiting."""
+
+LONGEST_LATENCY: Final = 2.0
+STOP_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.5
+JOB_SECONDS: Final = 3600
+"""Longer than any burst: a job that ended would lower the demand in the middle of it."""
+
+METADATA: Final = frozenset(
+    ("find_scale_set", "scale_sets", "scale_set", "runner_group", "runners", "find_runner", "runner")
+)
+TOKENS: Final = frozenset(("installation", "registration", "admin"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run: what the host measured, and what the simulator counted."""
+
+    runners_ready: int
+    failures: int
+    seconds: float
+    first_runner_seconds: float
+    mint_requests: int
+    metadata_requests: int
+    token_requests: int
+    connections: int
+
+
+class DemoError(Exception):
+    """The demo could not be carried through; the text says what happened."""
+
+
+def main() -> int:
+    """Run the demo; return 0, 1 if a run failed, 2 if the arguments are wrong."""
+    options = _parser().parse_args()
+    console = Console(stderr=options.json, highlight=False)
+    latency = f"{options.latency * 1000:g} ms"
+    console.print(f"A burst of {options.runners} runners; every answer of the simulated service takes {latency}.")
+    try:
+        default = _rounds(options, console, plugin=False)
+        plugin = _rounds(options, console, plugin=True)
+    except DemoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 1
+    speedup = round(default.seconds / plugin.seconds, 1)
+    console.print(_table(default, plugin, speedup))
+    if options.json:
+        result = {"runners": options.runners, "latency_seconds": options.latency}
+        print(json.dumps({**result, "default": asdict(default), "plugin": asdict(plugin), "speedup": speedup}))
+    complete = {default.runners_ready, plugin.runners_ready} == {options.runners}
+    return 0 if complete else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="demo", description="One burst, with the host's own hooks and with the plugin's."
+    )
+    parser.add_argument("--runners", type=_runners, default=300, metavar="N", help="runners in the burst (300)")
+    parser.add_argument("--latency", type=_latency, default=0.05, metavar="TIME", help="of each answer (50ms)")
+    parser.add_argument("--rounds", type=_runners, default=1, metavar="N", help="runs of each, the median counts (1)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser
+
+
+def _runners(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not 1 <= int(text) <= MOST_RUNNERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of range; expected a whole number from 1 to {MOST_RUNNERS}")
+    return int(text)
+
+
+def _latency(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)?", text, re.ASCII)
+    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else -1.0
+    if not 0 <= seconds <= LONGEST_LATENCY:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no latency; expected a time from 0 to {LONGEST_LATENCY:g}s, like 50ms"
+        )
+    return seconds
+
+
+def _rounds(options: argparse.Namespace, console: Console, *, plugin: bool) -> Measured:
+    runs = [_run(options.runners, options.latency, console, plugin=plugin) for _ in range(options.rounds)]
+    middle = statistics.median_low([run.seconds for run in runs])
+    return next(run for run in runs if run.seconds == middle)
+
+
+def _run(runners: int, latency: float, console: Console, *, plugin: bool) -> Measured:
+    """Run the host once against a simulator of its own."""
+    title = "plugin: scaleset_burst answers" if plugin else "default: the host's own hooks answer"
+    with (
+        tempfile.TemporaryDirectory(prefix="burst-demo-") as name,
+        SimulatorProcess(latency=latency, scale_set=SCALE_SET, job_seconds=JOB_SECONDS) as simulator,
+    ):
+        folder = Path(name)
+        simulator.add_jobs(SCALE_SET, runners)
+        config = _write_config(folder, simulator, runners, plugin=plugin)
+        with _progress(console, title, runners) as advance, _host(folder, config) as host:
+            measured = _wait(folder, host, simulator, runners, advance, seconds=60 + runners * (latency + 0.1))
+        counted = simulator.counters()
+        if plugin:
+            _show_report(folder, console)
+    return Measured(**measured, **_requests(counted))
+
+
+def _write_config(folder: Path, simulator: SimulatorProcess, runners: int, *, plugin: bool) -> Path:
+    (folder / "token").write_text(simulator.token, encoding="utf-8")
+    config = {
+        "github": {"config_url": simulator.config_url, "token": {"$file": "token"}},
+        "autoscaler": {"scale_set": SCALE_SET, "max_runners": runners, "launcher": "simulated"},
+        "plugins": {"burst": {"enabled": plugin, "journal": {"directory": str(folder / "journal")}}},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _host(folder: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the example autoscaler, and stop it the way an operator would."""
+    command = [sys.executable, str(EXAMPLES / "autoscaler"), str(config), "--report", str(folder / "report.jsonl")]
+    with (folder / "host.log").open("wb") as log:
+        host = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+        try:
+            yield host
+            host.send_signal(signal.SIGTERM)
+            if host.wait(STOP_SECONDS):
+                raise DemoError(f"the host stopped with status {host.returncode}:\n{_last_lines(folder)}")
+        except subprocess.TimeoutExpired as error:
+            raise DemoError(f"the host does not stop:\n{_last_lines(folder)}") from error
+        finally:
+            host.kill()
+            host.wait()
+
+
+def _wait(
+    folder: Path,
+    host: subprocess.Popen[bytes],
+    simulator: SimulatorProcess,
+    runners: int,
+    advance: Callable[[int], None],
+    *,
+    seconds: float,
+) -> dict[str, Any]:
+    """Wait until the host reports every runner, ready or failed; return the report."""
+    until = time.monotonic() + seconds
+    looked = 0.0
+    while time.monotonic() < until:
+        report = _last_report(folder)
+        if report and report["runners_ready"] + report["failures"] >= runners:
+            advance(report["runners_ready"])
+            return report
+        if host.poll() is not None:
+            raise DemoError(f"the host ended with status {host.returncode}:\n{_last_lines(folder)}")
+        if time.monotonic() - looked > LOOK_SECONDS:
+            looked = time.monotonic()
+            advance(_requests(simulator.counters())["mint_requests"])
+        time.sleep(0.05)
+    raise DemoError(f"{runners} runners were not ready after {seconds:.0f} s:\n{_last_lines(folder)}")
+
+
+def _requests(counters: Mapping[str, Any]) -> dict[str, int]:
+    """Sort the simulator's counters into the four that matter here."""
+    by_kind: Mapping[str, int] = counters["requests"]
+    return {
+        "mint_requests": by_kind.get("mint", 0) + by_kind.get("slice", 0),
+        "metadata_requests": sum(by_kind.get(kind, 0) for kind in METADATA),
+        "token_requests": sum(by_kind.get(kind, 0) for kind in TOKENS),
+        "connections": counters["connections"],
+    }
+
+
+def _last_report(folder: Path) -> dict[str, Any] | None:
+    path = folder / "report.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return json.loads(lines[-1]) if lines and lines[-1].endswith("}") else None
+
+
+def _last_lines(folder: Path, count: int = 15) -> str:
+    lines = (folder / "host.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-count:])
+
+
+def _show_report(folder: Path, console: Console) -> None:
+    """Show what the plugin says of its own burst: its log lines at INFO."""
+    for line in (folder / "host.log").read_text(encoding="utf-8", errors="replace").splitlines():
+        _, mark, text = line.partition("INFO    scaleset_burst: ")
+        if mark:
+            console.print(f"  {text}", style="dim", markup=False)
+
+
+@contextmanager
+def _progress(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"{title:38}", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _table(default: Measured, plugin: Measured, speedup: float) -> Table:
+    table = Table("", title="From demand known to the last runner ready")
+    for heading in ("default hooks", "scaleset-burst"):
+        table.add_column(heading, justify="right")
+    for key, value in asdict(default).items():
+        other = asdict(plugin)[key]
+        style = "bold" if key == "seconds" else None
+        table.add_row(key.replace("_", " "), _shown(value), _shown(other), style=style)
+    table.caption = f"{speedup:g} times as fast"
+    return table
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
