@@ -1,6 +1,7 @@
 """Cached scale sets, runner groups, runners and statistics, each answer with its certainty."""
 
-from scaleset_burst.metadata.metadata import Kind, Metadata, MetadataService
-from scaleset_burst.metadata.shelf import ShelfCounters
+from scaleset_burst.metadata.kinds import Kind, KindCounters
+from scaleset_burst.metadata.metadata import Metadata
+from scaleset_burst.metadata.service import MetadataService, SecondLevel, Shared
 
-__all__ = ["Kind", "Metadata", "MetadataService", "ShelfCounters"]
+__all__ = ["Kind", "KindCounters", "Metadata", "MetadataService", "SecondLevel", "Shared"]

@@ -1,0 +1,113 @@
+"""Single flight by key: any number of callers who want the same thing at once are one request."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+from scaleset_burst.github.failures import again
+from scaleset_hookspecs import ScalesetError, Unavailable
+
+__all__ = ["Flight", "Flights"]
+
+R = TypeVar("R")
+
+
+class Flight(Generic[R]):
+    """One look-up under way.
+
+    Attributes:
+        number: Flights are numbered in the order of their start.
+        overtaken: Something happened meanwhile that its result may not know of, so it must not be relied on.
+    """
+
+    __slots__ = ("number", "overtaken", "task")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.overtaken = False
+        self.task: asyncio.Task[R] | None = None
+
+
+class Flights(Generic[R]):
+    """The look-ups under way, at most one for each key. A caller that is cancelled cancels nobody else's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._running: dict[Hashable, Flight[R]] = {}
+        self._number = 0
+        self._closed = False
+
+    @property
+    def number(self) -> int:
+        """Number of the flight that started last."""
+        return self._number
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._running
+
+    def launch(self, key: Hashable, work: Callable[[Flight[R]], Coroutine[Any, Any, R]]) -> Flight[R]:
+        """Start a look-up, unless one for the key is under way; return the one that is under way now.
+
+        Raises:
+            Unavailable: The cache is closed.
+        """
+        flight = self._running.get(key)
+        if flight is not None:
+            return flight
+        if self._closed:
+            raise Unavailable("the metadata cache is closed: the host is stopping")
+        self._number += 1
+        flight = Flight(self._number)
+        flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name=f"look up {self._name}")
+        flight.task.add_done_callback(_looked_at)
+        self._running[key] = flight
+        return flight
+
+    async def join(self, flight: Flight[R]) -> R:
+        """Wait for a look-up without owning it.
+
+        Raises:
+            ScalesetError: It failed; each caller gets a copy of its own.
+        """
+        assert flight.task is not None  # noqa: S101  # set by `launch`
+        try:
+            return await asyncio.shield(flight.task)
+        except ScalesetError as error:
+            raise again(error) from error
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if flight.task.cancelled() and not (current and current.cancelling()):
+                raise Unavailable("the metadata cache was closed while the service was asked") from None
+            raise
+
+    def overtake(self, *keys: Hashable) -> None:
+        """Mark the look-ups of these keys as older than what just happened."""
+        for key in keys:
+            flight = self._running.get(key)
+            if flight is not None:
+                flight.overtaken = True
+
+    def overtake_all(self) -> None:
+        """Mark every look-up under way."""
+        self.overtake(*self._running)
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, wait for its end, and start nothing more."""
+        self._closed = True
+        tasks = [flight.task for flight in self._running.values() if flight.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _fly(self, key: Hashable, flight: Flight[R], work: Callable[[Flight[R]], Coroutine[Any, Any, R]]) -> R:
+        try:
+            return await work(flight)
+        finally:
+            # Here and not in a callback: who is woken by the end of this task must be able to start the next one.
+            del self._running[key]
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # everyone who waited may be gone; then nobody else would look at it

@@ -1,0 +1,96 @@
+"""What we know of our own runners that a look-up may not know yet: when they were minted, whether they were seen."""
+
+from dataclasses import dataclass
+
+from scaleset_hookspecs import RunnerRef
+
+__all__ = ["Mint", "Mints"]
+
+MOST = 100_000
+"""Mints remembered at most: six hours of what the limits of one scope allow (protocol section 10)."""
+
+
+@dataclass(slots=True)
+class Mint:
+    """One runner of ours.
+
+    Attributes:
+        at: When it was minted, in monotonic seconds.
+        seen: A look-up or an event has shown it since.
+        missed_at: When a look-up that proves something first failed to show it.
+    """
+
+    name: str
+    runner_id: int
+    at: float
+    seen: bool = False
+    missed_at: float | None = None
+
+
+class Mints:
+    """Our runners, until their absence is certain. A registration takes time to spread (user report: GARM #834)."""
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._by_name: dict[str, Mint] = {}
+        self._by_id: dict[int, Mint] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def minted(self, name: str, runner_id: int, now: float) -> None:
+        """Note a mint."""
+        self.forget(RunnerRef(name=name, id=runner_id))
+        while len(self._by_name) >= MOST:
+            self._remove(next(iter(self._by_name.values())))
+        mint = Mint(name, runner_id, now)
+        self._by_name[name] = self._by_id[runner_id] = mint
+
+    def seen(self, runner: RunnerRef) -> None:
+        """Note that the service, or an event, showed a runner: from here on its absence can be believed."""
+        mint = self.find(runner)
+        if mint is not None:
+            mint.seen = True
+
+    def doubt(self, runner: RunnerRef, now: float) -> str | None:
+        """Return why the absence that a look-up just found cannot be believed, or `None` if it can.
+
+        1. Younger than the grace period: the service may not show it yet.
+        2. Never seen yet: it takes two looks a grace period apart, since one may hit a copy that is behind.
+        """
+        mint = self.find(runner)
+        if mint is None:
+            return None
+        age = now - mint.at
+        if age < self._grace:
+            return f"minted by us {age:.0f} s ago: the service may not show it yet (grace period {self._grace:g} s)"
+        if mint.seen:
+            return None
+        if mint.missed_at is None:
+            mint.missed_at = now
+        waited = now - mint.missed_at
+        if waited < self._grace or waited == 0.0:
+            return f"minted by us {age:.0f} s ago and not seen since: one look that misses it proves nothing"
+        return None
+
+    def may_appear(self, runner: RunnerRef, now: float) -> bool:
+        """Return whether a runner of ours may not have been shown by the service yet."""
+        mint = self.find(runner)
+        return mint is not None and not mint.seen and now - mint.at < self._grace
+
+    def forget(self, runner: RunnerRef) -> None:
+        """Note that a runner is gone for certain."""
+        mint = self.find(runner)
+        if mint is not None:
+            self._remove(mint)
+
+    def find(self, runner: RunnerRef) -> Mint | None:
+        """Return what is known of a runner: by its id, which is never given twice, or else by its name."""
+        if runner.id is not None and runner.id in self._by_id:
+            return self._by_id[runner.id]
+        mint = self._by_name.get(runner.name) if runner.name is not None else None
+        return mint if mint is None or runner.id in {None, mint.runner_id} else None
+
+    def _remove(self, mint: Mint) -> None:
+        self._by_name.pop(mint.name, None)
+        self._by_id.pop(mint.runner_id, None)

@@ -1,0 +1,98 @@
+"""The optional memory behind this one, which hosts of a scope share. It may fail: then the service is asked."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.types import RunnerGroup, ScaleSet
+from scaleset_burst.metadata.kinds import Kind
+from scaleset_burst.metadata.service import SecondLevel, Shared
+
+__all__ = ["Dated", "Level"]
+
+logger = logging.getLogger(__name__)
+
+F = TypeVar("F", ScaleSet, RunnerGroup)
+D = TypeVar("D")
+
+YOUNG_SHARE = 0.7
+"""Only values in this first share of their life are taken over: a host that renews ahead must reach the service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dated(Generic[D]):
+    """A value that was not asked for just now.
+
+    Attributes:
+        said_at: When the service said so, in monotonic seconds of this host.
+    """
+
+    value: D
+    said_at: float
+
+
+class Level:
+    """Looks into the second level first, if there is one, and tells it what the service says."""
+
+    def __init__(self, second: SecondLevel | None, clock: Clock) -> None:
+        self._second = second
+        self._clock = clock
+
+    async def scale_set(
+        self,
+        key: tuple[str, str],
+        lifetime: float,
+        fetch: Callable[[], Awaitable[ScaleSet | None]],
+        usable: Callable[[ScaleSet], bool],
+    ) -> ScaleSet | Dated[ScaleSet] | None:
+        """Return the scale set of that group and name."""
+        if self._second is None:
+            return await fetch()
+        return await self._through(Kind.SCALE_SET_NAME, "/".join(key), ScaleSet, lifetime, fetch, usable)
+
+    async def group(
+        self, name: str, lifetime: float, fetch: Callable[[], Awaitable[RunnerGroup | None]]
+    ) -> RunnerGroup | Dated[RunnerGroup] | None:
+        """Return the runner group of that name."""
+        if self._second is None:
+            return await fetch()
+        return await self._through(Kind.RUNNER_GROUP, name, RunnerGroup, lifetime, fetch, lambda _: True)
+
+    async def _through(
+        self,
+        kind: Kind,
+        key: str,
+        expected: type[F],
+        lifetime: float,
+        fetch: Callable[[], Awaitable[F | None]],
+        usable: Callable[[F], bool],
+    ) -> F | Dated[F] | None:
+        shared = await self._get(kind, key)
+        if shared is not None and isinstance(shared.value, expected) and usable(shared.value):
+            age = max(0.0, self._clock.time() - shared.said_at)
+            if age < lifetime * YOUNG_SHARE:
+                return Dated(value=shared.value, said_at=self._clock.monotonic() - age)
+        asked_at = self._clock.time()
+        found = await fetch()
+        await self._tell(kind, key, None if found is None else Shared(value=found, said_at=asked_at), lifetime)
+        return found
+
+    async def _get(self, kind: Kind, key: str) -> Shared | None:
+        assert self._second is not None  # noqa: S101  # asked by the callers
+        try:
+            return await self._second.get(kind, key)
+        except Exception as error:  # noqa: BLE001  # whatever a shared memory raises must not stop a burst
+            logger.warning("the shared memory cannot be read, the service is asked instead: %r", error)
+            return None
+
+    async def _tell(self, kind: Kind, key: str, shared: Shared | None, lifetime: float) -> None:
+        assert self._second is not None  # noqa: S101  # asked by the callers
+        try:
+            if shared is None:
+                await self._second.invalidate(kind, key)
+            else:
+                await self._second.put(kind, key, shared, lifetime)
+        except Exception as error:  # noqa: BLE001  # as above
+            logger.warning("the shared memory cannot be written: %r", error)
