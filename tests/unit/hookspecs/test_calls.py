@@ -1,0 +1,142 @@
+"""The typed calls of async hosts."""
+
+import asyncio
+import logging
+
+import pytest
+
+from scaleset_hookspecs import (
+    FailureReason,
+    HostError,
+    JitConfig,
+    Outcome,
+    ProvisionSettings,
+    RunnerRef,
+    ScaleSetRef,
+    Unavailable,
+    UsageError,
+    hookimpl,
+)
+from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.host.testing import FakeProvisioner
+
+SET = ScaleSetRef(name="linux")
+pytestmark = pytest.mark.anyio
+
+
+class Defaults:
+    """A default that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @hookimpl(trylast=True)
+    def provision_runners(self, count: int) -> tuple[Outcome, ...]:
+        self.asked += 1
+        fake = JitConfig(runner_id=1, runner_name="d", scale_set=SET, encoded="s", minted_at=0.0)
+        return (fake,) * count
+
+
+class Down:
+    """A plugin whose service is down."""
+
+    @hookimpl
+    def provision_runners(self) -> tuple[Outcome, ...]:
+        raise Unavailable("down", retry_after=5.0)
+
+
+async def test_nobody_answers() -> None:
+    """A host without defaults hears what to do."""
+    host = AsyncHost(create_manager({}, plugins=[("fake", FakeProvisioner("linux", declines=True))]))
+    with pytest.raises(HostError, match="nobody answers provision_runners"):
+        await host.provision_runners(SET, 1)
+    with pytest.raises(HostError, match="get_runner_info"):
+        await host.get_runner_info(SET, RunnerRef(name="x"))
+
+
+async def test_declining_lets_the_default_answer() -> None:
+    """`None` is "not mine"; the default comes last."""
+    defaults = Defaults()
+    plugin = FakeProvisioner("linux", declines=True)
+    host = AsyncHost(create_manager({}, defaults=defaults, plugins=[("fake", plugin)]))
+    await host.provision_runners(SET, 2)
+    plugin.declines = False
+    await host.provision_runners(SET, 2)
+    assert defaults.asked == 1
+
+
+async def test_falling_back_is_the_hosts_choice(caplog: pytest.LogCaptureFixture) -> None:
+    """Raising is not declining; only a host that opted in gets its default, and hears of it once."""
+    defaults = Defaults()
+    manager = create_manager({}, defaults=defaults, plugins=[("down", Down())])
+    with pytest.raises(Unavailable):
+        await AsyncHost(manager).provision_runners(SET, 1)
+    host = AsyncHost(manager, fall_back=True)
+    with caplog.at_level(logging.WARNING):
+        assert len(await host.provision_runners(SET, 1)) == 1
+        await host.provision_runners(SET, 1)
+    assert defaults.asked == 2
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 1.5, "3"])
+async def test_a_count_that_cannot_be_reaches_no_plugin(count: object) -> None:
+    """The kit refuses it first."""
+    fake = FakeProvisioner("linux")
+    host = AsyncHost(create_manager({}, plugins=[("fake", fake)]))
+    with pytest.raises(UsageError):
+        await host.provision_runners(SET, count)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        await host.provision_runners(SET, 5, ProvisionSettings(max_runners=4))
+    with pytest.raises(UsageError):
+        await host.provision_runners(SET, 1, ProvisionSettings(deadline=0.0))
+    assert fake.runners == {}
+
+
+async def test_a_broken_plugin_is_caught() -> None:
+    """Fewer outcomes than asked for break the contract."""
+
+    class Short:
+        @hookimpl
+        def provision_runners(self) -> tuple[Outcome, ...]:
+            return ()
+
+    host = AsyncHost(create_manager({}, plugins=[("short", Short())]))
+    with pytest.raises(HostError, match="answered 0 outcomes"):
+        await host.provision_runners(SET, 1)
+
+
+async def test_observers_are_isolated() -> None:
+    """One that raises stops neither the others nor the host."""
+
+    class Broken:
+        @hookimpl
+        def after_runner_launched(self) -> None:
+            raise ValueError("bug")
+
+    first, second = FakeProvisioner("linux"), FakeProvisioner("linux")
+    plugins = [("a", first), ("broken", Broken()), ("b", second)]
+    host = AsyncHost(create_manager({}, plugins=plugins))
+    config = JitConfig(runner_id=1, runner_name="r", scale_set=SET, encoded="s", minted_at=0.0)
+    host.after_runner_launched(SET, config)
+    assert first.launched == second.launched == ["r"]
+
+
+async def test_failures_are_outcomes() -> None:
+    """A typed failure stands in request order."""
+    fake = FakeProvisioner("linux")
+    fake.failures = [FailureReason.REJECTED]
+    outcomes = await AsyncHost(create_manager({}, plugins=[("fake", fake)])).provision_runners(SET, 2)
+    assert [type(outcome).__name__ for outcome in outcomes] == ["MintFailure", "JitConfig"]
+
+
+async def test_stopping_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that never stops does not keep the host."""
+
+    class Stuck:
+        @hookimpl
+        async def autoscaler_stopping(self) -> None:
+            await asyncio.Event().wait()
+
+    await AsyncHost(create_manager({}, plugins=[("stuck", Stuck())])).stopping(time_limit=0.01)
+    assert "did not stop" in caplog.text
