@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from autoscaler.defaults import DefaultHooks
 
+from autoscaler.defaults import DefaultHooks
 from scaleset_burst.github import ScaleSetClient, TokenCredentials
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import ScaleSetRef, hookimpl

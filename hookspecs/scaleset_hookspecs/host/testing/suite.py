@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pluggy
 
@@ -99,9 +100,7 @@ class ContractSuite:
                         (-3, ProvisionSettings()),
                         (5, ProvisionSettings(max_runners=4)),
                     ):
-                        _raises(
-                            UsageError, lambda c=count, s=settings: caller.provision_runners(subject.scale_set, c, s)
-                        )
+                        _raises(UsageError, partial(caller.provision_runners, subject.scale_set, count, settings))
                 _must(subject.registered() == before, "something was registered")
 
     def test_an_unknown_scale_set_is_rejected(self) -> None:
@@ -182,7 +181,7 @@ def _configs(outcomes: tuple[Outcome, ...]) -> list[JitConfig]:
     return [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]
 
 
-def _must(holds: bool, message: str) -> None:  # noqa: FBT001  # reads as a sentence
+def _must(holds: bool, message: str) -> None:
     if not holds:
         raise AssertionError(message)
 
