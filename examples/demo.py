@@ -34,6 +34,7 @@ MOST_RUNNERS: Final = 1500
 LONGEST_LATENCY: Final = 2.0
 STOP_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
+REPORT_LINE: Final = re.compile(r" INFO +scaleset_burst[.\w]*: (.*)")
 JOB_SECONDS: Final = 3600
 """Longer than any burst: a job that ended would lower the demand in the middle of it."""
 
@@ -55,6 +56,17 @@ class Measured:
     metadata_requests: int
     token_requests: int
     connections: int
+
+
+class Watched(SimulatorProcess):
+    """A simulator that knows how many of the connections it counted were the demo's own, for looking."""
+
+    looks = 0
+
+    def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
+        """Send one control request, over a connection of its own."""
+        self.looks += 1
+        return super().control(method, path, body)
 
 
 class DemoError(Exception):
@@ -123,20 +135,20 @@ def _run(runners: int, latency: float, console: Console, *, plugin: bool) -> Mea
     title = "plugin: scaleset_burst answers" if plugin else "default: the host's own hooks answer"
     with (
         tempfile.TemporaryDirectory(prefix="burst-demo-") as name,
-        SimulatorProcess(latency=latency, scale_set=SCALE_SET, job_seconds=JOB_SECONDS) as simulator,
+        Watched(latency=latency, scale_set=SCALE_SET, job_seconds=JOB_SECONDS) as simulator,
     ):
         folder = Path(name)
         simulator.add_jobs(SCALE_SET, runners)
         config = _write_config(folder, simulator, runners, plugin=plugin)
         with _progress(console, title, runners) as advance, _host(folder, config) as host:
             measured = _wait(folder, host, simulator, runners, advance, seconds=60 + runners * (latency + 0.1))
-        counted = simulator.counters()
+        counted = _requests(simulator)
         if plugin:
             _show_report(folder, console)
-    return Measured(**measured, **_requests(counted))
+    return Measured(**measured, **counted)
 
 
-def _write_config(folder: Path, simulator: SimulatorProcess, runners: int, *, plugin: bool) -> Path:
+def _write_config(folder: Path, simulator: Watched, runners: int, *, plugin: bool) -> Path:
     (folder / "token").write_text(simulator.token, encoding="utf-8")
     config = {
         "github": {"config_url": simulator.config_url, "token": {"$file": "token"}},
@@ -169,7 +181,7 @@ def _host(folder: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
 def _wait(
     folder: Path,
     host: subprocess.Popen[bytes],
-    simulator: SimulatorProcess,
+    simulator: Watched,
     runners: int,
     advance: Callable[[int], None],
     *,
@@ -187,19 +199,20 @@ def _wait(
             raise DemoError(f"the host ended with status {host.returncode}:\n{_last_lines(folder)}")
         if time.monotonic() - looked > LOOK_SECONDS:
             looked = time.monotonic()
-            advance(_requests(simulator.counters())["mint_requests"])
+            advance(_requests(simulator)["mint_requests"])
         time.sleep(0.05)
     raise DemoError(f"{runners} runners were not ready after {seconds:.0f} s:\n{_last_lines(folder)}")
 
 
-def _requests(counters: Mapping[str, Any]) -> dict[str, int]:
+def _requests(simulator: Watched) -> dict[str, int]:
     """Sort the simulator's counters into the four that matter here."""
+    counters = simulator.counters()
     by_kind: Mapping[str, int] = counters["requests"]
     return {
         "mint_requests": by_kind.get("mint", 0) + by_kind.get("slice", 0),
         "metadata_requests": sum(by_kind.get(kind, 0) for kind in METADATA),
         "token_requests": sum(by_kind.get(kind, 0) for kind in TOKENS),
-        "connections": counters["connections"],
+        "connections": counters["connections"] - simulator.looks,
     }
 
 
@@ -217,9 +230,9 @@ def _last_lines(folder: Path, count: int = 15) -> str:
 def _show_report(folder: Path, console: Console) -> None:
     """Show what the plugin says of its own burst: its log lines at INFO."""
     for line in (folder / "host.log").read_text(encoding="utf-8", errors="replace").splitlines():
-        _, mark, text = line.partition("INFO    scaleset_burst: ")
-        if mark:
-            console.print(f"  {text}", style="dim", markup=False)
+        found = REPORT_LINE.search(line)
+        if found:
+            console.print(f"  {found[1]}", style="dim", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -242,7 +255,7 @@ def _table(default: Measured, plugin: Measured, speedup: float) -> Table:
     return table
 
 
-def _shown(value: float) -> str:
+def _shown(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

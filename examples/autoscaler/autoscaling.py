@@ -127,6 +127,16 @@ class Autoscaler:
 
     # What is done about it
 
+    async def look(self) -> None:
+        """Ask for the scale set's settings, so that a wrong one is found out before there is any demand.
+
+        Raises:
+            NotFound: There is no such scale set.
+        """
+        answer = await self._hooks.get_scaleset_settings(self._scale_set)
+        if answer.certainty is Certainty.ABSENT:
+            raise NotFound(f"the scale set {self._scale_set.name} is gone: {answer.reason}")
+
     async def once(self, count: int) -> int:
         """Provision one burst; return how many failed."""
         self._report.demand_known()
@@ -179,9 +189,7 @@ class Autoscaler:
             self._report.runner_ready()
 
         try:
-            answer = await self._hooks.get_scaleset_settings(self._scale_set)
-            if answer.certainty is Certainty.ABSENT:
-                raise NotFound(f"the scale set {self._scale_set.name} is gone: {answer.reason}")
+            await self.look()
             wanted = ProvisionSettings(desired=desired, max_runners=self._max_runners)
             outcomes = await self._hooks.provision_runners(self._scale_set, count, settings=wanted, on_ready=launch)
         finally:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from scaleset_burst.github import ConnectionOptions
+from scaleset_burst.github.transport import BurstTransport
 from scaleset_hookspecs import JitConfig, RunnerRef
 
 __all__ = ["CommandLauncher", "LaunchError", "Launcher", "SimulatedLauncher"]
@@ -23,7 +25,7 @@ JIT_CONFIG_VARIABLE: Final = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 GRACE_SECONDS: Final = 10.0
 """Time a runner has to end by itself when it is told to."""
 
-CONNECTS_AT_ONCE: Final = 16
+CONNECTS_AT_ONCE: Final = 8
 
 OnEnd = Callable[[RunnerRef, int], None]
 """Called with a runner and its exit status when its process has ended."""
@@ -132,8 +134,8 @@ class SimulatedLauncher:
     def __init__(self, config_url: str) -> None:
         parts = urlsplit(config_url)
         self._url = f"{parts.scheme}://{parts.netloc}/_sim/connect"
-        limits = httpx.Limits(max_connections=CONNECTS_AT_ONCE, max_keepalive_connections=CONNECTS_AT_ONCE)
-        self._client = httpx.AsyncClient(limits=limits, trust_env=False, timeout=30.0)
+        transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
+        self._client = httpx.AsyncClient(transport=transport, timeout=30.0)
         self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
 
     async def launch(self, config: JitConfig) -> None:

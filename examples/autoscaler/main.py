@@ -107,6 +107,7 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
     )
     try:
         await hooks.started()
+        await autoscaler.look()
         if options.once is not None:
             return 1 if await autoscaler.once(options.once) else 0
         await _listen(autoscaler, client, scale_set.id or 0, settings.max_runners)

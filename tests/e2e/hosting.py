@@ -1,0 +1,70 @@
+"""Runs the example autoscaler as an operator does: a process, a YAML file, an exit status and what it printed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["EXAMPLES", "ROOT", "Ended", "configuration", "run", "run_host", "write"]
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+LIMIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a program ended."""
+
+    status: int
+    out: str
+    err: str
+
+    def refused(self, status: int, *said: str) -> None:
+        """Assert that it failed with this status, said this in the end, and spared us a traceback."""
+        assert self.status == status, f"exit status {self.status}, not {status}:\n{self.err}"
+        for text in said:
+            assert text in self.err, f"{text!r} is not in:\n{self.err}"
+        assert "Traceback" not in self.out + self.err, self.err
+
+
+def run(command: list[str], *, folder: Path, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run a program to its end."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def run_host(config: Path, *arguments: str, python: str = sys.executable) -> Ended:
+    """Run the example autoscaler to its end."""
+    return run([python, str(EXAMPLES / "autoscaler"), str(config), *arguments], folder=config.parent)
+
+
+def configuration(config_url: str, *, plugin: bool = True, **autoscaler: object) -> dict[str, Any]:
+    """Return a right configuration, ready to be spoilt. The token is expected in a file beside it."""
+    return {
+        "github": {"config_url": config_url, "token": {"$file": "token"}},
+        "autoscaler": {"scale_set": "e2e", "max_runners": 20, "launcher": "simulated", **autoscaler},
+        "plugins": {"burst": {"enabled": plugin, "journal": {"directory": "journal"}}},
+    }
+
+
+def write(folder: Path, config: object, token: str) -> Path:
+    """Write a configuration and its token; return the configuration's path."""
+    (folder / "token").write_text(token)
+    path = folder / "config.yaml"
+    path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
+    return path
