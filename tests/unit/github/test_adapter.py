@@ -163,3 +163,26 @@ async def test_failures_are_observed_too() -> None:
     made = Adapter(ConnectionOptions(), SteppedClock(), transport=transport, on_request=records.append)
     await error_of(made)
     assert [(one.status, one.failure) for one in records] == [(None, "Unavailable")]
+
+
+class Counting(httpx.AsyncBaseTransport):
+    """A transport without a limit of its own."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.02)
+        self.now -= 1
+        return httpx.Response(200, content=b"{}")
+
+
+async def test_waiting_for_a_turn_costs_no_time_limit() -> None:
+    """No more requests at once than connections, and each has its whole time from its own start."""
+    transport = Counting()
+    made = Adapter(ConnectionOptions(max_connections=2, connect_timeout=0.01), SteppedClock(), transport=transport)
+    calls = (made.exchange(Kind.MINT, "POST", URL, [], time_limit=0.1) for _ in range(20))
+    assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
+    assert transport.most == 2

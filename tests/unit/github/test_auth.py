@@ -180,8 +180,16 @@ async def test_a_limit_of_the_rest_api_that_names_no_time_is_a_minute(
     async with client_of(service, backoff=Backoff(limit=30)) as client:
         with pytest.raises(RateLimited) as caught:
             await client.connect()
-    assert caught.value.retry_after == 60
-    assert clock.slept == []
+        assert caught.value.retry_after == 60
+        assert clock.slept == []
+        clock.now += 59
+        with pytest.raises(RateLimited) as caught:
+            await client.connect()
+        assert caught.value.retry_after == pytest.approx(1)
+        assert len(service.requests) == 1, "nothing is asked before its time"
+        clock.now += 1
+        service.on("POST", REGISTRATION, service.registration)
+        await client.connect()
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"url":"x"}', b'{"url":"","token":"t"}', b"<html>", b"\xff"])

@@ -134,6 +134,23 @@ async def test_a_401_renews_once_and_repeats_once(service: ScriptedService, clie
     assert len(service.admin_tokens) == 2
 
 
+async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, client: ScaleSetClient) -> None:
+    """Only the token that was refused is dropped: the one got meanwhile is good."""
+    await client.connect()
+    old, gate = service.admin_tokens[0], asyncio.Event()
+    runner = Answer(200, {"id": 7, "name": "r"})
+    late = Answer(401, wait_for=gate)
+    service.on_service("GET", f"{AGENTS}/7", lambda r: late if r.token == old else runner)
+    service.on_service("GET", f"{AGENTS}/8", lambda r: Answer(401) if r.token == old else runner)
+    waiting = asyncio.create_task(client.get_runner(7))
+    while not service.asked("agents/7"):
+        await asyncio.sleep(0.01)
+    await client.get_runner(8)
+    gate.set()
+    await waiting
+    assert len(service.admin_tokens) == 2
+
+
 async def test_a_second_401_is_an_error(service: ScriptedService, client: ScaleSetClient) -> None:
     """What is refused with a new token as well is refused."""
     service.on_service("GET", f"{AGENTS}/7", Answer(401, b""))
@@ -357,6 +374,7 @@ async def test_a_slice_is_matched_by_name(service: ScriptedService, client: Scal
         {"runner": {"id": 3, "name": "c"}, "encodedJITConfig": ""},
         {"runner": {"id": 1, "name": "a"}, "encodedJITConfig": "x"},
         "nonsense",
+        {"name": "a", "message": "a second word on one that is minted", "status": 400},
     ]
     service.on_service("POST", f"{SETS}/42/generatejitconfig", Answer(200, {"count": 3, "value": members}))
     a, b, c, d = await client.generate_jit_configs(42, WANTED)

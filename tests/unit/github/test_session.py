@@ -14,7 +14,7 @@ from scaleset_burst.github import (
     SessionEventKind,
     SessionOptions,
 )
-from scaleset_hookspecs import AuthenticationFailed, Conflict, NotFound, PermissionDenied, Unavailable
+from scaleset_hookspecs import AuthenticationFailed, Conflict, NotFound, PermissionDenied, RateLimited, Unavailable
 from tests.unit.github.scripted import Answer, Received, ScriptedService, SteppedClock, jwt_ending
 
 pytestmark = pytest.mark.anyio
@@ -227,6 +227,18 @@ async def test_a_poll_that_fails_in_passing_counts_as_nothing(
     assert len(clock.slept) == 1
 
 
+async def test_setbacks_are_forgotten_after_a_success(
+    queue: Queue, session: MessageSession, clock: SteppedClock
+) -> None:
+    """Waits grow while it goes wrong, and start anew after it went well."""
+    queue.polls = [Answer(503)] * 5 + [Answer(202), Answer(503)]
+    for _ in range(7):
+        await session.poll(1)
+    waits = [event.wait or 0 for event in queue.events if event.kind is SessionEventKind.SETBACK]
+    assert waits[4] >= 4
+    assert waits[5] < 1
+
+
 async def test_a_long_retry_after_stops_all_polls(
     service: ScriptedService, queue: Queue, session: MessageSession, clock: SteppedClock
 ) -> None:
@@ -240,6 +252,19 @@ async def test_a_long_retry_after_stops_all_polls(
     await session.poll(1)
     assert len(service.requests) == sent + 1
     assert sum(clock.slept) == pytest.approx(150)
+
+
+async def test_a_pause_of_look_ups_does_not_hold_up_the_session(
+    service: ScriptedService, queue: Queue, session: MessageSession, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """Refreshing, like polling, goes on while look-ups wait."""
+    service.on_service("GET", "distributedtask/pools/0/agents", Answer(429, b"", {"Retry-After": "3000"}))
+    with pytest.raises(RateLimited):
+        await client.list_runners()
+    await session.refresh()
+    assert await session.poll(1) is None
+    assert queue.refreshes() == 1
+    assert clock.slept == []
 
 
 async def test_a_poll_refused_for_good_is_an_error(queue: Queue, session: MessageSession) -> None:
@@ -305,6 +330,7 @@ async def test_an_open_conflict_is_reported_in_the_end(
     with pytest.raises(Conflict) as caught:
         await client.open_session(42, "host", options=SessionOptions(conflict_limit=100))
     assert sum(clock.slept) <= 100
+    assert 4 <= len(clock.slept) <= 9, "the waits grow"
     assert "SessionConflictException" in str(caught.value.type_name)
 
 
