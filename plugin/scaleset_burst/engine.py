@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 10.0
 """Time to finish or undo what is in flight when the host stops."""
 
+ADOPT_SECONDS = 30.0
+"""How often processes that died are looked for."""
+
 RECONCILE_SECONDS = 60.0
 """The roster is compared with the service's list at most this often."""
 
@@ -99,6 +102,7 @@ class Engine:
         except Unavailable as error:
             logger.warning("%s cannot be reached yet, the first burst will try again: %s", self.scope, error)
         await self._adopt()
+        self._spawn(self._keep_adopting(), "adopt")
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Send nothing more, finish or undo what is in flight, close everything; the journal keeps the rest."""
@@ -209,6 +213,12 @@ class Engine:
             re_resolve=self._re_resolve,
             on_minted=self.metadata.on_minted,
         )
+
+    async def _keep_adopting(self) -> None:
+        """Look again now and then: another process of this machine may die while we live."""
+        while True:
+            await self._clock.sleep(ADOPT_SECONDS)
+            await self._adopt()
 
     async def _adopt(self) -> None:
         """Take over what dead processes left open; it is resolved beside the first burst."""

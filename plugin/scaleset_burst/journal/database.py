@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS names (
     owner TEXT NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner, state);
-CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, launches INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _UPSERT = """
@@ -35,6 +35,8 @@ INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed) VALUES 
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
     runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
 """
+
+_LAUNCHES = "INSERT INTO facts VALUES ('launches', ?) ON CONFLICT (fact) DO UPDATE SET count = count + excluded.count"
 
 
 class NewerSchemaError(Exception):
@@ -61,8 +63,6 @@ class DatabaseJournal:
         except BaseException:
             self._database.close()
             raise
-        with self._transaction():
-            self._database.execute("INSERT INTO owners VALUES (?, 0)", (self.owner.id,))
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names, in one transaction; durable against the process's death when it returns."""
@@ -74,9 +74,7 @@ class DatabaseJournal:
             self._database.executemany(_UPSERT, [self._row(change, now) for change in kept])
             self._database.executemany("DELETE FROM names WHERE name = ?", closed)
             if launches:
-                self._database.execute(
-                    "UPDATE owners SET launches = launches + ? WHERE owner = ?", (launches, self.owner.id)
-                )
+                self._database.execute(_LAUNCHES, (launches,))
 
     def open_names(self) -> int:
         """Return how many names of this process are not closed."""
@@ -86,11 +84,11 @@ class DatabaseJournal:
     def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open; each name is handed out once.
 
-        Names in doubt are returned to be resolved. A delivered name is returned, to be treated with care, only if its
-        host was known to report launches; otherwise it may well be in use and is forgotten.
+        Names in doubt are returned to be resolved. A delivered name is returned, to be treated with care, only once
+        the host is known to report launches; until then it may well be in use and stays where it is.
         """
         orphans: list[Orphan] = []
-        with dead_owners(self._directory, self.owner.id) as dead:
+        with dead_owners(self._directory, self.owner.id, self._owners()) as dead:
             for owner in dead:
                 with self._transaction():
                     orphans += self._adopt_from(owner)
@@ -105,10 +103,12 @@ class DatabaseJournal:
         self._database.close()
         self.owner.release()
 
+    def _owners(self) -> set[str]:
+        return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
+
     def _adopt_from(self, owner: str) -> list[Orphan]:
-        row = self._database.execute("SELECT launches FROM owners WHERE owner = ?", (owner,)).fetchone()
-        launches = 0 if row is None else int(row[0])
-        states = [*_OPEN, State.DELIVERED] if launches else list(_OPEN)
+        reports = self._database.execute("SELECT count FROM facts WHERE fact = 'launches'").fetchone() is not None
+        states = [*_OPEN, State.DELIVERED] if reports else list(_OPEN)
         marks = ", ".join("?" * len(states))
         with closing(
             self._database.execute(
@@ -124,8 +124,6 @@ class DatabaseJournal:
             "UPDATE names SET owner = ?, state = ?, changed = ? WHERE name = ?",
             [(self.owner.id, State.AMBIGUOUS.value, self._now(), orphan.name) for orphan in found],
         )
-        self._database.execute("DELETE FROM names WHERE owner = ?", (owner,))
-        self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
         return found
 
     def _row(self, change: Change, now: float) -> tuple[object, ...]:

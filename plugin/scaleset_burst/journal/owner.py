@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,24 +32,21 @@ class Owner:
 
 
 @contextmanager
-def dead_owners(directory: Path, own: str) -> Iterator[list[str]]:
-    """Give the ids of owners that are dead, holding their locks so that nobody else adopts from them meanwhile."""
-    held: list[tuple[Path, int]] = []
+def dead_owners(directory: Path, own: str, known: Iterable[str]) -> Iterator[list[str]]:
+    """Give those of the known owners that are dead, holding their locks so that nobody else adopts meanwhile."""
+    held: list[tuple[str, Path, int]] = []
     try:
-        for path in sorted(directory.glob("owner-*.lock")):
-            if path.name == f"owner-{own}.lock":
-                continue
-            with suppress(OSError):
-                file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    os.close(file)
-                else:
-                    held.append((path, file))
-        yield [path.name.removeprefix("owner-").removesuffix(".lock") for path, _ in held]
-        for path, _ in held:
-            path.unlink(missing_ok=True)
+        for owner in sorted(set(known) - {own}):
+            path = directory / f"owner-{owner}.lock"
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(file)
+            else:
+                held.append((owner, path, file))
+        yield [owner for owner, _, _ in held]
     finally:
-        for _, file in held:
+        for _, path, file in held:
+            path.unlink(missing_ok=True)
             os.close(file)

@@ -97,7 +97,7 @@ class BatchSettings(Section):
         description="A mint without an answer after this time is given up as ambiguous.",
     )
     max_attempts: Whole = Field(
-        default=5, ge=1, le=20, description="Requests at most for one of the runners asked for."
+        default=8, ge=1, le=20, description="Requests at most for one of the runners asked for."
     )
     hedge: Flag = Field(
         default=False, description="Ask once more, under another name, for a mint that takes unusually long."

@@ -15,9 +15,10 @@ class Gauge:
 
     Attributes:
         told_until: Monotonic time before which no mint may arrive, because the service said so.
-        told_at: When it said so; what was received before is not held against the client.
+        told_at: When it said so first.
+        grace: For so long afterwards a mint may still arrive that was on the wire when the client was told.
+        crossed: Mints that did.
         broken: Mints received while told to wait.
-        probes: Mints received first after such a time.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -30,6 +31,9 @@ class Gauge:
     mints_in_flight: int = 0
     most_mints_in_flight: int = 0
     told_until: float = 0.0
+    told_at: float = 0.0
+    grace: float = 0.0
+    crossed: int = 0
     broken: int = 0
     refused: int = 0
 
@@ -52,7 +56,10 @@ class Gauge:
             self.mints_in_flight += 1
             self.most_mints_in_flight = max(self.most_mints_in_flight, self.mints_in_flight)
             if now < self.told_until:
-                self.broken += 1
+                if now <= self.told_at + self.grace:
+                    self.crossed += 1
+                else:
+                    self.broken += 1
 
     def end(self, kind: str, status: int) -> None:
         """Count its answer; status 0 is none."""
@@ -64,6 +71,8 @@ class Gauge:
     def told_to_wait(self, now: float, seconds: float) -> None:
         """Note that an answer told the client to wait."""
         self.refused += 1
+        if now >= self.told_until:
+            self.told_at = now
         self.told_until = max(self.told_until, now + seconds)
 
     def value(self) -> dict[str, Any]:
@@ -78,6 +87,7 @@ class Gauge:
             "most_in_flight": self.most_in_flight,
             "most_mints_in_flight": self.most_mints_in_flight,
             "requests_while_told_to_wait": self.broken,
+            "crossed_while_told": self.crossed,
             "refused": self.refused,
         }
 
@@ -85,5 +95,5 @@ class Gauge:
         """Begin anew; what is open or in flight stays counted as such."""
         self.requests.clear()
         self.statuses.clear()
-        self.connections = self.broken = self.refused = 0
+        self.connections = self.broken = self.crossed = self.refused = 0
         self.most_open, self.most_in_flight, self.most_mints_in_flight = self.open, self.in_flight, self.mints_in_flight

@@ -15,6 +15,9 @@ from scaleset_burst.simulator.tokens import AppKey, Tokens
 
 __all__ = ["Options", "World"]
 
+WIRE_SECONDS = 0.05
+"""Real seconds an answer may need until the client has acted on it, on a busy machine."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Options:
@@ -104,6 +107,7 @@ class World:
         self.faults = Faults(random.Random(options.seed + 4), list(options.faults))  # noqa: S311
         self.changed = asyncio.Condition()
         self.started = self.clock.monotonic()
+        self.gauge.grace = WIRE_SECONDS * getattr(self.clock, "speed", 1.0)
         self.unready_left = options.unready
         for text in options.scale_sets:
             name, _, group = text.partition(":")

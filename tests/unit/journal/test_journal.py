@@ -72,6 +72,7 @@ def test_what_the_dead_left_is_adopted_once(
     launches = reports or State.LAUNCHED in (state for _, state in steps)
     die(first)
     adopted = [*second.adopt(), *third.adopt()]
+    delivered = {name for name, state in last.items() if state is State.DELIVERED}
     expected = {
         name: state is State.DELIVERED
         for name, state in last.items()
@@ -80,6 +81,9 @@ def test_what_the_dead_left_is_adopted_once(
     assert {orphan.name: orphan.delivered for orphan in adopted} == expected
     assert len(adopted) == len(expected)
     assert second.open_names() == len(expected)
+    third.write([change("reported", State.LAUNCHED)])
+    late = third.adopt()
+    assert {orphan.name for orphan in late} == delivered - set(expected), "delivered names wait for the first report"
     die(second)
     assert {orphan.name for orphan in third.adopt()} == set(expected)
     third.close()

@@ -1,0 +1,39 @@
+"""`make chaos`: faults, limits and kills against the simulator, over real sockets; the last line is the verdict."""
+
+import argparse
+import json
+import sys
+
+from tests.chaos.faults import run_faults
+from tests.chaos.kills import run_kills
+from tests.chaos.outcome import Verdict
+
+
+def main() -> int:
+    """Run what was asked for; 0 if every promise was kept."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--mints", type=int, default=2000, help="configs to mint under faults")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seeds", type=int, default=1, help="so many seeds, one after another")
+    parser.add_argument("--speed", type=float, default=20.0, help="simulated seconds in one real second; 1: real clock")
+    parser.add_argument("--kill", type=int, default=0, help="kill the host so often in the middle of a burst instead")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON only")
+    options = parser.parse_args()
+    verdicts: list[Verdict] = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        if options.kill:
+            verdicts.append(run_kills(options.kill, seed))
+        else:
+            verdicts.append(run_faults(options.mints, seed, options.speed))
+        if not options.json:
+            for name, value in verdicts[-1].items():
+                print(f"{name:>32}  {value}")
+        print(json.dumps(verdicts[-1]), flush=True)
+    broken = [verdict for verdict in verdicts if verdict["broken_promises"]]
+    for verdict in broken:
+        print(f"seed {verdict['seed']}: {verdict['broken_promises']}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

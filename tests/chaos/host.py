@@ -1,0 +1,45 @@
+"""A small host that launches what it is given, to be killed."""
+
+import asyncio
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from scaleset_burst.engine import Engine
+from scaleset_burst.settings import load_settings
+from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+
+SCALE_SET = ScaleSetRef(name="demo-linux")
+
+
+async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
+    """Burst, launch, report; then, if nobody kills us, wait until everything is resolved."""
+    section = {
+        "github": {"config_url": about["config_url"], "token": {"$env": "CHAOS_TOKEN"}},
+        "journal": {"directory": about["place"], "launch_grace": 2},
+    }
+    settings = load_settings({"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text())
+    engine = Engine(settings)
+    await engine.start()
+    print("bursting", flush=True)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(8) as threads:
+
+        async def launch(config: JitConfig) -> None:
+            request = Request(f"{about['url']}/_sim/connect", data=config.encoded.encode(), method="POST")
+            await loop.run_in_executor(threads, lambda: urlopen(request, timeout=10).close())
+            print(config.runner_name, flush=True)
+            engine.runner_launched(SCALE_SET, config)
+
+        await engine.provision(SCALE_SET, count, ProvisionSettings(), launch)
+        while settle and len(engine.minter.resolver):
+            await asyncio.sleep(0.2)
+    await engine.stop()
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    asyncio.run(main(given, int(given["count"]), settle=sys.argv[2] == "settle"))

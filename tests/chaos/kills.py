@@ -1,0 +1,62 @@
+"""The host is killed at random points of a burst, and started again: no ghost, nobody's runner removed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scaleset_burst.simulator import SimulatorProcess
+from tests.chaos.outcome import Verdict, judge
+
+BURST = 120
+
+
+def run_kills(kills: int, seed: int) -> Verdict:
+    """Kill the host `kills` times; the last one lives until everything is resolved."""
+    chance = random.Random(seed)
+    started = time.monotonic()
+    options = ("--latency", "50ms", "--jitter", "0.5", "--seed", str(seed), "--fault", "mint:drop-after:3%")
+    with tempfile.TemporaryDirectory() as place, SimulatorProcess(*options) as simulator:
+        launched: list[str] = []
+        killed = 0
+        for turn in range(kills + 1):
+            last = turn == kills
+            launched += _host(simulator, Path(place), None if last else chance.uniform(0.02, 0.6))
+            killed += not last
+        # A host that died between a launch and its note in the file launched all the same: the service knows.
+        online = [str(runner["name"]) for runner in simulator.runners() if runner["status"] == "online"]
+        verdict = judge(
+            seed=seed,
+            asked=len(online),
+            delivered=online,
+            failed=0,
+            registered=(str(runner["name"]) for runner in simulator.runners()),
+            counters=simulator.counters(),
+        )
+        lost = set(launched) - set(online)
+        if lost:
+            verdict["broken_promises"].append("launched runners were removed")
+        return verdict | {"killed": killed, "removed_in_use": len(lost), "seconds": round(time.monotonic() - started, 1)}
+
+
+def _host(simulator: SimulatorProcess, place: Path, lives: float | None) -> list[str]:
+    """Run one host; kill it that long after its burst began, or let it finish."""
+    environment = dict(os.environ, CHAOS_TOKEN=simulator.token)
+    arguments = json.dumps({"url": simulator.url, "config_url": simulator.config_url, "place": str(place), "count": BURST})
+    command = [sys.executable, "-m", "tests.chaos.host", arguments, "kill" if lives is not None else "settle"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as host:
+        assert host.stdout is not None
+        line = host.stdout.readline()
+        assert line == "bursting\n", f"the host did not start: {line!r}"
+        if lives is not None:
+            time.sleep(lives)
+            host.send_signal(signal.SIGKILL)
+        rest = host.stdout.read()
+        status = host.wait(300)
+        assert lives is not None or status == 0, f"the last host failed with {status}: {rest}"
+    return [name for name in rest.split() if name]

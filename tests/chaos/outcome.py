@@ -1,0 +1,35 @@
+"""What a chaos run came to, and which promises it broke."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+Verdict: TypeAlias = dict[str, Any]
+
+
+def judge(
+    *, seed: int, asked: int, delivered: Iterable[str], failed: int, registered: Iterable[str], counters: Mapping[str, Any]
+) -> Verdict:
+    """Compare what was delivered with what the service holds."""
+    names = list(delivered)
+    held = set(registered)
+    verdict: Verdict = {
+        "asked": asked,
+        "delivered": len(names),
+        "failed": failed,
+        "ghosts": len(held - set(names)),
+        "missing": len(set(names) - held),
+        "duplicates": len(names) - len(set(names)),
+        "requests_while_told_to_wait": counters["requests_while_told_to_wait"],
+        "max_registrations_in_5_minutes": counters["max_registrations_in_window"],
+        "seed": seed,
+    }
+    verdict["broken_promises"] = [
+        name
+        for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait")
+        if verdict[name]
+    ]
+    if len(names) + failed != asked:
+        verdict["broken_promises"].append("outcomes")
+    if verdict["max_registrations_in_5_minutes"] > 1500:
+        verdict["broken_promises"].append("budget")
+    return verdict
