@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 
-from autoscaler.launchers import Launcher
+from autoscaler.launchers import Launcher, LaunchError
 from autoscaler.report import Report
 from autoscaler.scaler import Fleet, decide
 from scaleset_burst.github import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
@@ -181,7 +181,11 @@ class Autoscaler:
 
         async def launch(config: JitConfig) -> None:
             nonlocal launched
-            await self._launcher.launch(config)
+            try:
+                await self._launcher.launch(config)
+            except LaunchError as error:
+                logger.warning("runner %s was not launched: %s", config.runner_name, error)
+                raise
             launched += 1
             self._fleet.requested -= 1
             self._fleet.launched(config)

@@ -17,12 +17,15 @@ from autoscaler.launchers import CommandLauncher, Launcher, SimulatedLauncher
 from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
-from scaleset_burst.github import ScaleSetClient
-from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, ServiceError, UsageError
+from scaleset_burst.github import Backoff, ScaleSetClient
+from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["main"]
+
+PATIENCE = Backoff(attempts=3, first=0.25)
+"""A host that starts says soon that the service is dead; one that listens goes on polling anyway."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +69,7 @@ def _check(options: argparse.Namespace, settings: HostSettings) -> None:
 
 
 async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
-    client = ScaleSetClient(settings.config_url, settings.credentials)
+    client = _client(config, settings)
     try:
         manager = create_manager(config, defaults=DefaultHooks(client))
         work = asyncio.create_task(_work(AsyncHost(manager, fall_back=settings.fall_back), client, settings, options))
@@ -75,6 +78,15 @@ async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.
         return await work
     finally:
         await client.aclose()
+
+
+def _client(config: SourcedConfig, settings: HostSettings) -> ScaleSetClient:
+    try:
+        return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
+    except UsageError as error:
+        place, line = "github.config_url", config.line(("github", "config_url"))
+        found, file = repr(settings.config_url), config.file
+        raise ConfigError([Problem(path=place, found=found, expected=str(error), file=file, line=line)]) from error
 
 
 def _stop(work: asyncio.Task[int], number: signal.Signals) -> None:

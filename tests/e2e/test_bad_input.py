@@ -56,7 +56,7 @@ def bad_config_url(config: Config) -> None:
         (literal_secret, "github.token: found a literal"),
         (missing_secret_file, "`$file: nowhere`"),
         (unknown_plugin, "plugins.brust"),
-        (bad_config_url, "http://localhost:1/a/b/c"),
+        (bad_config_url, "config.yaml:6: github.config_url: found 'http://localhost:1/a/b/c'"),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_anything_is_sent(
