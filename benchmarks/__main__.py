@@ -1,0 +1,93 @@
+"""`python -m benchmarks`: the burst beside its peers and the physical limit, in one run."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import trustme
+
+from benchmarks.building import CACHE, ROOT, Skipped, bench_python, build_peers
+from benchmarks.driving import Server
+from benchmarks.measuring import Result, measure
+from benchmarks.reporting import as_json, as_table
+from benchmarks.workloads import WORKLOADS
+
+ROUNDS = 5
+
+
+def main() -> int:
+    """Run what the command line names; return the exit status."""
+    arguments = _arguments()
+    chosen = [
+        workload
+        for workload in WORKLOADS
+        if (not arguments.groups or workload.group in arguments.groups or workload.name in arguments.groups)
+        and (workload.quick or not arguments.quick)
+    ]
+    if not chosen:
+        print(f"error: nothing is called {', '.join(arguments.groups)}", file=sys.stderr)
+        return 2
+    peers, skipped = build_peers(quick=arguments.quick)
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, ca_file = _certificates(Path(folder))
+        with Server() as plain, Server(certificate, ca_file) as secure:
+            for workload in chosen:
+                print(f"{workload.name} ", end="", file=sys.stderr, flush=True)
+                server = secure if workload.tls else plain
+                results += measure(
+                    workload,
+                    peers,
+                    server,
+                    ca_file if workload.tls else None,
+                    rounds=arguments.rounds,
+                    slow_rounds=1 if arguments.quick else 3,
+                )
+                print(file=sys.stderr)
+    found = as_json(results, skipped)
+    print(as_table(results, skipped))
+    _keep(found, plots=arguments.plots)
+    if arguments.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    groups = sorted({workload.group for workload in WORKLOADS})
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, or a workload's name; all")
+    parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each workload (default %(default)s)")
+    parser.add_argument("--plots", action="store_true", help="renew the plots in docs/explanation")
+    return parser.parse_args()
+
+
+def _certificates(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for the server and the authority that signed it."""
+    authority = trustme.CA()
+    certificate, ca_file = folder / "server.pem", folder / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    authority.cert_pem.write_to_path(str(ca_file))
+    return certificate, ca_file
+
+
+def _keep(found: dict[str, object], *, plots: bool) -> None:
+    """Write the results into the cache and, if asked, draw them."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / "results.json"
+    path.write_text(json.dumps(found, indent=1))
+    if not plots:
+        return
+    try:
+        command = [str(bench_python()), "-m", "benchmarks.plotting", str(path), str(ROOT / "docs" / "explanation")]
+        subprocess.run(command, check=True, cwd=ROOT)
+    except (Skipped, subprocess.CalledProcessError) as why:
+        print(f"no plots: {why}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

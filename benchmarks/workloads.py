@@ -1,0 +1,65 @@
+"""What is asked of the peers, and how often."""
+
+import math
+from dataclasses import dataclass
+
+from benchmarks.building import Peer
+
+__all__ = ["WORKLOADS", "Workload"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One kind of work.
+
+    Attributes:
+        name: Key in the results.
+        group: What to name on the command line for it.
+        count: Mints, for each scale set.
+        latency: Milliseconds that the service takes for an answer.
+        concurrency: Mints in flight at most, for each scale set.
+        kinds: Kinds of peers that take part; others cannot, or would take minutes.
+        shape: `burst`, `cold` (a new process each round, connecting included), `trickle`, or `pair` (two scale sets).
+        tls: Whether over TLS.
+        slice: Whether with slices.
+        quick: Whether part of a quick run.
+    """
+
+    name: str
+    group: str = "burst"
+    count: int = 1000
+    latency: float = 50.0
+    concurrency: int = 64
+    kinds: tuple[str, ...] = ("plugin", "client", "go", "rust crate", "aiohttp")
+    shape: str = "burst"
+    tls: bool = False
+    slice: bool = False
+    quick: bool = True
+
+    @property
+    def limit(self) -> float:
+        """Seconds that no client can beat: whole waves at the service's latency."""
+        return math.ceil(self.count / self.concurrency) * self.latency / 1000
+
+    def has(self, peer: Peer) -> bool:
+        """Whether the peer takes part."""
+        if peer.one or peer.name in {"httpx", "plugin, uvloop"}:
+            return peer.name in self.kinds or (peer.one and "go, one client" in self.kinds)
+        return peer.name in self.kinds or peer.kind in self.kinds
+
+
+FAST = ("plugin", "client", "go", "rust crate", "aiohttp")
+WORKLOADS = (
+    Workload(name="burst_100_50ms", count=100, kinds=(*FAST, "httpx", "go, one client")),
+    Workload(name="burst_1000_50ms", kinds=(*FAST, "httpx", "plugin, uvloop")),
+    Workload(name="burst_1000_50ms_tls", group="tls", tls=True),
+    Workload(name="burst_10000_50ms", count=10_000, concurrency=256),
+    Workload(name="burst_1000_5ms", latency=5.0),
+    Workload(name="burst_1000_300ms", latency=300.0, quick=False),
+    Workload(name="first_warm_50ms", group="cold", count=1, concurrency=64),
+    Workload(name="cold_64_50ms_tls", group="cold", count=64, shape="cold", tls=True),
+    Workload(name="trickle_20s", group="trickle", count=40, latency=5.0, shape="trickle"),
+    Workload(name="alone_500_50ms", group="pair", count=500, kinds=("plugin",)),
+    Workload(name="pair_500_50ms", group="pair", count=500, shape="pair", kinds=("plugin",)),
+    Workload(name="slices_1000_50ms", group="slices", slice=True, kinds=("plugin",)),
+)
