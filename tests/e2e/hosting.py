@@ -1,16 +1,19 @@
 """Runs the example autoscaler as an operator does: a process, a YAML file, an exit status and what it printed."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["EXAMPLES", "ROOT", "Ended", "configuration", "run", "run_host", "write"]
+__all__ = ["EXAMPLES", "ROOT", "Ended", "configuration", "listening_host", "run", "run_host", "wait_until", "write"]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -68,3 +71,30 @@ def write(folder: Path, config: object, token: str) -> Path:
     path = folder / "config.yaml"
     path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
     return path
+
+
+@contextmanager
+def listening_host(config: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the example autoscaler in its listener until the block ends; it then has to stop cleanly."""
+    command = [sys.executable, str(EXAMPLES / "autoscaler"), str(config), *arguments]
+    with (config.parent / "host.log").open("w") as log:
+        host = subprocess.Popen(command, cwd=config.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
+        try:
+            yield host
+            host.send_signal(signal.SIGTERM)
+            status = host.wait(LIMIT_SECONDS)
+        finally:
+            host.kill()
+            host.wait()
+    said = (config.parent / "host.log").read_text()
+    assert status == 0, said
+    assert "Traceback" not in said, said
+
+
+def wait_until(held: Callable[[], bool], what: str, host: subprocess.Popen[str]) -> None:
+    """Wait until something holds, for as long as the host runs."""
+    until = time.monotonic() + LIMIT_SECONDS
+    while not held():
+        assert host.poll() is None, f"the host ended with status {host.returncode}; still not: {what}"
+        assert time.monotonic() < until, f"after {LIMIT_SECONDS:.0f} s still not: {what}"
+        time.sleep(0.05)
