@@ -132,6 +132,7 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
 
 async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
     session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}")
+    logging.getLogger("autoscaler").info("listening")
     listening = asyncio.create_task(Listener(session, autoscaler, capacity=capacity).run())
     try:
         await asyncio.wait({listening, autoscaler.failed}, return_when=asyncio.FIRST_COMPLETED)
