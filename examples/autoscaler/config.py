@@ -9,7 +9,7 @@ import yaml
 from autoscaler.section import Section
 from scaleset_burst.github import AppCredentials, TokenCredentials
 from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef
-from scaleset_hookspecs.sources import SourcedConfig
+from scaleset_hookspecs.host import SourcedConfig, create_manager
 
 __all__ = ["HostSettings", "load", "settings_of"]
 
@@ -50,10 +50,23 @@ def load(path: Path) -> tuple[SourcedConfig, HostSettings]:
 
     Raises:
         ConfigError: The file cannot be read, is no YAML, or something in the host's own sections is wrong;
-            carries every problem at once.
+            carries every problem at once, those of the plugins' sections too.
     """
     config = _mapping(path)
-    return config, settings_of(config)
+    try:
+        return config, settings_of(config)
+    except ConfigError as own:
+        raise ConfigError([*own.problems, *_of_plugins(config, own)]) from None
+
+
+def _of_plugins(config: SourcedConfig, own: ConfigError) -> list[Problem]:
+    """Let the plugins look at the file as well, so that it need not be mended twice."""
+    try:
+        create_manager(config)
+    except ConfigError as theirs:
+        said = {problem.path for problem in own.problems}
+        return [problem for problem in theirs.problems if problem.path not in said]
+    return []
 
 
 def _mapping(path: Path) -> SourcedConfig:

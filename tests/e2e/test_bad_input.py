@@ -69,6 +69,14 @@ def test_a_wrong_configuration_is_refused_before_anything_is_sent(
     assert "ghp_" not in ended.out + ended.err
 
 
+def test_the_hosts_problems_and_the_plugins_are_said_together(tmp_path: Path) -> None:
+    config = configuration(URL)
+    for spoil in (unknown_key_of_the_host, unknown_key_of_the_plugin, literal_secret):
+        spoil(config)
+    ended = run_host(write(tmp_path, config, "t"))
+    ended.refused(2, "3 problems", "github.token", "autoscaler.max_runner", "plugins.burst.batch.max_concurency")
+
+
 def test_wrong_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
     run_host(write(tmp_path, "github:\n  config_url: [\n", "t")).refused(2, "config.yaml:3", "expected YAML")
 
