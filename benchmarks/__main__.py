@@ -44,7 +44,7 @@ def main() -> int:
                     server,
                     ca_file if workload.tls else None,
                     rounds=arguments.rounds,
-                    slow_rounds=1 if arguments.quick else 3,
+                    quick=arguments.quick,
                 )
                 print(file=sys.stderr)
     found = as_json(results, skipped)

@@ -16,7 +16,8 @@ INTERVAL = 0.05
 """Seconds between two mints of a trickle."""
 
 SLOW = 4.0
-"""A peer whose round takes longer than these seconds has fewer rounds, for the run to end in time."""
+"""A peer whose round takes longer than these seconds has only SLOW_ROUNDS, for the run to end in time."""
+SLOW_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +63,11 @@ class Result:
 
 
 def measure(
-    workload: Workload, peers: list[Peer], server: Server, ca_file: Path | None, *, rounds: int, slow_rounds: int
+    workload: Workload, peers: list[Peer], server: Server, ca_file: Path | None, *, rounds: int, quick: bool
 ) -> list[Result]:
     """Return the results of every peer that takes part."""
-    results = [Result(peer, workload) for peer in peers if workload.has(peer)]
+    results = [Result(peer, workload) for peer in peers if workload.has(peer, quick=quick)]
+    rounds = min(rounds, workload.quick_rounds) if quick else rounds
     server.set_latency(workload.latency)
     with ExitStack() as stack:
         programs: dict[str, Program] = {}
@@ -77,7 +79,7 @@ def measure(
         for number in range(rounds):
             for result in results:
                 slow = bool(result.samples) and result.middle("seconds") > SLOW
-                if result.failure or (slow and number >= slow_rounds):
+                if result.failure or (slow and number >= SLOW_ROUNDS):
                     continue
                 with _noting(result):
                     result.samples.append(_round(programs.get(result.peer.name), result, server, ca_file))
@@ -110,7 +112,8 @@ def _prepare(program: Program, workload: Workload, server: Server, ca_file: Path
         slice="always" if workload.slice else "never",
         lanes=2 if workload.group == "pair" else 1,
     )
-    program.order("burst", count=2 * workload.concurrency, sets=_sets(workload))
+    count = 1 if program.peer.one else 2 * workload.concurrency
+    program.order("burst", count=count, sets=_sets(workload))
 
 
 def _sets(workload: Workload) -> list[str]:

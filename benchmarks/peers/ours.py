@@ -9,6 +9,7 @@ from benchmarks.peers.conversation import Meter, converse, flood
 from scaleset_burst.engine import Engine
 from scaleset_burst.github import ConnectionOptions, ScaleSetClient, TokenCredentials
 from scaleset_burst.settings import load_settings
+from scaleset_burst.settings.source import read_text
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
 
 
@@ -29,7 +30,9 @@ class Plugin:
         }
         github = {"config_url": order["config_url"], "token": {"$env": "BENCH_TOKEN"}}
         settings = load_settings(
-            {"github": github, "plugins": {"burst": burst}}, environ={"BENCH_TOKEN": order["token"]}, read_file=_no_file
+            {"github": github, "plugins": {"burst": burst}},
+            environ={"BENCH_TOKEN": order["token"]},
+            read_file=read_text,
         )
         self._engine = Engine(settings)
         await self._engine.start()
@@ -87,10 +90,6 @@ class ClientOnly:
 
 def _ref(name: str) -> ScaleSetRef:
     return ScaleSetRef(name=name)
-
-
-def _no_file(path: str) -> str:
-    raise FileNotFoundError(path)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -70,7 +71,7 @@ func converse() error {
 		after := usage()
 		r.Seconds = time.Since(start).Seconds()
 		r.CPU = seconds(after.Utime) + seconds(after.Stime) - seconds(before.Utime) - seconds(before.Stime)
-		r.PeakKiB = after.Maxrss
+		r.PeakKiB = peak()
 		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 			return err
 		}
@@ -170,6 +171,19 @@ func usage() syscall.Rusage {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return u
+}
+
+// peak returns the peak of this program alone; getrusage counts what the parent had when it forked.
+func peak() int64 {
+	var kib int64
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	if _, rest, found := strings.Cut(string(status), "VmHWM:"); found {
+		_, _ = fmt.Sscan(rest, &kib)
+	}
+	return kib
 }
 
 func seconds(t syscall.Timeval) float64 {
