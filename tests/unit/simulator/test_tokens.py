@@ -1,6 +1,7 @@
 """Tokens: each is good for one purpose, for its time, and nothing else."""
 
 import random
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -28,13 +29,13 @@ def tokens(clock: ManualClock) -> Tokens:
     return Tokens(clock, random.Random(1), {"pat"}, app, admin_seconds=600.0, queue_seconds=300.0)
 
 
-def app_jwt(clock: ManualClock, *, key: str | None = None, **claims: Any) -> str:
+def app_jwt(clock: ManualClock, *, key: str | None = None, **claims: object) -> str:
     now = clock.time()
     given = {"iat": now - 60, "exp": now + 480, "iss": "Iv1.x", **claims}
     return "Bearer " + jwt.encode(given, key or keys()[0], algorithm="RS256")
 
 
-def status(call: Any, *arguments: Any) -> int:
+def status(call: Callable[..., object], *arguments: object) -> int:
     with pytest.raises(Refusal) as refused:
         call(*arguments)
     return refused.value.status

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ class Reply:
     body: bytes
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Any:  # noqa: ANN401  # JSON
         """The body as JSON."""
         return json.loads(self.body.decode("utf-8-sig"))
 
@@ -37,11 +38,16 @@ class Reply:
 
 
 class Wire:
-    """Sends requests to a simulator."""
+    """Sends requests to a simulator.
+
+    Attributes:
+        name: The scale set that is meant when none is named.
+    """
 
     def __init__(self, simulator: SimulatorProcess) -> None:
         self.simulator = simulator
         self.admin_token = ""
+        self.name = "demo-linux"
 
     def send(
         self,
@@ -82,12 +88,13 @@ class Wire:
         self.admin_token = self.connect().value["token"]
         return self
 
-    def scale_set(self, name: str = "demo-linux") -> int:
+    def scale_set(self, name: str | None = None) -> int:
         """Return the id of a scale set."""
-        (found,) = [one for one in self.send("GET", SETS).value["value"] if one["name"] == name]
+        wanted = name or self.name
+        (found,) = [one for one in self.send("GET", SETS).value["value"] if one["name"] == wanted]
         return int(found["id"])
 
-    def mint(self, name: str, scale_set: int | None = None, **options: Any) -> Reply:
+    def mint(self, name: str, scale_set: int | None = None, **options: Any) -> Reply:  # noqa: ANN401  # those of send
         """Mint one JIT config."""
         number = self.scale_set() if scale_set is None else scale_set
         return self.send("POST", f"{SETS}/{number}/generatejitconfig", {"name": name, "workFolder": "_work"}, **options)
@@ -96,7 +103,7 @@ class Wire:
         """Open a session."""
         return self.send("POST", f"{SETS}/{scale_set}/sessions", {"ownerName": owner})
 
-    def poll(self, session: Any, *, after: int = 0, capacity: str | None = "10") -> Reply:
+    def poll(self, session: Mapping[str, Any], *, after: int = 0, capacity: str | None = "10") -> Reply:
         """Poll a session's queue."""
         url = urlsplit(session["messageQueueUrl"])
         cursor = f"&lastMessageId={after}" if after else ""
@@ -104,7 +111,7 @@ class Wire:
         token = f"Bearer {session['messageQueueAccessToken']}"
         return self.send("GET", f"{url.path}?{url.query}{cursor}", token=token, headers=headers)
 
-    def acknowledge(self, session: Any, message: int) -> Reply:
+    def acknowledge(self, session: Mapping[str, Any], message: int) -> Reply:
         """Acknowledge a message."""
         url = urlsplit(session["messageQueueUrl"])
         return self.send(
