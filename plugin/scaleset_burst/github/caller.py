@@ -80,6 +80,9 @@ class ServiceCaller:
                 self._pause.asked(error)
                 raise
 
+        # The chain repeats its own steps; inside `once` its failure would be repeated again, repeats times repeats.
+        if self.chain.current() is None:
+            await self.chain.obtain()
         return await self.repeater.run(once, repeatable=rule.repeatable)
 
     async def respond(self, request: Request, time_limit: float | None = None) -> Response:

@@ -166,8 +166,12 @@ class MessageSession:
         """
         await self._flight.aclose()
         request = requests.close_session(self._opener.scale_set_id, self.id)
-        try:
+
+        async def once() -> None:
             self._caller.read(request.kind, await self._caller.respond(request), nothing, (self._token.value,))
+
+        try:
+            await self._caller.repeater.run(once, repeatable=True)
         except Rejected as error:
             if not _is_lost(error):
                 raise

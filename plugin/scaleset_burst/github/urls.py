@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import SplitResult, quote, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote_plus, urlsplit, urlunsplit
 
 from scaleset_hookspecs.errors import UsageError
 
@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 HOSTED = frozenset({"github.com", "www.github.com", "github.localhost"})
+VERSION = "api-version"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -133,9 +134,12 @@ def origin_of(url: str) -> tuple[str, str, int]:
 def endpoint_url(base: str, path: str, query: tuple[tuple[str, str], ...] = ()) -> str:
     """Append an endpoint's path and query to a base that may have both (protocol 2.3).
 
-    The base's own parameters are kept byte for byte, but those of the endpoint win.
+    The base's own parameters are kept byte for byte, but those of the endpoint win. Only the API version is the base's
+    to say, if it says one (protocol 4.1).
     """
     parts = urlsplit(base)
+    if any(name == VERSION and value for name, value in parse_qsl(parts.query)):
+        query = tuple(pair for pair in query if pair[0] != VERSION)
     joined = f"{parts.path.rstrip('/')}/{path.lstrip('/')}"
     return urlunsplit((parts.scheme, parts.netloc, joined, _merge(parts.query, query), ""))
 

@@ -121,13 +121,14 @@ def test_plain_http_is_for_this_machine_only(url: str, secure: bool) -> None:
         ("https://h/rest", "a/b", (), "https://h/rest/a/b"),
         ("https://h/rest/", "/a", (), "https://h/rest/a"),
         ("https://h", "a/", (("n", "x y&z"),), "https://h/a/?n=x%20y%26z"),
-        ("https://h/t?k=v%2B1&api-version=5", "a", (("api-version", "6"),), "https://h/t/a?k=v%2B1&api-version=6"),
+        ("https://h/t?k=v%2B1&api-version=5", "a", (("api-version", "6"),), "https://h/t/a?k=v%2B1&api-version=5"),
+        ("https://h/t?api-version=", "a", (("api-version", "6"),), "https://h/t/a?api-version=6"),
         ("https://h/t?%6B=1&z=", "a", (("k", "2"),), "https://h/t/a?z=&k=2"),
         ("https://h/t#part", "a", (), "https://h/t/a"),
     ],
 )
 def test_endpoints_are_appended(base: str, path: str, query: tuple[tuple[str, str], ...], expected: str) -> None:
-    """Path and query of the base are kept; the endpoint's parameters win."""
+    """Path and query of the base are kept; the endpoint's parameters win, but for the API version."""
     assert endpoint_url(base, path, query) == expected
 
 
