@@ -5,6 +5,7 @@ import os
 import random
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from scaleset_burst.clock import Clock, ScaledClock, SystemClock
@@ -59,15 +60,21 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
             registered=(str(runner["name"]) for runner in simulator.runners()),
             counters=simulator.counters(),
         )
+        reasons = Counter(f"{o.reason}: {o.message}" for o in outcomes if not isinstance(o, JitConfig))
         if sorted(configs) != sorted(heard):
             verdict["broken_promises"].append("on_ready and outcomes differ")
         counters = simulator.counters()
-        return verdict | report | {
-            "seconds": round(time.monotonic() - started, 1),
-            "simulated_seconds": round(counters["time"]) if speed != 1.0 else None,
-            "crossed_while_told": counters["crossed_while_told"],
-            "faults": counters["faults"],
-        }
+        return (
+            verdict
+            | report
+            | {
+                "reasons": dict(reasons),
+                "seconds": round(time.monotonic() - started, 1),
+                "simulated_seconds": round(counters["time"]) if speed != 1.0 else None,
+                "crossed_while_told": counters["crossed_while_told"],
+                "faults": counters["faults"],
+            }
+        )
 
 
 async def _burst(
@@ -81,7 +88,9 @@ async def _burst(
         "batch": {"max_attempts": 20},
         "connections": {"read_timeout": 15.0 if speed == 1.0 else 60.0, "connect_timeout": 30.0},
     }
-    settings = load_settings({"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text())
+    settings = load_settings(
+        {"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text()
+    )
     engine = Engine(settings, clock=clock, random=random.Random(seed))
     heard: list[str] = []
 

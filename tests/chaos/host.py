@@ -21,7 +21,9 @@ async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
         "github": {"config_url": about["config_url"], "token": {"$env": "CHAOS_TOKEN"}},
         "journal": {"directory": about["place"], "launch_grace": 2},
     }
-    settings = load_settings({"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text())
+    settings = load_settings(
+        {"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text()
+    )
     engine = Engine(settings)
     await engine.start()
     print("bursting", flush=True)

@@ -41,13 +41,19 @@ def run_kills(kills: int, seed: int) -> Verdict:
         lost = set(launched) - set(online)
         if lost:
             verdict["broken_promises"].append("launched runners were removed")
-        return verdict | {"killed": killed, "removed_in_use": len(lost), "seconds": round(time.monotonic() - started, 1)}
+        return verdict | {
+            "killed": killed,
+            "removed_in_use": len(lost),
+            "seconds": round(time.monotonic() - started, 1),
+        }
 
 
 def _host(simulator: SimulatorProcess, place: Path, lives: float | None) -> list[str]:
     """Run one host; kill it that long after its burst began, or let it finish."""
     environment = dict(os.environ, CHAOS_TOKEN=simulator.token)
-    arguments = json.dumps({"url": simulator.url, "config_url": simulator.config_url, "place": str(place), "count": BURST})
+    arguments = json.dumps(
+        {"url": simulator.url, "config_url": simulator.config_url, "place": str(place), "count": BURST}
+    )
     command = [sys.executable, "-m", "tests.chaos.host", arguments, "kill" if lives is not None else "settle"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as host:
         assert host.stdout is not None

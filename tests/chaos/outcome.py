@@ -7,7 +7,13 @@ Verdict: TypeAlias = dict[str, Any]
 
 
 def judge(
-    *, seed: int, asked: int, delivered: Iterable[str], failed: int, registered: Iterable[str], counters: Mapping[str, Any]
+    *,
+    seed: int,
+    asked: int,
+    delivered: Iterable[str],
+    failed: int,
+    registered: Iterable[str],
+    counters: Mapping[str, Any],
 ) -> Verdict:
     """Compare what was delivered with what the service holds."""
     names = list(delivered)
@@ -24,9 +30,7 @@ def judge(
         "seed": seed,
     }
     verdict["broken_promises"] = [
-        name
-        for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait")
-        if verdict[name]
+        name for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait") if verdict[name]
     ]
     if len(names) + failed != asked:
         verdict["broken_promises"].append("outcomes")

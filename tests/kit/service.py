@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from scaleset_burst.github.failures import SliceRefused
 from scaleset_burst.github.types import MintedRunner, MintRequest, Runner
-from scaleset_hookspecs.errors import Conflict, NotFound, PermissionDenied, RateLimited, Rejected, ServiceError, Unavailable
+from scaleset_hookspecs.errors import (
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
 
 Fault = Callable[[str], str | None]
 
@@ -115,7 +123,9 @@ class ModelService:
             if fault == "lost-slice":
                 raise Unavailable("reset", maybe_applied=True)
             try:
-                results.append(self._commit(scale_set_id, request.name) if fault is None else Rejected("bad", status=400))
+                results.append(
+                    self._commit(scale_set_id, request.name) if fault is None else Rejected("bad", status=400)
+                )
             except Conflict as error:
                 results.append(error)
         return tuple(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scaleset_hookspecs.errors import (
@@ -17,6 +17,10 @@ from scaleset_hookspecs.errors import (
 )
 
 __all__ = ["Fate", "Verdict", "classify"]
+
+
+_TOO_MUCH = frozenset((429, 503))
+"""Statuses by which a service says that it has too much to do."""
 
 
 class Fate(StrEnum):
@@ -41,17 +45,24 @@ class Verdict:
     """The fate of one name.
 
     Attributes:
-        overload: A sign that the service has too much to do: the limiter and the circuit count it.
+        overload: A sign that something is wrong with the service or the way to it: the circuit counts it.
+        refusal: The service said that it has too much to do: the limiter lowers what is in flight.
         retry_after: Seconds to wait before the next request, if the service said so.
     """
 
     fate: Fate
     overload: bool = False
+    refusal: bool = False
     retry_after: float | None = None
 
 
 def classify(error: ServiceError) -> Verdict:
     """Decide what a failed mint means. The service's own exception name comes first, then the kind of error."""
+    verdict = _fate(error)
+    return replace(verdict, refusal=error.status in _TOO_MUCH) if verdict.overload else verdict
+
+
+def _fate(error: ServiceError) -> Verdict:
     name = error.type_name or ""
     if "AgentExists" in name:
         return Verdict(fate=Fate.NAME_TAKEN)

@@ -34,6 +34,7 @@ class BurstGate:
         self.circuit = circuit or Circuit()
         self.slicing = slicing
         self._random = random
+        self._in_flight = 0
         self._closed_since: float | None = None
         self._closed_seconds = 0.0
         self._opened: Unavailable | None = None
@@ -55,6 +56,7 @@ class BurstGate:
         self._note_closed(now, closed=wanted == 0)
         count = self.slicing.take(wanted) if wanted else 0
         if count:
+            self._in_flight += 1
             self.budget.reserve(now, count)
             self.circuit.sent()
         return count
@@ -101,11 +103,11 @@ class BurstGate:
             self.budget.undecided()
         else:
             self.budget.succeeded()
-        if overload:
-            self.limiter.refused(now, attempt.sent_at)
-        else:
-            in_flight = attempt.lane.requests
-            self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, in_flight)
+        self._in_flight -= 1
+        if any(verdict is not None and verdict.refusal for verdict in verdicts):
+            self.limiter.refused(now, self._in_flight)
+        elif not overload:
+            self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
         if overload and throttled is None and not minted:
             if self.circuit.failed(now):
                 self._opened = self._down(now)
@@ -114,6 +116,7 @@ class BurstGate:
 
     def slice_refused(self, attempt: Attempt, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""
+        self._in_flight -= 1
         self.budget.settle(now, 0, len(attempt.names))
         self.budget.succeeded()
         self.circuit.succeeded()

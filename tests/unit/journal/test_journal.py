@@ -54,9 +54,7 @@ def die(journal: DatabaseJournal) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(list(State))), max_size=40), reports=st.booleans()
-)
+@given(steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(list(State))), max_size=40), reports=st.booleans())
 def test_what_the_dead_left_is_adopted_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, State]], reports: bool
 ) -> None:

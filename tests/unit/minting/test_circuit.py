@@ -1,0 +1,66 @@
+"""The circuit: opens when failures last, probes one at a time, closes at the first success."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleset_burst.minting.circuit import Circuit
+
+
+def opened() -> Circuit:
+    """Return a circuit that has just opened, at 5 s."""
+    circuit = Circuit()
+    for number in range(11):
+        circuit.failed(number * 0.5)
+    assert circuit.is_open
+    return circuit
+
+
+def test_one_bad_wave_does_not_open_it() -> None:
+    """Many failures at one moment are one bad moment."""
+    circuit = Circuit()
+    for _ in range(100):
+        assert not circuit.failed(1.0)
+    assert circuit.allow(1.0, 64) == 64
+
+
+def test_a_success_starts_the_count_anew() -> None:
+    """Failures must be in a row."""
+    circuit = Circuit()
+    for number in range(100):
+        circuit.failed(number * 1.0)
+        circuit.succeeded()
+    assert not circuit.is_open
+
+
+def test_open_means_one_probe_now_and_then() -> None:
+    """Nothing, then one; each failed probe doubles the wait, up to a minute."""
+    circuit, now = opened(), 5.0
+    waits = []
+    for _ in range(8):
+        assert circuit.allow(now, 64) == 0
+        wait = circuit.seconds_left(now)
+        waits.append(wait)
+        now += wait
+        assert circuit.allow(now, 64) == 1
+        circuit.sent()
+        assert circuit.allow(now, 64) == 0
+        assert circuit.failed(now)
+    assert waits[0] == 5.0
+    assert waits[-1] == 60.0
+    now += circuit.seconds_left(now)
+    circuit.sent()
+    circuit.succeeded()
+    assert circuit.allow(now, 64) == 64
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200))
+def test_never_more_than_asked(history: list[tuple[bool, float]]) -> None:
+    """Whatever happened, it allows between nothing and what was asked for."""
+    circuit, now = Circuit(), 0.0
+    for good, passes in history:
+        now += passes
+        allowed = circuit.allow(now, 7)
+        assert 0 <= allowed <= 7
+        if allowed:
+            circuit.sent()
+            circuit.succeeded() if good else circuit.failed(now)
