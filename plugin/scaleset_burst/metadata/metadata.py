@@ -184,6 +184,8 @@ class Metadata:
         if kind is None:
             return sum(memory.drop_all() for memory in self._memories.values())
         memory = self._memories[kind]
+        if kind is not Kind.RUNNER:
+            self._sets.overtake_all()
         if key is None:
             return memory.drop_all()
         if kind is Kind.RUNNER:

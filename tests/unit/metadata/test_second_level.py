@@ -1,0 +1,106 @@
+"""A memory shared by hosts: what another host learnt is taken over with its age; its failures cost a request only."""
+
+import asyncio
+
+import pytest
+
+from scaleset_burst.github.types import RunnerGroup
+from scaleset_burst.metadata import Kind, Shared
+from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
+from tests.kit.virtual import run_virtually
+from tests.unit.metadata.model import ModelService, make
+
+GROUPED = ScaleSetRef(name="linux", runner_group="builders")
+
+
+class SharedMemory:
+    """A second level in this process; fails if told so."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[Kind, str], Shared] = {}
+        self.broken = False
+
+    async def get(self, kind: Kind, key: str) -> Shared | None:
+        self._check()
+        return self.kept.get((kind, key))
+
+    async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
+        self._check()
+        assert lifetime > 0
+        self.kept[kind, key] = shared
+
+    async def invalidate(self, kind: Kind, key: str) -> None:
+        self._check()
+        self.kept.pop((kind, key), None)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise OSError("connection refused")
+
+
+def grouped() -> ModelService:
+    service = ModelService()
+    service.groups["builders"] = RunnerGroup(id=5, name="builders")
+    service.add_set("linux", 5)
+    return service
+
+
+def test_what_one_host_learnt_another_need_not_ask_and_its_age_is_kept() -> None:
+    async def main() -> None:
+        service, shared = grouped(), SharedMemory()
+        first, second = make(service, second_level=shared), make(service, seed=2, second_level=shared)
+        await first.scale_set_settings(GROUPED)
+        assert service.requests == 2
+        await asyncio.sleep(100)
+        answer = await second.scale_set_settings(GROUPED)
+        assert service.requests == 2
+        assert answer.age == pytest.approx(100)
+
+    run_virtually(main)
+
+
+def test_a_value_late_in_its_life_is_asked_for_again() -> None:
+    async def main() -> None:
+        service, shared = grouped(), SharedMemory()
+        first, second = make(service, second_level=shared), make(service, second_level=shared)
+        await first.scale_set_settings(GROUPED)
+        await asyncio.sleep(250)
+        assert (await second.scale_set_settings(GROUPED)).age == 0.0
+
+    run_virtually(main)
+
+
+def test_a_dead_id_is_not_taken_over() -> None:
+    async def main() -> None:
+        service, shared = grouped(), SharedMemory()
+        cache = make(service, second_level=shared)
+        dead = await cache.scale_set_id(GROUPED)
+        alive = service.add_set("linux", 5).id
+        assert await cache.re_resolve(GROUPED, dead_id=dead) == alive
+
+    run_virtually(main)
+
+
+def test_a_second_level_that_fails_costs_a_request_and_no_answer() -> None:
+    async def main() -> None:
+        service, shared = grouped(), SharedMemory()
+        shared.broken = True
+        cache = make(service, second_level=shared)
+        await cache.scale_set_id(GROUPED)
+        assert service.requests == 2
+
+    run_virtually(main)
+
+
+def test_no_runner_and_no_config_passes_through() -> None:
+    async def main() -> None:
+        service, shared = grouped(), SharedMemory()
+        made = service.add_runner("r1")
+        cache = make(service, second_level=shared)
+        config = JitConfig(runner_id=1, runner_name="r2", scale_set=GROUPED, encoded="secret", minted_at=0.0)
+        cache.on_minted(config)
+        await cache.runner_info(GROUPED, RunnerRef(id=made.id))
+        await cache.scale_set_id(GROUPED)
+        assert {kind for kind, _ in shared.kept} == {Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP}
+
+    run_virtually(main)

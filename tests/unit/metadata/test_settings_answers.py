@@ -1,0 +1,382 @@
+"""Settings of scale sets: what is asked, how often, and how certain the answers are."""
+
+import asyncio
+
+import pytest
+
+from scaleset_burst.github.types import RunnerGroup
+from scaleset_burst.metadata import Kind
+from scaleset_hookspecs import (
+    AuthenticationFailed,
+    Certainty,
+    Label,
+    NotFound,
+    ScaleSetRef,
+    Statistics,
+    Unavailable,
+)
+from tests.kit.virtual import run_virtually
+from tests.unit.metadata.model import ModelService, down, make
+
+LINUX = ScaleSetRef(name="linux")
+GROUPED = ScaleSetRef(name="linux", runner_group="builders")
+
+
+def grouped() -> ModelService:
+    service = ModelService()
+    service.groups["builders"] = RunnerGroup(id=5, name="builders")
+    service.add_set("linux", 5, labels=(Label(name="linux"),), disable_update=True)
+    service.add_set("linux", 1)
+    return service
+
+
+def test_a_cold_cache_costs_a_group_and_a_name_and_a_warm_one_nothing() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service)
+        scale_set_id = await cache.scale_set_id(GROUPED)
+        answer = await cache.scale_set_settings(GROUPED)
+        assert service.requests == 2
+        assert answer.value is not None
+        assert (answer.value.id, answer.value.runner_group_name) == (scale_set_id, "builders")
+        assert (answer.value.labels, answer.value.disable_update) == ((Label(name="linux"),), True)
+        for _ in range(1000):
+            assert await cache.scale_set_id(GROUPED) == scale_set_id
+            assert cache.peek_settings(GROUPED) is not None
+        assert service.requests == 2
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("spelling", ["default", "Default", "DEFAULT"])
+def test_the_default_group_is_not_looked_up(spelling: str) -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service)
+        await cache.scale_set_id(ScaleSetRef(name="linux", runner_group=spelling))
+        await cache.scale_set_id(LINUX)
+        assert service.asked == {"set by name": 1}
+
+    run_virtually(main)
+
+
+def test_an_id_that_the_host_knows_costs_a_mint_nothing() -> None:
+    async def main() -> None:
+        service = ModelService()
+        cache = make(service)
+        assert await cache.scale_set_id(ScaleSetRef(name="linux", id=77)) == 77
+        assert service.requests == 0
+
+    run_virtually(main)
+
+
+def test_settings_by_id_are_one_request() -> None:
+    async def main() -> None:
+        service = grouped()
+        made = service.add_set("linux")
+        cache = make(service)
+        ref = ScaleSetRef(name="linux", id=made.id)
+        first = await cache.scale_set_settings(ref)
+        second = await cache.scale_set_settings(ref)
+        assert (first.source, second.source) == ("service", "cache")
+        assert service.asked == {"set by id": 1}
+
+    run_virtually(main)
+
+
+def test_a_thousand_who_ask_at_once_are_one_request() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 0.3
+        cache = make(service)
+        answers = await asyncio.gather(*[cache.scale_set_settings(LINUX) for _ in range(1000)])
+        assert service.requests == 1
+        assert {answer.certainty for answer in answers} == {Certainty.FRESH}
+        assert cache.counters[Kind.SCALE_SET].misses == 1000
+
+    run_virtually(main)
+
+
+def test_the_first_caller_who_gives_up_takes_nobody_with_him() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 1.0
+        cache = make(service)
+        first, second = (asyncio.create_task(cache.scale_set_settings(LINUX)) for _ in range(2))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        assert (await second).certainty is Certainty.FRESH
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert service.requests == 1
+
+    run_virtually(main)
+
+
+def test_a_look_that_everybody_gave_up_on_still_teaches() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 1.0
+        cache = make(service)
+        asking = asyncio.create_task(cache.scale_set_settings(LINUX))
+        await asyncio.sleep(0.5)
+        asking.cancel()
+        await asyncio.sleep(1.0)
+        assert cache.peek_settings(LINUX) is not None
+
+    run_virtually(main)
+
+
+def test_an_entry_near_its_end_is_renewed_behind_the_answer_once() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service, ttl=300)
+        await cache.scale_set_settings(LINUX)
+        service.latency = 1.0
+        await asyncio.sleep(255)
+        for _ in range(10):
+            answer = cache.peek_settings(LINUX)
+            assert answer is not None
+            assert answer.age == 255.0
+        await asyncio.sleep(1.1)
+        assert service.requests == 2
+        renewed = cache.peek_settings(LINUX)
+        assert renewed is not None
+        assert renewed.age == pytest.approx(1.1)
+        assert cache.counters[Kind.SCALE_SET_NAME].refreshes == 1
+
+    run_virtually(main)
+
+
+def test_memory_ends_with_the_lifetime_when_nobody_asked_meanwhile() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service, ttl=300)
+        await cache.scale_set_settings(LINUX)
+        await asyncio.sleep(300)
+        assert cache.peek_settings(LINUX) is None
+        assert (await cache.scale_set_settings(LINUX)).age == 0.0
+        assert service.requests == 2
+
+    run_virtually(main)
+
+
+def test_a_lifetime_of_zero_asks_for_every_answer() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 0.2
+        cache = make(service, ttl=0)
+        for _ in range(3):
+            answer = await cache.scale_set_settings(LINUX)
+            assert (answer.certainty, answer.source) == (Certainty.FRESH, "service")
+        assert service.requests == 3
+
+    run_virtually(main)
+
+
+def test_an_answer_that_took_longer_than_its_lifetime_is_not_called_fresh() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 5.0
+        answer = await make(service, ttl=2).scale_set_settings(LINUX)
+        assert (answer.certainty, answer.age) == (Certainty.STALE, 5.0)
+        assert answer.reason is not None
+        assert "longer" in answer.reason
+
+    run_virtually(main)
+
+
+def test_a_name_that_the_service_does_not_have_is_absent_and_not_remembered_as_such() -> None:
+    async def main() -> None:
+        service = ModelService()
+        cache = make(service)
+        answer = await cache.scale_set_settings(LINUX)
+        assert (answer.certainty, answer.source, answer.age) == (Certainty.ABSENT, "service", 0.0)
+        with pytest.raises(NotFound, match="linux"):
+            await cache.scale_set_id(LINUX)
+        made = service.add_set("linux")
+        assert await cache.scale_set_id(LINUX) == made.id
+
+    run_virtually(main)
+
+
+def test_a_group_that_does_not_exist_makes_its_scale_sets_absent() -> None:
+    async def main() -> None:
+        cache = make(ModelService())
+        answer = await cache.scale_set_settings(GROUPED)
+        assert answer.certainty is Certainty.ABSENT
+        assert "builders" in str(answer.reason)
+        with pytest.raises(NotFound, match="builders"):
+            await cache.scale_set_id(GROUPED)
+
+    run_virtually(main)
+
+
+def test_a_remembered_group_that_died_is_looked_up_once_more_before_its_sets_are_called_absent() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service)
+        await cache.scale_set_id(GROUPED)
+        service.groups["builders"] = RunnerGroup(id=6, name="builders")
+        service.sets.clear()
+        made = service.add_set("linux", 6)
+        cache.invalidate(Kind.SCALE_SET_NAME)
+        assert await cache.scale_set_id(GROUPED) == made.id
+        assert service.asked["group"] == 2
+
+    run_virtually(main)
+
+
+def test_refused_credentials_are_raised_and_not_tried_again_at_once() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.error = AuthenticationFailed("bad credentials", status=401)
+        cache = make(service)
+        for _ in range(5):
+            assert cache.peek_settings(LINUX) is None
+            with pytest.raises(AuthenticationFailed):
+                await cache.scale_set_settings(LINUX)
+            with pytest.raises(AuthenticationFailed):
+                await cache.scale_set_id(LINUX)
+        assert service.requests == 1
+        service.error = None
+        await asyncio.sleep(2)
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
+
+    run_virtually(main)
+
+
+def test_a_cold_cache_without_a_service_knows_nothing_and_says_when_it_asks_again() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.error = down(retry_after=30)
+        cache = make(service)
+        answer = await cache.scale_set_settings(LINUX)
+        assert (answer.certainty, answer.age) == (Certainty.UNKNOWN, None)
+        assert "asked again in 30" in str(answer.reason)
+        with pytest.raises(Unavailable) as caught:
+            await cache.scale_set_id(LINUX)
+        assert caught.value.retry_after == pytest.approx(30, abs=1)
+        assert service.requests == 1
+
+    run_virtually(main)
+
+
+def test_a_group_that_cannot_be_looked_up_leaves_the_set_unknown_and_is_asked_once() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.error = down(retry_after=30)
+        cache = make(service)
+        for _ in range(5):
+            assert (await cache.scale_set_settings(GROUPED)).certainty is Certainty.UNKNOWN
+        assert service.asked == {"group": 1}
+        service.error = None
+        await asyncio.sleep(32)
+        assert (await cache.scale_set_settings(GROUPED)).certainty is Certainty.FRESH
+
+    run_virtually(main)
+
+
+def test_statistics_are_left_out_unless_they_are_to_be_kept() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux", statistics=Statistics(assigned_jobs=3))
+        cache = make(service)
+        cache.on_statistics(LINUX, Statistics(assigned_jobs=4))
+        answer = await cache.scale_set_settings(LINUX)
+        assert answer.value is not None
+        assert answer.value.statistics is None
+
+    run_virtually(main)
+
+
+def test_statistics_that_are_kept_have_a_life_of_their_own_and_follow_the_messages() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux", statistics=Statistics(assigned_jobs=3))
+        cache = make(service, cache_statistics=True, statistics_ttl=5)
+
+        async def assigned() -> int | None:
+            answer = await cache.scale_set_settings(LINUX)
+            assert answer.value is not None
+            return None if answer.value.statistics is None else answer.value.statistics.assigned_jobs
+
+        assert await assigned() == 3
+        cache.on_statistics(LINUX, Statistics(assigned_jobs=4))
+        assert await assigned() == 4
+        assert service.requests == 1
+        await asyncio.sleep(6)
+        assert await assigned() == 3
+        assert service.requests == 2
+        await asyncio.sleep(6)
+        service.error = down()
+        assert await assigned() is None
+        fresh = await cache.scale_set_settings(LINUX)
+        assert fresh.certainty is Certainty.FRESH
+
+    run_virtually(main)
+
+
+def test_by_hand_one_key_a_kind_or_everything_is_forgotten() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service)
+        await cache.scale_set_id(LINUX)
+        await cache.scale_set_id(GROUPED)
+        assert cache.invalidate(Kind.SCALE_SET_NAME, LINUX) == 1
+        assert cache.invalidate(Kind.SCALE_SET_NAME, LINUX) == 0
+        assert cache.invalidate(Kind.SCALE_SET, GROUPED) == 1
+        assert cache.invalidate(Kind.RUNNER_GROUP, "builders") == 1
+        assert cache.invalidate() == 2
+        assert cache.counters[Kind.SCALE_SET].evictions == 2
+
+    run_virtually(main)
+
+
+def test_what_is_forgotten_by_hand_does_not_come_back_from_a_look_under_way() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 1.0
+        cache = make(service)
+        asking = asyncio.create_task(cache.scale_set_settings(LINUX))
+        await asyncio.sleep(0.6)
+        changed = service.add_set("linux")
+        cache.invalidate()
+        answer = await asking
+        assert answer.value is not None
+        assert answer.value.id == changed.id
+        assert service.requests == 2
+        assert not service.twice
+
+    run_virtually(main)
+
+
+def test_memory_is_bounded_and_the_least_recently_used_goes_first() -> None:
+    async def main() -> None:
+        service = ModelService()
+        cache = make(service, max_entries=10)
+        for number in range(11):
+            service.add_set(f"s{number}")
+            await cache.scale_set_settings(ScaleSetRef(name=f"s{number}"))
+            await cache.scale_set_settings(ScaleSetRef(name="s0"))
+        assert cache.peek_settings(ScaleSetRef(name="s0")) is not None
+        assert cache.peek_settings(ScaleSetRef(name="s1")) is None
+        assert cache.counters[Kind.SCALE_SET].evictions == 1
+
+    run_virtually(main)
+
+
+def test_closing_tells_who_waits_and_starts_nothing_more() -> None:
+    async def main() -> None:
+        service = grouped()
+        service.latency = 1.0
+        cache = make(service)
+        asking = asyncio.create_task(cache.scale_set_id(LINUX))
+        await asyncio.sleep(0.1)
+        await cache.aclose()
+        with pytest.raises(Unavailable, match="closed"):
+            await asking
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.UNKNOWN
+        assert service.requests == 1
+
+    run_virtually(main)
