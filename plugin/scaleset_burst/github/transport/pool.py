@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
+from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.transport.alarm import Alarm
 from scaleset_burst.github.transport.connection import Connection
 from scaleset_burst.github.transport.dialing import Dialer
@@ -75,7 +76,12 @@ class BurstTransport(httpx.AsyncBaseTransport):
         origin = self._origin(request.url)
         data = encode(request, content, origin.route)
         limits = request.extensions.get("timeout", {})
-        connection = self._pop(origin, loop.time()) or await self._obtain(origin, limits)
+        connection = self._pop(origin, loop.time())
+        if connection is None:
+            started, trace = loop.time(), TRACE.get()
+            connection = await self._obtain(origin, limits)
+            if trace is not None:
+                trace.connect += loop.time() - started
         seconds = limits.get("read", self._options.read_timeout)
         self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
         self.requests_sent += 1

@@ -53,9 +53,14 @@ def _resuming(sessions: Sessions) -> type[ssl.SSLObject]:
         def read(self, len: int = 1024, buffer: bytearray | None = None) -> bytes:  # type: ignore[override]  # noqa: A002
             """Keep the session with the first data, for TLS 1.3 sends tickets after the handshake."""
             data = super().read(len, buffer)
-            if not self._kept and self.session is not None and self.session.has_ticket:
+            if not self._kept:
                 self._kept = True
-                sessions[self.server_hostname or ""] = self.session
+                if not self.session_reused:  # copying a session out costs more than resuming it saves
+                    self._keep(self.session)
             return data
+
+        def _keep(self, session: ssl.SSLSession | None) -> None:
+            if session is not None and session.has_ticket:
+                sessions[self.server_hostname or ""] = session
 
     return ResumingObject
