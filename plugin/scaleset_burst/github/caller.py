@@ -14,6 +14,7 @@ from scaleset_burst.github.protocol import read
 from scaleset_burst.github.repeating import Repeater
 from scaleset_burst.github.requests import Request
 from scaleset_burst.github.responses import Response
+from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.urls import ConfigUrl, endpoint_url
 from scaleset_hookspecs.errors import RateLimited
 
@@ -96,7 +97,7 @@ class ServiceCaller:
         return await self._respond(request, time_limit) if response.status == 401 else response
 
     async def _respond(self, request: Request, time_limit: float | None) -> Response:
-        connection = self.chain.current() or await self.chain.obtain()
+        connection = self.chain.current() or await self._obtain()
         prepared = self._prepared
         if prepared is None or prepared.connection is not connection:
             headers = self._headers(f"Bearer {connection.token.value}", "application/json")
@@ -112,6 +113,14 @@ class ServiceCaller:
         if response.status == 401:
             self.chain.refused(connection)
         return response
+
+    async def _obtain(self) -> AdminConnection:
+        trace, started = TRACE.get(), self.clock.monotonic()
+        try:
+            return await self.chain.obtain()
+        finally:
+            if trace is not None:
+                trace.token += self.clock.monotonic() - started
 
     async def service_url(self, request: Request) -> str:
         """Return the address of a request to the Actions service that carries another token than ours."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from scaleset_burst.clock import Clock
+from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.types import MintedRunner, MintRequest
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_hookspecs.errors import ServiceError, Unavailable
@@ -174,6 +175,7 @@ class Dispatcher:
         assert task is not None  # noqa: S101  # a coroutine that runs has a task
         self._running[attempt] = task
         lane = attempt.lane
+        TRACE.set(attempt.trace)
         try:
             if len(attempt.names) == 1:
                 return (

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from scaleset_burst.github.tracing import Trace
 from scaleset_burst.minting.call import Call, Slot
 from scaleset_burst.minting.demand import Roster, surplus
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
@@ -19,6 +20,7 @@ class Attempt:
 
     Attributes:
         wave: How many requests one behind the other led to this one, itself included.
+        trace: Where its time went before it was sent.
         abandoned: Nobody waits for its answer any more; its names are ambiguous.
     """
 
@@ -28,6 +30,7 @@ class Attempt:
     sent_at: float
     scale_set_id: int
     wave: int = 1
+    trace: Trace = field(default_factory=Trace)
     abandoned: bool = False
 
 

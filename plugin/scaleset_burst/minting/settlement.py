@@ -135,6 +135,7 @@ class Settlement:
         slot.claimed = True
         closed = self._gate.closed_seconds(now)
         sent, answered, queued, blocked = attempt.sent_at, now, slot.queued_at, closed - slot.blocked
+        trace = attempt.trace
         first = slot.first_sent_at if slot.first_sent_at is not None else sent
 
         def timing(delivered: float) -> ConfigTiming:
@@ -145,6 +146,8 @@ class Settlement:
                 sent=sent,
                 answered=answered,
                 delivered=delivered,
+                token=trace.token,
+                connect=trace.connect,
             )
 
         self._deliverer.add(Arrival(slot, config, timing))
