@@ -1,0 +1,78 @@
+"""Shows engines to Prometheus: reads a snapshot of each when it is scraped, so that a burst pays nothing for it."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from scaleset_burst.metrics.bounding import MOST_SCALE_SETS, Bounded
+from scaleset_burst.metrics.families import FAMILIES, Family
+from scaleset_burst.snapshot import EngineSnapshot, HistogramValues
+
+try:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.registry import Collector, CollectorRegistry
+except ImportError as missing:
+    raise ImportError("metrics need the package prometheus-client: pip install 'scaleset-burst[metrics]'") from missing
+
+__all__ = ["Metrics"]
+
+AnyFamily = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
+class Metrics(Collector):
+    """A collector over any number of engines of one process, told apart by the label `scope`."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Make a collector without engines.
+
+        Args:
+            registry: Where it registers itself; nowhere if `None`.
+        """
+        self._sources: list[tuple[Callable[[], EngineSnapshot], Bounded]] = []
+        if registry is not None:
+            registry.register(self)
+
+    def add(
+        self,
+        source: Callable[[], EngineSnapshot],
+        *,
+        scale_sets: Iterable[str] = (),
+        most_scale_sets: int = MOST_SCALE_SETS,
+    ) -> None:
+        """Show one engine.
+
+        Args:
+            source: Returns its snapshot; called at each scrape, from the thread that scrapes.
+            scale_sets: Names of the configured scale sets.
+            most_scale_sets: Scale sets that have a label of their own; the others share `other`.
+        """
+        self._sources.append((source, Bounded(scale_sets, most_scale_sets)))
+
+    def describe(self) -> Iterable[AnyFamily]:
+        """Return the metrics without samples, so that registering reads no engine."""
+        return [_empty(family) for family in FAMILIES]
+
+    def collect(self) -> Iterator[AnyFamily]:
+        """Return the metrics with what the engines show now."""
+        snapshots = [(source(), bounded) for source, bounded in self._sources]
+        for family in FAMILIES:
+            shown = _empty(family)
+            for snapshot, bounded in snapshots:
+                for labels, value in family.read(snapshot, bounded):
+                    _add(shown, (snapshot.scope, *labels), value)
+            yield shown
+
+
+def _empty(family: Family) -> AnyFamily:
+    if family.type == "counter":
+        return CounterMetricFamily(family.name, family.help, labels=family.labels)
+    if family.type == "gauge":
+        return GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    return HistogramMetricFamily(family.name, family.help, labels=family.labels)
+
+
+def _add(family: AnyFamily, labels: tuple[str, ...], value: float | HistogramValues) -> None:
+    if isinstance(family, HistogramMetricFamily):
+        assert isinstance(value, HistogramValues)  # noqa: S101  # declared together
+        family.add_metric(labels, buckets=value.cumulative(), sum_value=value.total)
+    else:
+        assert not isinstance(value, HistogramValues)  # noqa: S101  # declared together
+        family.add_metric(labels, value)
