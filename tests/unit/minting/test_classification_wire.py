@@ -1,0 +1,97 @@
+"""What a failed mint means, from the bytes of the answer to the verdict."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleset_burst.github.failures import failure
+from scaleset_burst.github.kinds import Kind
+from scaleset_burst.github.responses import Response
+from scaleset_burst.minting.classification import Fate, classify
+from scaleset_hookspecs.errors import (
+    AuthenticationFailed,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
+
+ERRORS = (
+    ServiceError,
+    Unavailable,
+    RateLimited,
+    Rejected,
+    AuthenticationFailed,
+    PermissionDenied,
+    NotFound,
+    Conflict,
+)
+
+ROWS = [
+    pytest.param(Rejected("no", status=501, maybe_applied=True), Fate.AMBIGUOUS, True, id="maybe, though refused"),
+    pytest.param(ServiceError("what?"), Fate.AMBIGUOUS, True, id="of no known kind"),
+    pytest.param(Unavailable("refused"), Fate.NOT_COMMITTED, True, id="never sent"),
+    pytest.param(RateLimited("slow", status=429), Fate.THROTTLED, True, id="429"),
+    pytest.param(Conflict("conflict", status=409), Fate.NAME_TAKEN, False, id="name taken"),
+    pytest.param(PermissionDenied("no", status=403), Fate.BATCH_REJECTED, False, id="no permission"),
+]
+
+
+@pytest.mark.parametrize(("error", "fate", "overload"), ROWS)
+def test_what_counts_against_the_service(error: ServiceError, fate: Fate, overload: bool) -> None:
+    """A refusal that is our own fault opens no circuit."""
+    verdict = classify(error)
+    assert (verdict.fate, verdict.overload) == (fate, overload)
+
+
+def errors() -> st.SearchStrategy[ServiceError]:
+    """Any error the client could raise, and some it could not."""
+    return st.builds(
+        lambda kind, message, **facts: kind(message, **facts),
+        st.sampled_from(ERRORS),
+        st.text(max_size=40),
+        status=st.none() | st.integers(100, 599),
+        type_name=st.none() | st.sampled_from(["AgentExistsException", "JobStillRunningException", "Other"]),
+        retry_after=st.none() | st.floats(0, 1e6),
+        maybe_applied=st.booleans(),
+    )
+
+
+@given(error=errors())
+def test_every_error_has_a_verdict(error: ServiceError) -> None:
+    """Nothing raises, and a wait the service named survives where it is a limit."""
+    verdict = classify(error)
+    assert isinstance(verdict.fate, Fate)
+    if verdict.fate is Fate.THROTTLED:
+        assert verdict.retry_after == error.retry_after
+
+
+@given(error=errors().filter(lambda error: error.maybe_applied and not isinstance(error, RateLimited)))
+def test_a_name_that_may_be_registered_is_never_tried_again(error: ServiceError) -> None:
+    """Whatever else the error says: perhaps applied is resolved (protocol 8.4)."""
+    assert classify(error).fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+
+
+@pytest.mark.xfail(strict=True, reason="a limit with a 5xx status counts as not registered, and its name is reused")
+def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
+    """The client says `RateLimited, maybe_applied` for a 503 whose text names a limit; 5xx is "maybe" (8.4)."""
+    body = b'{"message":"Request was blocked due to exceeding usage of resource DBCPU"}'
+    error = failure(Kind.MINT, Response(503, {}, body), now=0.0)
+    assert isinstance(error, RateLimited)
+    assert error.maybe_applied
+    assert classify(error).fate is Fate.AMBIGUOUS
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 507])
+def test_a_server_error_of_the_real_client_is_ambiguous(status: int) -> None:
+    """From the bytes of the answer to the verdict."""
+    assert classify(failure(Kind.MINT, Response(status, {}, b"oops"), now=0.0)).fate is Fate.AMBIGUOUS
+
+
+def test_a_wait_named_by_a_server_error_is_kept() -> None:
+    """A 503 may carry `Retry-After` as well."""
+    error = failure(Kind.MINT, Response(503, {"retry-after": "7"}, b""), now=0.0)
+    assert classify(error).retry_after == 7.0
