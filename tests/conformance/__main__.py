@@ -1,13 +1,22 @@
-"""`python -m tests.conformance`: every scenario with the official client, then with ours, against the simulator."""
+"""`python -m tests.conformance`: the official client and ours, held against each other and against the simulator.
+
+Each recorded scenario runs through both clients, and what they sent and understood is compared. Each cycle runs with
+the official client, then with ours, against the simulator.
+"""
 
 import argparse
+import asyncio
 import sys
 import time
 import traceback
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.conformance.building import ROOT, BuildError, ToolchainError, build
 from tests.conformance.cycle import SCENARIOS, Scenario
 from tests.conformance.lines import LineDriver
+from tests.conformance.recorded import Verdict, play_all
+from tests.conformance.scenarios import RECORDED
 from tests.conformance.service import Service
 
 OURS = "scaleset-burst"
@@ -16,13 +25,12 @@ OFFICIAL = "actions/scaleset"
 
 def main() -> int:
     """Run the scenarios; return 0 if none failed."""
-    parser = argparse.ArgumentParser(prog="conformance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="conformance", description="hold our client against the official one")
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with this text in their name")
     parser.add_argument("--verbose", action="store_true", help="show where a scenario failed")
     options = parser.parse_args()
-    clients: dict[str, list[str]] = {OURS: [sys.executable, "-m", "tests.conformance.ours"]}
     try:
-        clients = {OFFICIAL: [str(build())], **clients}
+        official = build()
     except ToolchainError as error:
         print(f"skipped: {error}")
         print("0 passed, 0 failed, 1 skipped")
@@ -31,15 +39,38 @@ def main() -> int:
         print(f"the program that drives the official client does not build: {error}")
         print("0 passed, 1 failed")
         return 1
-    results = [
-        _run(scenario, backend, name, command, options.verbose)
-        for name, command in clients.items()
-        for scenario in SCENARIOS
-        if options.only in scenario.name
-        for backend in scenario.backends
-    ]
+    clients = {OFFICIAL: [str(official)], OURS: [sys.executable, "-m", "tests.conformance.ours"]}
+    # What is compared mostly waits, so the cycles run beside it.
+    with ThreadPoolExecutor(1) as beside:
+        chosen = [one for one in RECORDED if options.only in one.name]
+        compared = beside.submit(lambda: asyncio.run(play_all(chosen, official)))
+        results = _cycles(clients, options.only, verbose=options.verbose)
+        results += _compared(compared.result())
     print(f"{results.count(True)} passed, {results.count(False)} failed")
     return 0 if all(results) else 1
+
+
+def _cycles(clients: Mapping[str, list[str]], only: str, *, verbose: bool) -> list[bool]:
+    return [
+        _run(scenario, backend, name, command, verbose)
+        for name, command in clients.items()
+        for scenario in SCENARIOS
+        if only in scenario.name
+        for backend in scenario.backends
+    ]
+
+
+def _compared(verdicts: Iterable[Verdict]) -> list[bool]:
+    """Print the table of the recorded scenarios; a difference that is meant is named, not hidden."""
+    verdicts = list(verdicts)
+    for verdict in verdicts:
+        word = "FAILED" if verdict.faults else "ok"
+        differs = ", ".join(verdict.scenario.differs)
+        print(f"{verdict.scenario.name:48}{verdict.requests:3} requests  {word:8}{differs}".rstrip())
+        for fault in verdict.faults:
+            print(f"    {fault}")
+    sys.stdout.flush()
+    return [not verdict.faults for verdict in verdicts]
 
 
 def _run(scenario: Scenario, backend: str, name: str, command: list[str], verbose: bool) -> bool:

@@ -33,7 +33,12 @@ def build() -> Path:
     if BINARY.exists() and BINARY.stat().st_mtime > max(path.stat().st_mtime for path in SOURCES.iterdir()):
         return BINARY
     BINARY.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local")}
+    environment = {
+        "GOTOOLCHAIN": "local",
+        "GOCACHE": str(ROOT / ".cache" / "go-build"),
+        **os.environ,
+        "CGO_ENABLED": "0",
+    }
     done = subprocess.run(
         [go, "build", "-buildvcs=false", "-o", str(BINARY), "."],
         cwd=SOURCES,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/actions/scaleset"
@@ -20,24 +21,30 @@ type driver struct {
 
 type operation func(ctx context.Context, d *driver, args json.RawMessage) (any, error)
 
-var operations = map[string]operation{
-	"connect":             typed(connect),
-	"get_runner_group":    withClient(getRunnerGroup),
-	"get_scale_set":       withClient(getScaleSet),
-	"get_scale_set_by_id": withClient(getScaleSetByID),
-	"create_scale_set":    withClient(createScaleSet),
-	"update_scale_set":    withClient(updateScaleSet),
-	"delete_scale_set":    withClient(deleteScaleSet),
-	"mint":                withClient(mint),
-	"get_runner":          withClient(getRunner),
-	"get_runner_by_name":  withClient(getRunnerByName),
-	"remove_runner":       withClient(removeRunner),
-	"open_session":        withClient(openSession),
-	"session":             withSession(describeSession),
-	"poll":                withSession(poll),
-	"acknowledge":         withSession(acknowledge),
-	"acquire":             withSession(acquire),
-	"close_session":       withSession(closeSession),
+var operations map[string]operation
+
+// init breaks the circle of an operation that runs operations.
+func init() {
+	operations = map[string]operation{
+		"connect":             typed(connect),
+		"get_runner_group":    withClient(getRunnerGroup),
+		"get_scale_set":       withClient(getScaleSet),
+		"get_scale_set_by_id": withClient(getScaleSetByID),
+		"create_scale_set":    withClient(createScaleSet),
+		"update_scale_set":    withClient(updateScaleSet),
+		"delete_scale_set":    withClient(deleteScaleSet),
+		"mint":                withClient(mint),
+		"get_runner":          withClient(getRunner),
+		"get_runner_by_name":  withClient(getRunnerByName),
+		"remove_runner":       withClient(removeRunner),
+		"open_session":        withClient(openSession),
+		"session":             withSession(describeSession),
+		"poll":                withSession(poll),
+		"acknowledge":         withSession(acknowledge),
+		"acquire":             withSession(acquire),
+		"close_session":       withSession(closeSession),
+		"together":            typed(together),
+	}
 }
 
 func (d *driver) run(line request) reply {
@@ -257,4 +264,24 @@ func (d *driver) safe(line request) (answer reply) {
 		}
 	}()
 	return d.run(line)
+}
+
+type togetherArgs struct {
+	Ops []request `json:"ops"`
+}
+
+// together runs operations at once; what failed is said by one word in its place.
+func together(_ context.Context, d *driver, args togetherArgs) (any, error) {
+	values := make([]any, len(args.Ops))
+	var running sync.WaitGroup
+	for place, op := range args.Ops {
+		running.Go(func() {
+			answer := d.safe(op)
+			if values[place] = answer.Value; !answer.OK {
+				values[place] = "failed"
+			}
+		})
+	}
+	running.Wait()
+	return values, nil
 }
