@@ -16,7 +16,8 @@ from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.journal import JournalNames, open_journal
 from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import Lane, Minter
-from scaleset_burst.minting.strays import Stray
+from scaleset_burst.minting.demand import check_count
+from scaleset_burst.minting.strays import adopted
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_gate
 from scaleset_hookspecs import (
@@ -35,7 +36,6 @@ from scaleset_hookspecs import (
     ServiceError,
     Statistics,
     Unavailable,
-    UsageError,
 )
 
 __all__ = ["Engine"]
@@ -233,17 +233,7 @@ class Engine:
             len(orphans),
             delivered,
         )
-        self.minter.resolver.add(
-            Stray(
-                name=orphan.name,
-                scale_set_id=orphan.scale_set_id or 0,
-                since=now,
-                runner_id=None,
-                next_at=now + (self.settings.journal.launch_grace if orphan.delivered else 0.0),
-                careful=orphan.delivered,
-            )
-            for orphan in orphans
-        )
+        self.minter.resolver.add(adopted(orphans, now, self.settings.journal.launch_grace))
 
     async def _lane(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Lane:
         scale_set_id = await self.metadata.scale_set_id(scale_set)
@@ -297,26 +287,6 @@ class Engine:
             logger.warning("%s failed, the next occasion tries again: %s", name, error)
         except Exception:
             logger.exception("%s failed", name)
-
-
-def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings) -> None:
-    """Refuse a count that can never be right, before anything is sent.
-
-    Raises:
-        UsageError: Below 1, or over the host's maximum.
-    """
-    if type(count) is not int or count < 1:  # bool is an int, and no count
-        raise UsageError(
-            f"provision_runners for {scale_set.name}: count is {count!r}; expected a whole number from 1"
-        )
-    if settings.max_runners is not None and count > settings.max_runners:
-        raise UsageError(
-            f"provision_runners for {scale_set.name}: count is {count}; the scale set's maximum is {settings.max_runners}"
-        )
-    if settings.deadline is not None and settings.deadline <= 0:
-        raise UsageError(
-            f"provision_runners for {scale_set.name}: deadline is {settings.deadline} s; expected more than 0"
-        )
 
 
 def _key(scale_set: ScaleSetRef) -> tuple[str, str]:

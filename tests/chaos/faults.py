@@ -42,7 +42,7 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
     origin = time.time()
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
     # A little over what the client believes, so that the client's own budget is what holds, not the service's refusal.
-    limits = ("--registrations", "1600", "--window", "300", "--seed", str(seed))
+    limits = ("--registrations", "1600", "--window", "300", "--seed", str(seed), "--group-capacity", "50000")
     clocked = ("--speed", str(speed), "--origin", str(origin))
     with (
         tempfile.TemporaryDirectory() as place,

@@ -35,6 +35,7 @@ class Budget:
     spent: deque[tuple[float, int]] = field(default_factory=deque)
     paused_until: float | None = None
     probing: bool = False
+    probe_sent_at: float = 0.0
     refusals: int = 0
 
     def allow(self, now: float, wanted: int) -> int:
@@ -49,9 +50,9 @@ class Budget:
 
     def reserve(self, now: float, count: int) -> None:
         """Count registrations that leave now."""
-        del now
-        if self.paused_until is not None:
+        if self.paused_until is not None and count:
             self.probing = True
+            self.probe_sent_at = now
         self.sent += count
 
     def settle(self, now: float, committed: int, released: int) -> None:
@@ -61,16 +62,17 @@ class Budget:
             self.used += committed
             self.spent.append((now + self.window, committed))
 
-    def succeeded(self) -> None:
-        """Note an answer that was no rate limit: a probe's success ends the pause."""
-        if self.probing:
+    def succeeded(self, sent_at: float) -> None:
+        """Note an answer that was no rate limit: a probe's success ends the pause, an older request's does not."""
+        if self.probing and sent_at >= self.probe_sent_at:
             self.paused_until = None
             self.probing = False
             self.refusals = 0
 
-    def undecided(self) -> None:
-        """Note that a probe told nothing: the next one may go."""
-        self.probing = False
+    def undecided(self, sent_at: float) -> None:
+        """Note a request that told nothing: if it was the probe, the next one may go."""
+        if sent_at >= self.probe_sent_at:
+            self.probing = False
 
     def told_to_wait(self, now: float, retry_after: float | None, random: Random) -> float:
         """Note a rate limit; return until when nothing is sent. Without a time: a minute, doubling, with jitter."""
@@ -96,6 +98,8 @@ class Budget:
         start = max(now, self.paused_until or 0.0)
         rounds, rest = divmod(max(1, count) - 1, self.limit)
         at = self._room_at(rest + 1)
+        if at is None and self.limit - self.used - self.sent <= rest:
+            at = now + self.window  # what is in flight now leaves the window a window after its answer
         return max(start, at or 0.0) + rounds * self.window
 
     def left(self, now: float) -> int:

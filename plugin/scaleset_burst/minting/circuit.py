@@ -27,6 +27,7 @@ class Circuit:
     opened_at: float | None = None
     probe_at: float = 0.0
     probing: bool = False
+    probe_sent_at: float = 0.0
     waits: int = 0
 
     @property
@@ -42,10 +43,11 @@ class Circuit:
             return 0
         return min(1, wanted)
 
-    def sent(self) -> None:
+    def sent(self, now: float) -> None:
         """Note that a request leaves; while open it is the probe."""
         if self.is_open:
             self.probing = True
+            self.probe_sent_at = now
 
     def succeeded(self) -> None:
         """Note any answer of a working service."""
@@ -55,13 +57,14 @@ class Circuit:
         self.probing = False
         self.waits = 0
 
-    def failed(self, now: float) -> bool:
-        """Note a sign that the service is down; `True` if this one opened the circuit, or a probe failed."""
+    def failed(self, now: float, sent_at: float) -> bool:
+        """Note a sign that the service is down; `True` if this one opened the circuit, or was the probe."""
         if self.is_open:
-            failed_probe, self.probing = self.probing, False
-            if failed_probe:
-                self._wait(now)
-            return failed_probe
+            if not self.probing or sent_at < self.probe_sent_at:
+                return False
+            self.probing = False
+            self._wait(now)
+            return True
         self.failures += 1
         self.failing_since = now if self.failing_since is None else self.failing_since
         if self.failures < self.threshold or now - self.failing_since < self.patience:
@@ -75,5 +78,5 @@ class Circuit:
         return max(0.0, self.probe_at - now)
 
     def _wait(self, now: float) -> None:
-        self.probe_at = now + min(self.longest_wait, self.first_wait * 2**self.waits)
+        self.probe_at = now + min(self.longest_wait, self.first_wait * 2 ** min(self.waits, 10))
         self.waits += 1

@@ -47,29 +47,34 @@ class Verdict:
     Attributes:
         overload: A sign that something is wrong with the service or the way to it: the circuit counts it.
         refusal: The service said that it has too much to do: the limiter lowers what is in flight.
+        told_to_wait: The service said that nothing more may be sent for a while.
         retry_after: Seconds to wait before the next request, if the service said so.
     """
 
     fate: Fate
     overload: bool = False
     refusal: bool = False
+    told_to_wait: bool = False
     retry_after: float | None = None
 
 
 def classify(error: ServiceError) -> Verdict:
     """Decide what a failed mint means. The service's own exception name comes first, then the kind of error."""
     verdict = _fate(error)
-    return replace(verdict, refusal=error.status in _TOO_MUCH) if verdict.overload else verdict
+    if not verdict.overload:
+        return verdict
+    told = isinstance(error, RateLimited) or error.retry_after is not None
+    return replace(verdict, refusal=error.status in _TOO_MUCH, told_to_wait=told)
 
 
 def _fate(error: ServiceError) -> Verdict:
     name = error.type_name or ""
     if "AgentExists" in name:
         return Verdict(fate=Fate.NAME_TAKEN)
-    if isinstance(error, RateLimited):
-        return Verdict(fate=Fate.THROTTLED, overload=True, retry_after=error.retry_after)
     if error.maybe_applied:
         return Verdict(fate=Fate.AMBIGUOUS, overload=True, retry_after=error.retry_after)
+    if isinstance(error, RateLimited):
+        return Verdict(fate=Fate.THROTTLED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Unavailable):
         return Verdict(fate=Fate.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Conflict):

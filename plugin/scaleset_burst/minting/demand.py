@@ -3,7 +3,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Roster", "needed", "surplus"]
+from scaleset_hookspecs.errors import UsageError
+from scaleset_hookspecs.types import ProvisionSettings, ScaleSetRef
+
+__all__ = ["Roster", "check_count", "needed", "surplus"]
+
+
+def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings) -> None:
+    """Refuse a count that can never be right, before anything is sent.
+
+    Raises:
+        UsageError: Below 1, or over the host's maximum.
+    """
+    if type(count) is not int or count < 1:  # bool is an int, and no count
+        raise UsageError(f"provision_runners for {scale_set.name}: count is {count!r}; expected a whole number from 1")
+    if settings.max_runners is not None and count > settings.max_runners:
+        raise UsageError(
+            f"provision_runners for {scale_set.name}: count is {count}; its maximum is {settings.max_runners}"
+        )
+    if settings.deadline is not None and settings.deadline <= 0:
+        raise UsageError(
+            f"provision_runners for {scale_set.name}: deadline is {settings.deadline} s; expected more than 0"
+        )
 
 
 def needed(count: int, desired: int | None, live: int, under_way: int) -> int:

@@ -58,7 +58,7 @@ class BurstGate:
         if count:
             self._in_flight += 1
             self.budget.reserve(now, count)
-            self.circuit.sent()
+            self.circuit.sent(now)
         return count
 
     def opens_at(self, now: float) -> float | None:
@@ -92,7 +92,7 @@ class BurstGate:
         perhaps = {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
         committed = sum(1 for verdict in verdicts if verdict is None or verdict.fate in perhaps)
         self.budget.settle(now, committed, len(verdicts) - committed)
-        throttled = next((v for v in verdicts if v is not None and v.fate is Fate.THROTTLED), None)
+        throttled = next((v for v in verdicts if v is not None and v.told_to_wait), None)
         overload = any(verdict is not None and verdict.overload for verdict in verdicts)
         minted = any(isinstance(result, MintedRunner) for result in results)
         if len(verdicts) > 1:
@@ -100,16 +100,16 @@ class BurstGate:
         if throttled is not None:
             self.budget.told_to_wait(now, throttled.retry_after, self._random)
         elif overload and not minted:
-            self.budget.undecided()
+            self.budget.undecided(attempt.sent_at)
         else:
-            self.budget.succeeded()
+            self.budget.succeeded(attempt.sent_at)
         self._in_flight -= 1
         if any(verdict is not None and verdict.refusal for verdict in verdicts):
             self.limiter.refused(now, self._in_flight)
         elif not overload:
             self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
         if overload and throttled is None and not minted:
-            if self.circuit.failed(now):
+            if self.circuit.failed(now, attempt.sent_at):
                 self._opened = self._down(now)
         else:
             self.circuit.succeeded()
@@ -118,7 +118,7 @@ class BurstGate:
         """Learn that the service does not take slices: nothing was registered."""
         self._in_flight -= 1
         self.budget.settle(now, 0, len(attempt.names))
-        self.budget.succeeded()
+        self.budget.succeeded(attempt.sent_at)
         self.circuit.succeeded()
         self.slicing.refused()
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Protocol
 
 from scaleset_burst.clock import Clock
@@ -23,6 +22,7 @@ from scaleset_burst.minting.report import BurstReport, ConfigTiming
 from scaleset_burst.minting.resolver import Resolver, RunnerService
 from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.strays import Stray
+from scaleset_burst.minting.sweeper import Sweeper
 from scaleset_hookspecs.errors import Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
@@ -36,9 +36,6 @@ from scaleset_hookspecs.types import (
 __all__ = ["Minter", "Service"]
 
 logger = logging.getLogger(__name__)
-
-LATE_HEDGE = 3.0
-"""A mint that takes this many times the usual time is asked for once more, if hedging is on."""
 
 
 class Service(MintService, RunnerService, Protocol):
@@ -68,13 +65,10 @@ class Minter:
         self._gate = gate
         self._clock = clock
         self._random_bits = random_bits
-        self._attempt_timeout = attempt_timeout
-        self._hedge = hedge
         self._merge_window = merge_window
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._ledger = BurstLedger()
         self._stopping = False
-        self._sweeper: asyncio.Task[None] | None = None
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
         self.deliverer = Deliverer(names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered)
         self._settlement = Settlement(
@@ -99,6 +93,7 @@ class Minter:
             on_wait=self._waiting,
         )
         self._settlement.pump = self.dispatcher.pump
+        self._sweeper = Sweeper(self.dispatcher, gate, clock=clock, attempt_timeout=attempt_timeout, hedge=hedge)
 
     @property
     def last_report(self) -> BurstReport | None:
@@ -184,8 +179,7 @@ class Minter:
             slot.blocked = blocked
         lane.calls.add(call)
         lane.push(call.slots[:wanted])
-        if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep(), name="sweep mints")
+        self._sweeper.watch(lane)
         self.dispatcher.pump()
 
     def _leave(self, lane: Lane, call: Call) -> None:
@@ -208,10 +202,7 @@ class Minter:
                 for slot in call.slots:
                     if slot.wanted:
                         call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+        await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
     async def _reserve_names(self, lane: Lane, count: int) -> None:
@@ -291,22 +282,3 @@ class Minter:
         self._names.note([Change(name=stray.name, state=State.CLOSED, runner_id=stray.runner_id)])
         if removed:
             self._ledger.strays_removed += 1
-
-    async def _sweep(self) -> None:
-        while any(lane.calls or lane.attempts for lane in self._lanes.values()):
-            await self._clock.sleep(min(1.0, self._attempt_timeout / 10))
-            now = self._clock.monotonic()
-            for attempt in self.dispatcher.overdue(now, self._attempt_timeout):
-                self.dispatcher.abandon(attempt)
-            usual = self._gate.usual_latency()
-            if self._hedge and usual is not None:
-                for attempt in self.dispatcher.overdue(now, max(LATE_HEDGE * usual, usual + 1.0)):
-                    self._hedge_attempt(attempt.lane, attempt.slots)
-        self._sweeper = None
-
-    def _hedge_attempt(self, lane: Lane, slots: Sequence[object]) -> None:
-        late = [slot for call in lane.calls for slot in call.slots if slot in slots and slot.wanted and not slot.hedged]
-        for slot in late:
-            slot.hedged = True
-        lane.push_back(late)
-        self.dispatcher.pump()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from scaleset_burst.github.types import Runner
+from scaleset_burst.journal import Orphan
 
-__all__ = ["LOOKS", "Step", "Stray", "after_conflict", "after_failure", "after_look", "due"]
+__all__ = ["LOOKS", "Step", "Stray", "adopted", "after_conflict", "after_failure", "after_look", "due"]
 
 LOOKS = (1.0, 5.0, 15.0, 40.0)
 """Seconds after the name went astray at which to look for it; a commit may be under way until the last one."""
@@ -89,3 +90,17 @@ def after_failure(stray: Stray, now: float, retry_after: float | None, jitter: C
     """Decide when to try again after a look or a removal that failed: never sooner than we were told."""
     wait = max(retry_after or 0.0, min(30.0, 0.5 * 2 ** min(stray.looks, 6)) * (0.5 + jitter()))
     return replace(stray, looks=stray.looks + 1, next_at=now + wait)
+
+
+def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float) -> list[Stray]:
+    """Return the strays a dead process left: names in doubt at once, delivered configs carefully, after the grace."""
+    return [
+        Stray(
+            name=orphan.name,
+            scale_set_id=orphan.scale_set_id or 0,
+            since=now,
+            next_at=now + (launch_grace if orphan.delivered else 0.0),
+            careful=orphan.delivered,
+        )
+        for orphan in orphans
+    ]

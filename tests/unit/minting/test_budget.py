@@ -34,7 +34,7 @@ def test_no_window_ever_holds_too_many(history: list[Step], limit: int, delay: f
             some, flying = flying[:count], flying[count:]
             committed = len(some) if what == "commit" else 0
             budget.settle(now, committed, len(some) - committed)
-            budget.succeeded()
+            budget.succeeded(1e9)
             commits += [min(now, sent + delay) for sent in some][:committed]
         elif what == "pause":
             budget.told_to_wait(now, passes, random.Random(0))
@@ -67,7 +67,7 @@ def test_told_to_wait_is_zero_then_one(history: list[Step]) -> None:
         elif what == "ok" and probing:
             budget.settle(now, 1, 0)
             flying -= 1
-            budget.succeeded()
+            budget.succeeded(1e9)
             probing = told = False
 
 

@@ -10,7 +10,7 @@ def opened() -> Circuit:
     """Return a circuit that has just opened, at 5 s."""
     circuit = Circuit()
     for number in range(11):
-        circuit.failed(number * 0.5)
+        circuit.failed(number * 0.5, number * 0.5)
     assert circuit.is_open
     return circuit
 
@@ -19,7 +19,7 @@ def test_one_bad_wave_does_not_open_it() -> None:
     """Many failures at one moment are one bad moment."""
     circuit = Circuit()
     for _ in range(100):
-        assert not circuit.failed(1.0)
+        assert not circuit.failed(1.0, 1.0)
     assert circuit.allow(1.0, 64) == 64
 
 
@@ -27,7 +27,7 @@ def test_a_success_starts_the_count_anew() -> None:
     """Failures must be in a row."""
     circuit = Circuit()
     for number in range(100):
-        circuit.failed(number * 1.0)
+        circuit.failed(number * 1.0, number * 1.0)
         circuit.succeeded()
     assert not circuit.is_open
 
@@ -42,13 +42,13 @@ def test_open_means_one_probe_now_and_then() -> None:
         waits.append(wait)
         now += wait
         assert circuit.allow(now, 64) == 1
-        circuit.sent()
+        circuit.sent(0.0)
         assert circuit.allow(now, 64) == 0
-        assert circuit.failed(now)
+        assert circuit.failed(now, now)
     assert waits[0] == 5.0
     assert waits[-1] == 60.0
     now += circuit.seconds_left(now)
-    circuit.sent()
+    circuit.sent(0.0)
     circuit.succeeded()
     assert circuit.allow(now, 64) == 64
 
@@ -62,5 +62,5 @@ def test_never_more_than_asked(history: list[tuple[bool, float]]) -> None:
         allowed = circuit.allow(now, 7)
         assert 0 <= allowed <= 7
         if allowed:
-            circuit.sent()
-            circuit.succeeded() if good else circuit.failed(now)
+            circuit.sent(0.0)
+            circuit.succeeded() if good else circuit.failed(now, now)

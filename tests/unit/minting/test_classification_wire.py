@@ -75,7 +75,6 @@ def test_a_name_that_may_be_registered_is_never_tried_again(error: ServiceError)
     assert classify(error).fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
 
 
-@pytest.mark.xfail(strict=True, reason="a limit with a 5xx status counts as not registered, and its name is reused")
 def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
     """The client says `RateLimited, maybe_applied` for a 503 whose text names a limit; 5xx is "maybe" (8.4)."""
     body = b'{"message":"Request was blocked due to exceeding usage of resource DBCPU"}'

@@ -1,0 +1,29 @@
+import asyncio
+import sys
+from pathlib import Path
+
+import yaml
+
+from scaleset_hookspecs import Answer, Certainty, ScaleSetRef, ScaleSetSettings, SourcedConfig, hookimpl
+from scaleset_hookspecs.host import AsyncHost, create_manager
+
+
+class OwnAnswers:
+    @hookimpl(trylast=True)
+    def get_scaleset_settings(self, scale_set: ScaleSetRef) -> Answer[ScaleSetSettings]:
+        return Answer(certainty=Certainty.UNKNOWN, reason=f"nobody has looked for {scale_set.name}")
+
+
+async def main(path: str, count: int) -> None:
+    text = Path(path).read_text()
+    config = SourcedConfig.from_node(yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader), path)
+    host = AsyncHost(create_manager(config, defaults=OwnAnswers()))
+    await host.started()
+    linux = ScaleSetRef(name="demo-linux")
+    print("settings:", (await host.get_scaleset_settings(linux)).certainty)
+    for outcome in await host.provision_runners(linux, count) if count else ():
+        print(outcome)
+    await host.stopping()
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))

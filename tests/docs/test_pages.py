@@ -1,0 +1,121 @@
+"""The pages say what the code does: hooks and their arguments, the foreign host, links, public names."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scaleset_burst
+import scaleset_hookspecs
+from scaleset_burst.simulator import SimulatorProcess
+from scaleset_hookspecs import specs
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+HOST = DOCS / "tutorial" / "foreign_host.py"
+
+
+def hooks() -> dict[str, list[str]]:
+    """Return every hook with its arguments, from the specifications themselves."""
+    functions = inspect.getmembers(specs, inspect.isfunction)
+    return {
+        name: list(inspect.signature(hook).parameters) for name, hook in functions if hook.__module__ == specs.__name__
+    }
+
+
+def test_every_hook_is_a_heading_with_its_arguments() -> None:
+    """No hook without a page, no page without a hook, and the same arguments in the same order."""
+    headings = re.findall(r"^## (\w+)\((.*)\)$", (DOCS / "reference" / "hooks.md").read_text(), re.MULTILINE)
+    assert {name: [each.strip() for each in text.split(",") if each] for name, text in headings} == hooks()
+    assert len(hooks()) == 12
+
+
+def run_host(config: str, count: int, folder: Path, token: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the foreign host as its reader would."""
+    (folder / "host.yaml").write_text(config)
+    return subprocess.run(
+        [sys.executable, str(HOST), "host.yaml", str(count)],
+        cwd=folder,
+        env={**os.environ, "GITHUB_TOKEN": token, "XDG_STATE_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_foreign_host_is_short_and_stands_in_the_page() -> None:
+    """Fewer than 30 lines, shown as they are."""
+    program = HOST.read_text().strip()
+    assert len(program.splitlines()) < 30
+    assert program in (DOCS / "tutorial" / "adopting.md").read_text()
+
+
+def test_the_foreign_host_answers_by_itself(tmp_path: Path) -> None:
+    """Without a plugin its own default answers."""
+    done = run_host("plugins: {}\n", 0, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "settings: unknown" in done.stdout
+
+
+def test_the_foreign_host_bursts_with_the_plugin(tmp_path: Path) -> None:
+    """With two lines of YAML the plugin answers, and no secret is printed."""
+    with SimulatorProcess() as simulator:
+        config = (
+            f"github: {{config_url: {simulator.config_url}, token: {{$env: GITHUB_TOKEN}}}}\nplugins: {{burst: {{}}}}\n"
+        )
+        done = run_host(config, 3, tmp_path, simulator.token)
+        assert done.returncode == 0, done.stderr
+        assert "settings: fresh" in done.stdout
+        assert done.stdout.count("JitConfig(") == 3
+        assert "encoded" not in done.stdout
+        assert len(simulator.runners()) == 3
+
+
+def pages() -> list[Path]:
+    """Return every page of the project."""
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page is a file of the project."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE)
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert not missing
+
+
+def packages() -> list[str]:
+    """Return the names of all our packages."""
+    return [
+        module.name
+        for root in (scaleset_hookspecs, scaleset_burst)
+        for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}.")
+        if module.ispkg and "cli" not in module.name and "sharing" not in module.name
+    ]
+
+
+@pytest.mark.parametrize("name", [*packages(), "scaleset_hookspecs"])
+def test_every_package_says_what_is_public(name: str) -> None:
+    """`__all__` is there, sorted by nothing but taste, and every name in it exists."""
+    package = importlib.import_module(name)
+    assert package.__all__
+    assert all(hasattr(package, each) for each in package.__all__)
+
+
+def test_no_module_is_too_long() -> None:
+    """Modules are nouns with one job: none over 300 lines."""
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in ("hookspecs", "plugin", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 300
+    }
+    assert not long
