@@ -16,6 +16,7 @@ from benchmarks.reporting import as_json, as_table
 from benchmarks.workloads import WORKLOADS
 
 ROUNDS = 5
+HEADING = "## The last published run"
 
 
 def main() -> int:
@@ -48,8 +49,9 @@ def main() -> int:
                 )
                 print(file=sys.stderr)
     found = as_json(results, skipped)
-    print(as_table(results, skipped))
-    _keep(found, plots=arguments.plots)
+    table = as_table(results, skipped)
+    print(table)
+    _keep(found, table, publish=arguments.publish)
     if arguments.json:
         print(json.dumps(found))
     return 0
@@ -62,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
     parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each workload (default %(default)s)")
-    parser.add_argument("--plots", action="store_true", help="renew the plots in docs/explanation")
+    parser.add_argument("--publish", action="store_true", help="renew the table and the plots in docs/explanation")
     return parser.parse_args()
 
 
@@ -75,15 +77,19 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
     return certificate, ca_file
 
 
-def _keep(found: dict[str, object], *, plots: bool) -> None:
-    """Write the results into the cache and, if asked, draw them."""
+def _keep(found: dict[str, object], table: str, *, publish: bool) -> None:
+    """Write the results into the cache and, if asked, the table and the plots into the documentation."""
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / "results.json"
     path.write_text(json.dumps(found, indent=1))
-    if not plots:
+    if not publish:
         return
+    folder = ROOT / "docs" / "explanation"
+    page = folder / "benchmarks.md"
+    before, _, _ = page.read_text().partition(HEADING)
+    page.write_text(f"{before}{HEADING}\n\n{table.rstrip()}\n")
     try:
-        command = [str(bench_python()), "-m", "benchmarks.plotting", str(path), str(ROOT / "docs" / "explanation")]
+        command = [str(bench_python()), "-m", "benchmarks.plotting", str(path), str(folder)]
         subprocess.run(command, check=True, cwd=ROOT)
     except (Skipped, subprocess.CalledProcessError) as why:
         print(f"no plots: {why}", file=sys.stderr)
