@@ -22,7 +22,7 @@ def steps(share: float) -> int:
 
 def best_fixed(capacity: Callable[[float], int], mode: str) -> float:
     """Return the time of the best number somebody could have chosen."""
-    return min(play(Fixed(number), MINTS, capacity, mode).seconds for number in (8, 16, 32, 48, 64, 96, 128, 256))  # type: ignore[arg-type]
+    return min(play(Fixed(number), MINTS, capacity, mode).seconds for number in (8, 16, 32, 48, 64, 96, 128, 256))
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         for mode in ("queue", "refuse"):
             best = best_fixed(capacity, mode)
             for law, make in LAWS.items():
-                result = play(make(), MINTS, capacity, mode)  # type: ignore[arg-type]
+                result = play(make(), MINTS, capacity, mode)
                 figures = f"{result.seconds / best:.2f} | {result.refused / result.sent:.1%}"
                 waves = ", ".join("never" if each is None else str(each) for each in waves_to_converge(result))
                 print(f"| {name} | {mode} | {law} | {figures} | {waves} |")

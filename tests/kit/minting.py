@@ -9,7 +9,6 @@ from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
 from scaleset_hookspecs import ScaleSetRef
-
 from tests.kit.service import ModelService
 from tests.kit.virtual import VirtualClock
 

@@ -146,6 +146,7 @@ class ScaleSetClient:
 
         Raises:
             Conflict: The group has one of that name.
+            UsageError: There is neither a name nor a label.
         """
         request = rows.create_scale_set(name, runner_group_id, labels, disable_update=disable_update)
         return await self._caller.call(request, decoding.scale_set)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.types import MintRequest
 from scaleset_burst.github.urls import ConfigUrl
+from scaleset_hookspecs.errors import UsageError
 from scaleset_hookspecs.types import Label
 
 __all__ = [
@@ -101,11 +102,18 @@ def get_scale_set(scale_set_id: int) -> Request:
 
 
 def create_scale_set(name: str, runner_group_id: int, labels: Iterable[Label], *, disable_update: bool) -> Request:
-    """Row 4; without labels the set gets one with its own name, as every client does (protocol 4.3)."""
+    """Row 4; without labels the set gets one with its own name, as every client does (protocol 4.3).
+
+    Raises:
+        UsageError: There is neither a name nor a label.
+    """
+    wanted = _labels(labels)
+    if not (name or wanted):
+        raise UsageError("a scale set needs a name or at least one label")
     body = {
         "name": name,
         "runnerGroupId": runner_group_id,
-        "labels": _labels(labels) or _labels((Label(name=name),)),
+        "labels": wanted or _labels((Label(name=name),)),
         "RunnerSetting": {"disableUpdate": disable_update},
     }
     return Request(Kind.CREATE_SCALE_SET, "POST", SCALE_SETS, body=_json(body))

@@ -96,7 +96,7 @@ class Metadata:
         self._settings_answers = SettingsAnswers(self._sets, clock)
         self._runner_answers = RunnerAnswers(self._runners, clock)
         self._resolver = Resolver(self._sets, clock)
-        self._events = RunnerEvents(self._runners, clock, settings.max_entries)
+        self._events = RunnerEvents(self._runners, clock)
         self.peek_settings = self._settings_answers.peek
         """Answer for settings at once; `None` if the service has to be asked: then await `scale_set_settings`."""
 

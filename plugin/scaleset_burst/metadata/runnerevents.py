@@ -8,14 +8,17 @@ from scaleset_hookspecs import JitConfig, RunnerInfo, RunnerRef
 
 __all__ = ["RunnerEvents"]
 
+ENDED = 10_000
+"""Ids kept whose end was told, so that a start that comes late does not bring them back."""
+
 
 class RunnerEvents:
     """What happens to runners, as hosts and our own mints tell it."""
 
-    def __init__(self, runners: Runners, clock: Clock, max_entries: int) -> None:
+    def __init__(self, runners: Runners, clock: Clock) -> None:
         self._runners = runners
         self._clock = clock
-        self._ended: LRUCache[int, bool] = LRUCache(max_entries)
+        self._ended: LRUCache[int, bool] = LRUCache(ENDED)
 
     def minted(self, config: JitConfig) -> None:
         """Remember our own mint: the service said that it registered the runner."""
@@ -53,9 +56,8 @@ class RunnerEvents:
 
     def removed(self, runner: RunnerRef) -> None:
         """Believe a host that says a runner is gone, unless it may only have been looked for too early."""
-        now = self._clock.monotonic()
-        if self._runners.mints.may_appear(runner, now):
-            self._runners.touch(runner, now)
+        if self._runners.mints.may_appear(runner, self._clock.monotonic()):
+            self._end(runner)  # whatever is said of it from now on, the service is asked
         else:
             self.gone(runner)
 

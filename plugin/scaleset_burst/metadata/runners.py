@@ -13,6 +13,9 @@ from scaleset_hookspecs import RunnerInfo, RunnerRef
 
 __all__ = ["Runners"]
 
+TOUCHED = 10_000
+"""Ids kept with the time of their last event: only those matter that a look-up under way may still show as before."""
+
 
 class Runners:
     """What is remembered of runners, by id; names lead to ids, because ids are never given twice and names may be."""
@@ -31,7 +34,7 @@ class Runners:
         self._service = service
         self._keep = keep
         self._ids: LRUCache[str, int] = LRUCache(max_entries)
-        self._touched: LRUCache[int, float] = LRUCache(max_entries)
+        self._touched: LRUCache[int, float] = LRUCache(TOUCHED)
 
     def entry(self, runner: RunnerRef) -> Entry[RunnerInfo] | None:
         """Return what is remembered of a runner; its value is `None` if it is confirmed to be gone."""

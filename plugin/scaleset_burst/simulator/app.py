@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import socket
+import struct
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
 from typing import Any
 
 from scaleset_burst.simulator.control import Control
-from scaleset_burst.simulator.errors import Refusal, bad_token, taken
+from scaleset_burst.simulator.errors import Refusal, bad_request, bad_token, taken
 from scaleset_burst.simulator.faults import Fault
 from scaleset_burst.simulator.routes import route
 from scaleset_burst.simulator.service import Answer, Handler, Received
@@ -22,7 +24,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_LIMIT = 1024 * 1024
-HANG_SECONDS = 3600.0
 _QUEUE_KINDS = frozenset(("poll", "acknowledge", "acquire"))
 _TOKEN_KINDS = frozenset(("installation", "registration", "admin"))
 
@@ -68,19 +69,15 @@ class Application:
         status = 0
         try:
             fault = world.faults.strike(kind, world.clock.monotonic() - world.started)
-            answer = await self._answer(kind, handler, request, fault, scope)
+            answer = await self._answer(kind, handler, request, fault)
             status = answer.status
             await self._write(send, answer, fault)
         except Dropped:
-            transport = scope.get("simulator.transport")
-            if transport is not None:
-                transport.abort()
+            _reset(scope.get("simulator.transport"))
         finally:
             world.gauge.end(kind, status)
 
-    async def _answer(
-        self, kind: str, handler: Handler, request: Received, fault: Fault | None, scope: Scope
-    ) -> Answer:
+    async def _answer(self, kind: str, handler: Handler, request: Received, fault: Fault | None) -> Answer:
         world = self.world
         action = fault.action if fault is not None else ""
         try:
@@ -95,8 +92,9 @@ class Application:
                 answer = await answer
         except Refusal as refusal:
             return _refused(refusal)
-        del scope
-        return await self._after(action, fault, answer)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            return _refused(bad_request(f"The request makes no sense: {type(error).__name__}."))
+        return await self._after(action, fault, answer, request)
 
     async def _before(self, kind: str, request: Received, fault: Fault | None) -> None:
         """Strike before anything is committed."""
@@ -111,19 +109,23 @@ class Application:
         if fault.action == "drop-before":
             raise Dropped
         if fault.action == "hang-before":
-            await world.clock.sleep(HANG_SECONDS)
-            raise Dropped
+            await self._hang(request)
         if fault.action == "lose-session":
             world.board.lose_session(int(request.numbers[0]) if kind != "poll" else _first(world))
         raise_for(fault, request, world)
 
-    async def _after(self, action: str, fault: Fault | None, answer: Answer) -> Answer:
+    async def _hang(self, request: Received) -> None:
+        """Never answer; end when the client has given up."""
+        if request.gone is not None:
+            await request.gone()
+        raise Dropped
+
+    async def _after(self, action: str, fault: Fault | None, answer: Answer, request: Received) -> Answer:
         """Strike when everything is committed."""
         if action == "drop-after":
             raise Dropped
         if action == "hang-after":
-            await self.world.clock.sleep(HANG_SECONDS)
-            raise Dropped
+            await self._hang(request)
         if action == "status-after" and fault is not None:
             return Answer(int(fault.value), text=b"upstream connect error", headers={"content-type": "text/plain"})
         if action == "conflict":
@@ -147,6 +149,7 @@ class Application:
             scope["query_string"].decode("latin-1"),
             {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
             b"".join(chunks),
+            gone=receive,
         )
 
     async def _write(self, send: Send, answer: Answer, fault: Fault | None) -> None:
@@ -220,3 +223,13 @@ def _spoil(action: str, body: bytes, kind: bytes) -> tuple[bytes, bytes]:
 
 def _first(world: World) -> int:
     return next(iter(world.tenant.scale_sets), 0)
+
+
+def _reset(transport: Any) -> None:  # noqa: ANN401  # asyncio's or uvloop's
+    """Cut a connection with a reset, as a crashing server or a router does."""
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

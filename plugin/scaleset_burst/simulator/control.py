@@ -121,6 +121,9 @@ class Control:
         for name, value in body.items():
             if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot be changed; can be: {', '.join(CHANGEABLE)}")
+            wanted = type(getattr(options, name))
+            if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted | int):
+                raise TypeError(f"{name} is {value!r}; expected a {wanted.__name__}")
             setattr(options, name, value)
         self._world.unready_left = int(body.get("unready", self._world.unready_left))
         return Answer(200, {name: getattr(options, name) for name in CHANGEABLE})
@@ -131,6 +134,6 @@ class Control:
         group = tenant.group_id(str(body.get("group", "default")))
         old = tenant.find_scale_set(str(body["scale_set"]), group)
         if old is not None:
-            del tenant.scale_sets[old.id]
+            tenant.delete_scale_set(old.id)
         made = tenant.create_scale_set(str(body["scale_set"]), group)
         return Answer(200, {"id": made.id, "was": old.id if old is not None else None})

@@ -27,6 +27,14 @@ ACTIONS = frozenset(
         "lose-session", "partial",
     )
 )  # fmt: skip
+KINDS = frozenset(
+    (
+        "*", "mint", "slice", "installation", "registration", "admin", "scale_sets", "find_scale_set", "scale_set",
+        "create_scale_set", "update_scale_set", "delete_scale_set", "runner_group", "runners", "find_runner", "runner",
+        "remove_runner", "open_session", "refresh_session", "close_session", "poll", "acknowledge", "acquire",
+        "acquirable",
+    )
+)  # fmt: skip
 _WITH_VALUE = frozenset(("status", "status-after", "retry", "retry-date", "limit", "slow"))
 _FAULT = re.compile(
     r"^(?P<kind>[a-z_*]+):(?P<action>[a-z-]+)(=(?P<value>[0-9.]+)s?)?"
@@ -76,17 +84,28 @@ def parse_fault(text: str) -> Fault:
         raise FaultError(f"fault {text!r}: unknown action {action!r}; expected one of {', '.join(sorted(ACTIONS))}")
     if (action in _WITH_VALUE) != (match["value"] is not None):
         raise FaultError(f"fault {text!r}: {action} {'needs' if action in _WITH_VALUE else 'takes no'} =VALUE")
+    if match["kind"] not in KINDS:
+        raise FaultError(f"fault {text!r}: unknown kind {match['kind']!r}; expected one of {', '.join(sorted(KINDS))}")
+    if action in {"status", "status-after"} and not 400 <= _number(text, match["value"]) <= 599:
+        raise FaultError(f"fault {text!r}: the status is {match['value']}; expected 400 to 599")
     often = _often(text, match["often"])
     return Fault(
         kind=match["kind"],
         action=action,
-        value=float(match["value"] or 0.0),
-        start=float(match["start"] or 0.0),
-        length=None if match["length"] is None else float(match["length"]),
+        value=_number(text, match["value"]),
+        start=_number(text, match["start"]),
+        length=None if match["length"] is None else _number(text, match["length"]),
         probability=float(often.get("probability", 1.0)),
         every=int(often["every"]) if "every" in often else None,
         first=int(often["first"]) if "first" in often else None,
     )
+
+
+def _number(text: str, number: str | None) -> float:
+    try:
+        return float(number or 0.0)
+    except ValueError:
+        raise FaultError(f"fault {text!r}: {number!r} is no number") from None
 
 
 def _often(text: str, often: str | None) -> dict[str, float]:
@@ -98,7 +117,10 @@ def _often(text: str, often: str | None) -> dict[str, float]:
     if match is None:
         raise FaultError(f"fault {text!r}: how often is {often!r}; expected 5%, every 7, first 3 or once")
     if match["share"] is not None:
-        return {"probability": float(match["share"]) / 100}
+        share = _number(text, match["share"])
+        if share > 100:
+            raise FaultError(f"fault {text!r}: {share:g}% is more than always")
+        return {"probability": share / 100}
     if match["every"] is not None:
         return {"every": max(1, int(match["every"]))}
     return {"first": int(match["first"])}

@@ -38,6 +38,7 @@ class Session:
     id: str
     owner: str
     seen_at: float
+    polls: int = 0
 
 
 @dataclass(slots=True)
@@ -105,16 +106,16 @@ class Board:
         """Open the session of a scale set; refused while another one lives, whoever owns it (protocol 6.1)."""
         queue = self.queue(scale_set.id)
         now = self.clock.monotonic()
-        if queue.session is not None and now - queue.session.seen_at < self.session_seconds:
-            raise session_conflict(scale_set.name, queue.session.owner)
+        self._expire(queue)
         if queue.session is not None:
-            queue.dead.add(queue.session.id)
+            raise session_conflict(scale_set.name, queue.session.owner)
         queue.session = Session(str(uuid.UUID(int=self.chance.getrandbits(128))), owner, now)
         return queue.session
 
     def session(self, scale_set_id: int, session_id: str) -> Session:
         """Return a live session, or say what has become of it."""
         queue = self.queue(scale_set_id)
+        self._expire(queue)
         if queue.session is None or queue.session.id != session_id:
             raise session_expired() if session_id in queue.dead else session_lost()
         queue.session.seen_at = self.clock.monotonic()
@@ -184,6 +185,13 @@ class Board:
         """Return when the next job ends (monotonic)."""
         ends = [job.ends_at for queue in self.queues.values() for job in queue.jobs.values() if job.state == "running"]
         return min(ends, default=None)
+
+    def _expire(self, queue: _Queue) -> None:
+        session = queue.session
+        idle = session is not None and not session.polls
+        if session is not None and idle and self.clock.monotonic() - session.seen_at >= self.session_seconds:
+            queue.dead.add(session.id)
+            queue.session = None
 
     def _let_in(self, queue: _Queue, capacity: int) -> bool:
         inside = sum(1 for job in queue.jobs.values() if job.state in {"offered", "assigned", "running"})

@@ -60,10 +60,21 @@ async def poll(request: Received) -> Answer:
     if capacity is None or not capacity.isdigit():
         raise bad_request("X-ScaleSetMaxCapacity is needed.")
     after = int(request.argument("lastMessageId") or 0)
+    session = world.board.session(_owner(request), world.tokens.queue_session(request.authorization))
+    session.polls += 1
+    try:
+        return await _hold(request, int(capacity), after)
+    finally:
+        session.polls -= 1
+        session.seen_at = world.clock.monotonic()
+
+
+async def _hold(request: Received, capacity: int, after: int) -> Answer:
+    world = request.world
     until = world.clock.monotonic() + world.options.poll_seconds
     while True:
         number = _owner(request)
-        if world.board.step(number, int(capacity)):
+        if world.board.step(number, capacity):
             await world.notify()
         message = world.board.message(number, after)
         if message is not None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ class SimulatorProcess:
         """
         self._arguments = [*arguments, *_flags(options)]
         self._process: subprocess.Popen[str] | None = None
+        # A file, not a pipe: nobody reads it while the simulator runs, and a full pipe would stop it.
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed on exit
         self.url = self.config_url = self.token = ""
         self.pid = 0
 
@@ -46,12 +49,14 @@ class SimulatorProcess:
         port = [] if given else ["--port", "0"]
         command = [sys.executable, "-m", "scaleset_burst.simulator", *port, "--parent", str(os.getpid())]
         self._process = subprocess.Popen(  # noqa: S603  # our own program
-            [*command, *self._arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, *self._arguments], stdout=subprocess.PIPE, stderr=self._complaints, text=True
         )
-        assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101, PT018  # piped above
+        assert self._process.stdout is not None  # noqa: S101  # piped above
         line = self._process.stdout.readline()
         if not line:
-            text = self._process.stderr.read().strip()
+            self._process.wait(10)
+            self._complaints.seek(0)
+            text = self._complaints.read().strip()
             self.__exit__(None, None, None)
             raise SimulatorError(f"the simulator did not start: {text or 'it said nothing'}")
         about = json.loads(line)
@@ -71,9 +76,9 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._complaints.close()
 
     def counters(self) -> dict[str, Any]:
         """Return what it has counted."""

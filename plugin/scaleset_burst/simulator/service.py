@@ -30,6 +30,7 @@ class Received:
     body: bytes
     numbers: tuple[str, ...] = ()
     partial: bool = False
+    gone: Callable[[], Awaitable[object]] | None = None
 
     @property
     def authorization(self) -> str:
@@ -214,13 +215,14 @@ def mint(request: Received) -> Answer:
 def _item(request: Received, scale_set_id: int, name: str, index: int) -> dict[str, Any]:
     try:
         _struck(request, index)
-        _within_limits(request)
         return _minted(request, scale_set_id, name)
     except Refusal as refusal:
         return {"name": name, "typeName": refusal.type_name, "message": refusal.message, "status": refusal.status}
 
 
 def _struck(request: Received, index: int) -> None:
+    if request.world.tenant.room() is not None:
+        raise Refusal(429, None, "Too many registrations.")
     if request.partial and index % 2:
         raise Refusal(503, None, "The item failed.")
 

@@ -7,10 +7,12 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +101,17 @@ def run(argv: Sequence[str] | None = None) -> int:
     if not arguments.host.startswith("127.") and arguments.host not in {"localhost", "::1"}:
         print(f"error: --host {arguments.host}: the simulator listens on loopback only", file=sys.stderr)
         return 2
+    given = (arguments.tls_cert, arguments.tls_key, arguments.client_ca)
+    missing = [path for path in given if path and not Path(path).is_file()]
+    if missing:
+        print(f"error: no such file: {', '.join(missing)}", file=sys.stderr)
+        return 2
     try:
         listener = _listen(arguments.host, arguments.port)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         print(
-            f"error: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}; choose another --port",
+            f"error: cannot listen on {arguments.host}:{arguments.port}: {reason}; choose another --port",
             file=sys.stderr,
         )
         return 1
@@ -120,7 +128,7 @@ def uvicorn_main(arguments: argparse.Namespace, options: Options, clock: Clock, 
 
     async def serve() -> None:
         world = World(options, clock, origin)
-        server = uvicorn.Server(_config(arguments, Application(world), world))
+        server = _Server(_config(arguments, Application(world), world))
         if arguments.parent:
             watcher = asyncio.create_task(_watch(arguments.parent, server))
             watcher.add_done_callback(lambda _task: None)
@@ -165,7 +173,7 @@ def _config(arguments: argparse.Namespace, application: Application, world: Worl
         http=Protocol,
         ws="none",
         lifespan="off",
-        log_level="warning",
+        log_level="critical",
         access_log=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
@@ -221,6 +229,21 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+class _Server(uvicorn.Server):
+    """Ends with status 0 on SIGTERM and SIGINT, as a program does that did what it was told."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
 
 async def _watch(parent: int, server: uvicorn.Server) -> None:

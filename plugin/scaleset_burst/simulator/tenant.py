@@ -177,8 +177,7 @@ class Tenant:
             raise bad_request("A runner's name has 1 to 64 characters.")
         if name.lower() in self.by_name:
             raise taken(name)
-        members = sum(1 for one in self.scale_sets.values() if one.group_id == scale_set.group_id)
-        if members and len(self.runners) >= self.limits.group_capacity:
+        if len(self.runners) >= self.limits.group_capacity and self._in_group(scale_set.group_id):
             text = f"The runner group reached max limit of {self.limits.group_capacity} runners."
             raise Refusal(422, None, text)
         now = self.clock.monotonic()
@@ -210,6 +209,11 @@ class Tenant:
     def finish(self, runner: Runner) -> None:
         """End an ephemeral runner: its registration goes with its job."""
         self._drop(runner)
+
+    def _in_group(self, group_id: int) -> bool:
+        """Whether the group is full; only counted when it may be."""
+        members = {one.id for one in self.scale_sets.values() if one.group_id == group_id}
+        return sum(1 for one in self.runners.values() if one.scale_set_id in members) >= self.limits.group_capacity
 
     def _drop(self, runner: Runner) -> None:
         self.runners.pop(runner.id, None)

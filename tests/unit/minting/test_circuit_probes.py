@@ -1,6 +1,5 @@
 """The circuit over long outages, and with answers that come late."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -29,7 +29,7 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_every_action_can_be_written(action: str) -> None:
-    text = f"mint:{action}=5" if action in VALUED else f"mint:{action}"
+    text = f"mint:{action}=500" if action in VALUED else f"mint:{action}"
     assert parse_fault(text).action == action
 
 

@@ -26,6 +26,8 @@ def service_trust(options: ConnectionOptions) -> ssl.SSLContext:
 def proxy_trust(options: ConnectionOptions) -> ssl.SSLContext:
     """Return the context for an https:// proxy: the same authorities, but never our certificate."""
     context = ssl.create_default_context(cafile=options.ca_file)
+    # An authority that was named is trusted for itself, even if it is an intermediate one and its root was not named.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.sslobject_class = _resuming({})
     return context
 
