@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import random as random_module
 import secrets
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
 
+from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.journal import JournalNames, open_journal
+from scaleset_burst.journal import Journal, JournalNames, open_journal
 from scaleset_burst.metadata import Metadata
-from scaleset_burst.minting import Lane, Minter
+from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
-from scaleset_burst.minting.strays import adopted
+from scaleset_burst.observation import observe
 from scaleset_burst.settings import Settings
+from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_burst.upkeep import Upkeep
 from scaleset_burst.wiring import build_client, build_gate
 from scaleset_hookspecs import (
     Answer,
@@ -33,7 +34,6 @@ from scaleset_hookspecs import (
     RunnerRef,
     ScaleSetRef,
     ScaleSetSettings,
-    ServiceError,
     Statistics,
     Unavailable,
 )
@@ -44,12 +44,6 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 """Time to finish or undo what is in flight when the host stops."""
-
-ADOPT_SECONDS = 30.0
-"""How often processes that died are looked for."""
-
-RECONCILE_SECONDS = 60.0
-"""The roster is compared with the service's list at most this often."""
 
 
 class Engine:
@@ -68,10 +62,11 @@ class Engine:
         self._random = random or random_module.Random()  # noqa: S311  # for jitter, not for secrets
         self.client = client or build_client(settings, clock=self._clock, random=self._random)
         self.metadata = Metadata(self.client, settings.cache, clock=self._clock, random=self._random)
+        self._gate = build_gate(settings, random=self._random)
+        self._background = Background()
+        self._upkeep = Upkeep(self.client, settings, clock=self._clock, background=self._background)
         self._names: JournalNames | None = None
         self._minter: Minter | None = None
-        self._background: set[asyncio.Task[Any]] = set()
-        self._reconciling = False
         self._stopped = False
 
     @property
@@ -82,10 +77,17 @@ class Engine:
     @property
     def minter(self) -> Minter:
         """The minting room; opened with the first use, so that a host which only asks needs no journal."""
-        if self._minter is None:
-            self._open()
-        assert self._minter is not None and self._names is not None  # noqa: S101, PT018  # opened above
-        return self._minter
+        return self._rooms()[0]
+
+    @property
+    def last_report(self) -> BurstReport | None:
+        """Where the seconds of the last burst went, for each of its configs; `None` before the first one ended."""
+        return None if self._minter is None else self._minter.last_report
+
+    def snapshot(self) -> EngineSnapshot:
+        """Return what the engine shows of itself now; any thread may ask."""
+        open_rooms = (self._minter, self._names) if self._minter is not None and self._names is not None else None
+        return observe(self.client, self.metadata, self._gate, open_rooms, self._clock.monotonic())
 
     # Life
 
@@ -95,22 +97,21 @@ class Engine:
         Raises:
             Rejected: The credentials are refused. A service that is merely down is logged: it may come back.
         """
-        self._open()
+        minter, names = self._rooms()
         try:
             await self.client.connect()
             await self.client.warm(self.settings.connections.warm)
         except Unavailable as error:
             logger.warning("%s cannot be reached yet, the first burst will try again: %s", self.scope, error)
-        await self._adopt()
-        self._spawn(self._keep_adopting(), "adopt")
+        await self._upkeep.adopt(names, minter)
+        self._background.spawn(self._upkeep.keep_adopting(names, minter), "adopt")
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Send nothing more, finish or undo what is in flight, close everything; the journal keeps the rest."""
         if self._stopped:
             return
         self._stopped = True
-        for task in self._background:
-            task.cancel()
+        self._background.cancel()
         if self._minter is not None:
             await self._minter.stop(seconds)
         if self._names is not None:
@@ -134,7 +135,7 @@ class Engine:
         lane = await self._lane(scale_set, settings)
         outcomes = await self.minter.provision(lane, count, settings, on_ready)
         if any(getattr(outcome, "reason", None) == "already_provided" for outcome in outcomes):
-            self._reconcile(lane)
+            self._upkeep.reconcile(lane)
         return outcomes
 
     def scale_set_settings(self, scale_set: ScaleSetRef) -> MaybeAwaitable[Answer[ScaleSetSettings]]:
@@ -157,11 +158,12 @@ class Engine:
     def statistics_seen(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
         """Keep the cache true, and open connections when work is coming."""
         self.metadata.on_statistics(scale_set, statistics)
+        self._upkeep.statistics(scale_set, statistics)
         coming = statistics.assigned_jobs - statistics.registered_runners
         if coming > 0:
             want = min(coming, self.settings.connections.max)
-            if want > self.client.counters.connections_opened:
-                self._spawn(self.client.warm(want), "warm")
+            if want > self.client.connections_open:
+                self._background.spawn(self.client.warm(want), "warm")
 
     def demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
         """Cancel what has not been sent beyond the demand."""
@@ -186,54 +188,42 @@ class Engine:
 
     # Rooms
 
-    def _open(self) -> None:
-        if self._minter is not None:
-            return
-        settings = self.settings
-        journal = open_journal(
-            settings.journal.directory,
+    def _rooms(self) -> tuple[Minter, JournalNames]:
+        if self._minter is None or self._names is None:
+            self._names = JournalNames(self._journal())
+            self._minter = self._minting(self._names)
+        return self._minter, self._names
+
+    def _journal(self) -> Journal:
+        return open_journal(
+            self.settings.journal.directory,
             self.scope,
             environ=os.environ,
             home=Path.home(),
             warn=logger.warning,
             now=self._clock.time,
         )
-        self._names = JournalNames(journal)
-        self._minter = Minter(
+
+    def _minting(self, names: JournalNames) -> Minter:
+        batch = self.settings.batch
+        return Minter(
             self.client,
-            self._names,
-            build_gate(settings, random=self._random),
+            names,
+            self._gate,
             clock=self._clock,
             random=self._random,
             random_bits=secrets.randbits,
-            attempt_timeout=settings.batch.attempt_timeout,
-            max_attempts=settings.batch.max_attempts,
-            hedge=settings.batch.hedge,
-            merge_window=settings.batch.merge_window,
+            attempt_timeout=batch.attempt_timeout,
+            max_attempts=batch.max_attempts,
+            hedge=batch.hedge,
+            merge_window=batch.merge_window,
             re_resolve=self._re_resolve,
-            on_minted=self.metadata.on_minted,
+            on_minted=self._minted,
         )
 
-    async def _keep_adopting(self) -> None:
-        """Look again now and then: another process of this machine may die while we live."""
-        while True:
-            await self._clock.sleep(ADOPT_SECONDS)
-            await self._adopt()
-
-    async def _adopt(self) -> None:
-        """Take over what dead processes left open; it is resolved beside the first burst."""
-        assert self._names is not None  # noqa: S101  # opened by `start`
-        now = self._clock.monotonic()
-        orphans = await self._names.adopt()
-        if not orphans:
-            return
-        delivered = sum(orphan.delivered for orphan in orphans)
-        logger.info(
-            "resolving %d names of a process that died, %d of them delivered and never reported as launched",
-            len(orphans),
-            delivered,
-        )
-        self.minter.resolver.add(adopted(orphans, now, self.settings.journal.launch_grace))
+    def _minted(self, config: JitConfig) -> None:
+        self.metadata.on_minted(config)
+        self._upkeep.minted(config.scale_set)
 
     async def _lane(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Lane:
         scale_set_id = await self.metadata.scale_set_id(scale_set)
@@ -256,37 +246,6 @@ class Engine:
         lane = self.minter.lane(_key(scale_set))
         if lane is not None:
             lane.roster.drop(runner.name, runner.id)
-
-    def _reconcile(self, lane: Lane) -> None:
-        """Compare the roster with the service's list, at most once a minute: hosts forget to report ends."""
-        now = self._clock.monotonic()
-        last = lane.roster.reconciled_at
-        if self._reconciling or (last is not None and now - last < RECONCILE_SECONDS):
-            return
-        self._reconciling = True
-        self._spawn(self._reconcile_lane(lane), "reconcile")
-
-    async def _reconcile_lane(self, lane: Lane) -> None:
-        try:
-            names = [runner.name for runner in await self.client.list_runners()]
-            lane.roster.reconcile(names, self._clock.monotonic(), self.settings.cache.runner_grace)
-        except ServiceError as error:
-            logger.info("cannot compare the roster of %s with the service: %s", lane.ref.name, error)
-        finally:
-            self._reconciling = False
-
-    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        task = asyncio.create_task(self._guard(work, name), name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _guard(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        try:
-            await work
-        except ServiceError as error:
-            logger.warning("%s failed, the next occasion tries again: %s", name, error)
-        except Exception:
-            logger.exception("%s failed", name)
 
 
 def _key(scale_set: ScaleSetRef) -> tuple[str, str]:

@@ -1,57 +1,12 @@
 """What an engine shows of itself at one moment: plain values, for metrics and reports. No secrets pass through here."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.metadata.kinds import KindCounters
 
-__all__ = ["MINT_BOUNDS", "EngineSnapshot", "Histogram", "HistogramValues"]
-
-MINT_BOUNDS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0)
-"""Upper bounds in seconds: a mint takes a few hundred milliseconds, one that waits for the limits minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramValues:
-    """How often values fell into which bucket.
-
-    Attributes:
-        bounds: Upper bounds, ascending, each inclusive.
-        counts: One count for each bound, and one for what lies above the last; not cumulative.
-        total: Sum of the values.
-    """
-
-    bounds: tuple[float, ...] = MINT_BOUNDS
-    counts: tuple[int, ...] = (0,) * (len(MINT_BOUNDS) + 1)
-    total: float = 0.0
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Return upper bound and count of all values up to it, the way Prometheus wants them."""
-        pairs, so_far = [], 0
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
-            so_far += count
-            pairs.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(so_far)))
-        return pairs
-
-
-class Histogram:
-    """Counts values into buckets; fed once for each wave, so that a mint pays nothing for it."""
-
-    def __init__(self, bounds: tuple[float, ...] = MINT_BOUNDS) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._total = 0.0
-
-    def observe(self, values: Iterable[float]) -> None:
-        """Count what one wave brought."""
-        for value in values:
-            self._counts[bisect_left(self._bounds, value)] += 1
-            self._total += value
-
-    def values(self) -> HistogramValues:
-        """Return the counts so far."""
-        return HistogramValues(bounds=self._bounds, counts=tuple(self._counts), total=self._total)
+__all__ = ["EngineSnapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ class DatabaseJournal:
         the host is known to report launches; until then it may well be in use and stays where it is.
         """
         orphans: list[Orphan] = []
+        self._forget_old()
         with dead_owners(self._directory, self.owner.id, self._owners()) as dead:
             for owner in dead:
                 with self._transaction():
@@ -138,6 +139,9 @@ class DatabaseJournal:
             raise NewerSchemaError(f"schema {version}; this version reads up to {SCHEMA_VERSION}")
         self._database.executescript(_SCHEMA)
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._forget_old()
+
+    def _forget_old(self) -> None:
         with self._transaction():
             self._database.execute(
                 "DELETE FROM names WHERE state = ? AND changed < ?",

@@ -33,6 +33,7 @@ class JournalNames:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._writer: GroupWriter[Change] = GroupWriter(journal.write)
+        self._closed = False
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
         """Write down names before any request with them leaves."""
@@ -51,8 +52,8 @@ class JournalNames:
         self.note([Change(name=name, state=State.LAUNCHED, runner_id=runner_id)])
 
     def open_names(self) -> int:
-        """Return how many names of this process are not closed."""
-        return self._journal.open_names()
+        """Return how many names of this process are not closed; none of a journal that was released."""
+        return 0 if self._closed else self._journal.open_names()
 
     async def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open."""
@@ -60,4 +61,5 @@ class JournalNames:
 
     async def close(self) -> None:
         """Write what is left, then release the journal."""
+        self._closed = True
         await self._writer.close(self._journal.close)

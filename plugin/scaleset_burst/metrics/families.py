@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.metrics.bounding import OUTCOMES, Bounded
-from scaleset_burst.snapshot import EngineSnapshot, HistogramValues
+from scaleset_burst.snapshot import EngineSnapshot
 
 __all__ = ["FAMILIES", "PREFIX", "Family", "Sample"]
 

@@ -102,10 +102,13 @@ class Budget:
             at = now + self.window  # what is in flight now leaves the window a window after its answer
         return max(start, at or 0.0) + rounds * self.window
 
-    def left(self, now: float) -> int:
-        """Return how many registrations the window still holds."""
-        self._expire(now)
-        return max(0, self.limit - self.used - self.sent)
+    def used_at(self, now: float) -> int:
+        """Return how many registrations the window holds, those in flight included; changes nothing."""
+        return self.sent + sum(count for leaves, count in tuple(self.spent) if leaves > now)
+
+    def pause_left(self, now: float) -> float:
+        """Return for how many seconds the service has forbidden any more; changes nothing."""
+        return max(0.0, (self.paused_until or now) - now)
 
     def _expire(self, now: float) -> None:
         while self.spent and self.spent[0][0] <= now:

@@ -44,6 +44,11 @@ class BurstGate:
         return requests_in_flight < self.limiter.limit
 
     @property
+    def in_flight(self) -> int:
+        """Return how many mint requests are in flight."""
+        return self._in_flight
+
+    @property
     def carries(self) -> int:
         """How many registrations one request may carry at most."""
         return self.slicing.carries

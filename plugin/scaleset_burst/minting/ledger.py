@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from scaleset_burst.histogram import Histogram
+from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.classification import Verdict
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.report import BurstReport, ConfigTiming
+from scaleset_hookspecs.errors import Rejected
+from scaleset_hookspecs.types import FailureReason, JitConfig
 
 __all__ = ["BurstLedger"]
-
-LATENCY_KEPT = 4096
 
 
 @dataclass(slots=True)
@@ -30,10 +32,10 @@ class BurstLedger:
     def __init__(self) -> None:
         self._running: dict[int, _Account] = {}
         self.last: BurstReport | None = None
-        self.strays_removed = 0
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.seconds = Histogram()
+        self.bursts = 0
         self.waves = 0
-        self.latencies: list[float] = []
 
     def begin(self, lane: Lane, now: float) -> None:
         """Open an account: the first call of a burst has come."""
@@ -41,8 +43,6 @@ class BurstLedger:
 
     def answered(self, attempt: Attempt, verdicts: Sequence[Verdict | None]) -> None:
         """Note the answer to one request."""
-        for verdict in verdicts:
-            self.outcomes["minted" if verdict is None else verdict.fate.value] += 1
         account = self._running.get(id(attempt.lane))
         if account is None:
             return
@@ -55,15 +55,24 @@ class BurstLedger:
 
     def delivered(self, lane: Lane, timing: ConfigTiming) -> None:
         """Note a config that reached its caller."""
-        if len(self.latencies) < LATENCY_KEPT:
-            self.latencies.append(timing.server)
+        self.seconds.observe((timing.total,))
         account = self._running.get(id(lane))
         if account is not None:
             account.timings.append(timing)
 
+    def returned(self, lane: Lane, call: Call) -> None:
+        """Note what the slots of one call came to."""
+        rest = FailureReason.REJECTED if isinstance(call.error, Rejected) else FailureReason.UNAVAILABLE
+        for outcome in call.outcomes:
+            if isinstance(outcome, JitConfig):
+                self.outcomes[lane.ref.name, "minted"] += 1
+            elif outcome is not None or call.error is not None:
+                self.outcomes[lane.ref.name, (rest if outcome is None else outcome.reason).value] += 1
+
     def end(self, lane: Lane, now: float, *, strays: int) -> BurstReport:
         """Close the account and return its report."""
         account = self._running.pop(id(lane), _Account(started_at=now))
+        self.bursts += 1
         self.last = BurstReport(
             scale_set=lane.ref.name,
             seconds=now - account.started_at,

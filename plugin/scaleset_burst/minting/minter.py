@@ -67,7 +67,7 @@ class Minter:
         self._random_bits = random_bits
         self._merge_window = merge_window
         self._lanes: dict[tuple[str, str], Lane] = {}
-        self._ledger = BurstLedger()
+        self.ledger = BurstLedger()
         self._stopping = False
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
         self.deliverer = Deliverer(names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered)
@@ -79,7 +79,7 @@ class Minter:
             names=names,
             resolver=self.resolver,
             deliverer=self.deliverer,
-            ledger=self._ledger,
+            ledger=self.ledger,
             re_resolve=re_resolve,
             on_minted=on_minted,
             fail_all=self._fail_all,
@@ -98,7 +98,7 @@ class Minter:
     @property
     def last_report(self) -> BurstReport | None:
         """The report of the last burst that ended."""
-        return self._ledger.last
+        return self.ledger.last
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -135,8 +135,11 @@ class Minter:
         wanted = needed(count, settings.desired, len(lane.roster), lane.under_way)
         for slot in call.slots[wanted:]:
             call.refuse(slot, FailureReason.ALREADY_PROVIDED, f"the demand for {settings.desired} is met already")
-        if wanted:
-            await self._mint(lane, call, wanted)
+        try:
+            if wanted:
+                await self._mint(lane, call, wanted)
+        finally:
+            self.ledger.returned(lane, call)
         result = call.result()
         if on_ready is None:
             await self._hand_over(lane, call, result)
@@ -170,7 +173,7 @@ class Minter:
 
     def _enter(self, lane: Lane, call: Call, wanted: int) -> None:
         if not lane.calls:
-            self._ledger.begin(lane, self._clock.monotonic())
+            self.ledger.begin(lane, call.started_at)
             if self._gate.slicing.mode != "never":
                 # Only slices gain from waiting: without them merged calls share one flight anyway.
                 lane.opens_at = self._clock.monotonic() + self._merge_window
@@ -185,7 +188,7 @@ class Minter:
     def _leave(self, lane: Lane, call: Call) -> None:
         lane.calls.discard(call)
         if not lane.calls:
-            report = self._ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
+            report = self.ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
             for line in report.lines():
                 logger.info("%s", line)
 
@@ -261,7 +264,7 @@ class Minter:
         for lane in self._lanes.values():
             if arrival.slot.call in lane.calls:
                 lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
-                self._ledger.delivered(lane, timing)
+                self.ledger.delivered(lane, timing)
 
     def _undo(self, call: Call) -> None:
         for config in call.undelivered():
@@ -278,7 +281,5 @@ class Minter:
         )
         self.resolver.add([stray])
 
-    def _stray_settled(self, stray: Stray, removed: bool) -> None:  # called by the resolver alone
+    def _stray_settled(self, stray: Stray) -> None:
         self._names.note([Change(name=stray.name, state=State.CLOSED, runner_id=stray.runner_id)])
-        if removed:
-            self._ledger.strays_removed += 1

@@ -47,7 +47,7 @@ class Resolver:
         *,
         clock: Clock,
         random: random_module.Random,
-        on_settled: Callable[[Stray, bool], None],
+        on_settled: Callable[[Stray], None],
     ) -> None:
         self._service = service
         self._clock = clock
@@ -142,7 +142,7 @@ class Resolver:
         if step is Step.REMOVE:
             step, stray = await self._remove(stray)
         if step is Step.CLOSED:
-            self._settle(stray, removed=False)
+            self._settle(stray)
         elif stray.name in self._strays:
             self._strays[stray.name] = stray
 
@@ -170,10 +170,10 @@ class Resolver:
         except ServiceError as error:
             return Step.AGAIN, after_failure(stray, now, error.retry_after, self._random.random)
         self.removed += 1
-        self._settle(stray, removed=True)
+        self._settle(stray)
         return Step.AGAIN, stray
 
-    def _settle(self, stray: Stray, *, removed: bool) -> None:
+    def _settle(self, stray: Stray) -> None:
         self._strays.pop(stray.name, None)
         self.settled += 1
-        self._on_settled(stray, removed)
+        self._on_settled(stray)

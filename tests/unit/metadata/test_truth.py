@@ -350,7 +350,7 @@ def names(runner: RunnerRef, truth: Truth) -> bool:
 
 
 def all_the_time(truth: Truth, start: float, end: float) -> bool:
-    """Whether something existed without a gap; its spans follow each other, and instants have an order we cannot see."""
+    """Whether something existed without a gap; spans follow each other, and instants have an order unseen by us."""
     return truth.spans[0].start < start and truth.spans[-1].end > end
 
 

@@ -9,11 +9,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from scaleset_burst.histogram import Histogram, HistogramValues
 from scaleset_burst.metadata import Kind, KindCounters
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.metrics.bounding import OUTCOMES
 from scaleset_burst.metrics.families import FAMILIES
-from scaleset_burst.snapshot import EngineSnapshot, Histogram, HistogramValues
+from scaleset_burst.snapshot import EngineSnapshot
 from scaleset_hookspecs import FailureReason
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"

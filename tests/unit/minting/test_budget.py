@@ -113,7 +113,7 @@ def test_what_is_in_flight_counts() -> None:
     budget = Budget(10, 300.0)
     budget.reserve(0.0, 10)
     assert budget.allow(1000.0, 1) == 0
-    assert budget.left(1000.0) == 0
+    assert budget.used_at(1000.0) == 10
     budget.settle(1000.0, 10, 0)
     assert budget.allow(1299.0, 1) == 0
     assert budget.allow(1300.0, 20) == 10

@@ -92,9 +92,9 @@ def test_what_never_happened_is_given_back() -> None:
     """A refused registration does not count."""
     budget = Budget(10, WINDOW)
     budget.reserve(0.0, 10)
-    assert budget.left(0.0) == 0
+    assert budget.used_at(0.0) == 10
     budget.settle(1.0, 4, 6)
-    assert budget.left(1.0) == 6
+    assert budget.used_at(1.0) == 4
 
 
 def test_a_lost_answer_counts_from_its_end() -> None:

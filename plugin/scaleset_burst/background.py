@@ -1,0 +1,39 @@
+"""Work beside the host's calls: tasks that are kept, whose failures are said, and that end with their owner."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from scaleset_hookspecs import ServiceError
+
+__all__ = ["Background"]
+
+logger = logging.getLogger(__name__)
+
+
+class Background:
+    """The tasks of one owner. A failure ends its own task only, and is logged."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        """Start work that nobody waits for."""
+        task = asyncio.create_task(_guarded(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        """End whatever still runs."""
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _guarded(work: Coroutine[Any, Any, object], name: str) -> None:
+    try:
+        await work
+    except ServiceError as error:
+        logger.warning("%s failed, the next occasion tries again: %s", name, error)
+    except Exception:
+        logger.exception("%s failed", name)

@@ -1,0 +1,53 @@
+"""Reads an engine's rooms into one snapshot; changes nothing, so that any thread may look at any time."""
+
+from scaleset_burst.github import ScaleSetClient
+from scaleset_burst.github.kinds import Kind
+from scaleset_burst.histogram import HistogramValues
+from scaleset_burst.journal import JournalNames
+from scaleset_burst.metadata import Metadata
+from scaleset_burst.minting import BurstGate, Minter
+from scaleset_burst.snapshot import EngineSnapshot
+
+__all__ = ["observe"]
+
+
+def observe(
+    client: ScaleSetClient,
+    metadata: Metadata,
+    gate: BurstGate,
+    minting: tuple[Minter, JournalNames] | None,
+    now: float,
+) -> EngineSnapshot:
+    """Return what the rooms show at one moment.
+
+    Args:
+        client: The connection to the service.
+        metadata: The cache.
+        gate: The limits.
+        minting: The minting room and its journal, once they are open.
+        now: Monotonic time in seconds.
+    """
+    counters = client.counters
+    used = gate.budget.used_at(now)
+    minter, names = minting if minting is not None else (None, None)
+    ledger = None if minter is None else minter.ledger
+    return EngineSnapshot(
+        scope=client.scope,
+        mints={} if ledger is None else dict(ledger.outcomes),
+        mint_seconds=HistogramValues() if ledger is None else ledger.seconds.values(),
+        bursts=0 if ledger is None else ledger.bursts,
+        waves=0 if ledger is None else ledger.waves,
+        in_flight=gate.in_flight,
+        concurrency_limit=gate.limiter.limit,
+        budget_used=used,
+        budget_left=max(0, gate.budget.limit - used),
+        pause_seconds=gate.budget.pause_left(now),
+        connections_open=client.connections_open,
+        connections_opened=counters.connections_opened,
+        requests=counters.requests,
+        token_renewals=counters.requests.get(Kind.ADMIN_CONNECTION.value, 0),
+        cache={kind.value: values for kind, values in metadata.counters.items()},
+        ghosts_removed=0 if minter is None else minter.resolver.removed,
+        strays_open=0 if minter is None else len(minter.resolver),
+        journal_open=0 if names is None else names.open_names(),
+    )

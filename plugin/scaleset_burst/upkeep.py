@@ -1,0 +1,93 @@
+"""What is compared now and then, off the critical path: names of dead processes, rosters, how full a group is."""
+
+import logging
+from typing import Protocol
+
+from scaleset_burst.background import Background
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.types import Runner
+from scaleset_burst.groupfill import GroupFill
+from scaleset_burst.journal import JournalNames
+from scaleset_burst.minting import Lane, Minter
+from scaleset_burst.minting.strays import adopted
+from scaleset_burst.settings import Settings
+from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics
+
+__all__ = ["Upkeep"]
+
+logger = logging.getLogger(__name__)
+
+ADOPT_SECONDS = 30.0
+"""How often processes that died are looked for."""
+
+RECONCILE_SECONDS = 60.0
+"""The roster is compared with the service's list at most this often."""
+
+
+class RunnerList(Protocol):
+    """The one look-up that is needed here."""
+
+    async def list_runners(self) -> tuple[Runner, ...]:
+        """List all runners of the scope."""
+
+
+class Upkeep:
+    """Keeps one engine's memory of names and runners in step with the service."""
+
+    def __init__(self, service: RunnerList, settings: Settings, *, clock: Clock, background: Background) -> None:
+        self._service = service
+        self._clock = clock
+        self._background = background
+        self._launch_grace = settings.journal.launch_grace
+        self._runner_grace = settings.cache.runner_grace
+        self._fill = GroupFill(settings.budget.group_capacity)
+        self._reconciling = False
+
+    async def adopt(self, names: JournalNames, minter: Minter) -> None:
+        """Take over what dead processes left open; it is resolved beside the first burst."""
+        now = self._clock.monotonic()
+        orphans = await names.adopt()
+        if not orphans:
+            return
+        logger.info(
+            "resolving %d names of a process that died, %d of them delivered and never reported as launched",
+            len(orphans),
+            sum(orphan.delivered for orphan in orphans),
+        )
+        minter.resolver.add(adopted(orphans, now, self._launch_grace))
+
+    async def keep_adopting(self, names: JournalNames, minter: Minter) -> None:
+        """Look again now and then: another process of this machine may die while we live."""
+        while True:
+            await self._clock.sleep(ADOPT_SECONDS)
+            await self.adopt(names, minter)
+
+    def reconcile(self, lane: Lane) -> None:
+        """Compare the roster with the service's list, at most once a minute: hosts forget to report ends."""
+        now = self._clock.monotonic()
+        last = lane.roster.reconciled_at
+        if self._reconciling or (last is not None and now - last < RECONCILE_SECONDS):
+            return
+        self._reconciling = True
+        self._background.spawn(self._reconcile(lane), "reconcile")
+
+    def statistics(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
+        """Watch how full the scale set's runner group is."""
+        self._say(self._fill.counted(scale_set, statistics.registered_runners))
+
+    def minted(self, scale_set: ScaleSetRef) -> None:
+        """Count a registration of ours, until the service's next count."""
+        self._say(self._fill.minted(scale_set))
+
+    async def _reconcile(self, lane: Lane) -> None:
+        try:
+            names = [runner.name for runner in await self._service.list_runners()]
+            lane.roster.reconcile(names, self._clock.monotonic(), self._runner_grace)
+        except ServiceError as error:
+            logger.info("cannot compare the roster of %s with the service: %s", lane.ref.name, error)
+        finally:
+            self._reconciling = False
+
+    def _say(self, warning: str | None) -> None:
+        if warning is not None:
+            logger.warning("%s", warning)

@@ -1,0 +1,150 @@
+"""One engine as a host has it, against the simulator: what it asks, what it shows, and a scale set that moves."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import fields
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scaleset_burst.engine import Engine
+from scaleset_burst.metrics import Metrics
+from scaleset_burst.minting import ConfigTiming
+from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.simulator import SimulatorProcess
+from scaleset_hookspecs import JitConfig, MintFailure, NotFound, ProvisionSettings, ScaleSetRef, Statistics
+
+pytestmark = pytest.mark.anyio
+
+LINUX = ScaleSetRef(name="demo-linux")
+TOKENS = {"installation", "registration", "admin"}
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(group_capacity=50_000, registrations=50_000) as process:
+        yield process
+
+
+def settings(simulator: SimulatorProcess, **sections: dict[str, object]) -> Settings:
+    burst = {
+        "github": {"config_url": simulator.config_url, "token": {"$env": "TOKEN"}},
+        "journal": {"directory": ":memory:"},
+        **sections,
+    }
+    return load_settings({"plugins": {"burst": burst}}, environ={"TOKEN": simulator.token}, read_file=lambda _: "")
+
+
+@asynccontextmanager
+async def running(simulator: SimulatorProcess, **sections: dict[str, object]) -> AsyncIterator[Engine]:
+    engine = Engine(settings(simulator, **sections))
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def burst(engine: Engine, count: int, ref: ScaleSetRef = LINUX) -> list[JitConfig]:
+    outcomes = await engine.provision(ref, count, ProvisionSettings(), None)
+    assert not [outcome for outcome in outcomes if isinstance(outcome, MintFailure)]
+    return [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]
+
+
+def asked(simulator: SimulatorProcess) -> dict[str, int]:
+    """Return what was asked besides tokens and mints."""
+    requests = simulator.counters()["requests"]
+    return {kind: count for kind, count in requests.items() if kind not in TOKENS | {"mint"}}
+
+
+async def test_a_thousand_mints_ask_for_no_metadata_when_warm_and_once_when_cold(simulator: SimulatorProcess) -> None:
+    async with running(simulator, budget={"registrations": 50_000}) as engine:
+        simulator.reset_counters()
+        assert len(await burst(engine, 1000)) == 1000
+        cold = asked(simulator)
+        assert 1 <= sum(cold.values()) <= 3, cold
+        simulator.reset_counters()
+        assert len(await burst(engine, 1000)) == 1000
+        assert asked(simulator) == {}
+        assert simulator.counters()["requests"] == {"mint": 1000}
+
+
+async def test_a_scale_set_recreated_in_the_middle_of_a_burst_costs_one_look_up() -> None:
+    # With some latency, what is in flight when the scale set goes is a wave, and never all the rest.
+    with SimulatorProcess(latency="30ms") as simulator:
+        async with running(simulator) as engine:
+            before = (await burst(engine, 1))[0].scale_set.id
+            simulator.reset_counters()
+            delivered: list[JitConfig] = []
+
+            def ready(config: JitConfig) -> None:
+                delivered.append(config)
+                if len(delivered) == 100:
+                    simulator.recreate(LINUX.name)
+
+            outcomes = await engine.provision(LINUX, 400, ProvisionSettings(), ready)
+            assert len(delivered) == len(outcomes) == 400
+            assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
+            assert len({config.scale_set.id for config in delivered} - {before}) == 1
+            assert sum(asked(simulator).values()) == 1, asked(simulator)
+
+
+async def test_what_the_engine_shows_is_what_happened(simulator: SimulatorProcess) -> None:
+    async with running(simulator) as engine:
+        assert engine.last_report is None
+        assert engine.snapshot().mints == {}
+        await burst(engine, 130)
+        with pytest.raises(NotFound):
+            await engine.provision(ScaleSetRef(name="no-such-set"), 2, ProvisionSettings(), None)
+        shown = engine.snapshot()
+        assert shown.mints == {(LINUX.name, "minted"): 130}
+        assert (shown.bursts, sum(shown.mint_seconds.counts)) == (1, 130)
+        assert shown.waves >= 3
+        assert (shown.budget_used, shown.budget_left) == (130, 1370)
+        assert shown.requests["mint"] == 130
+        assert shown.token_renewals == 1
+        assert shown.connections_open == shown.connections_opened <= 64
+        assert shown.journal_open == 130
+        for config in await burst(engine, 1):
+            engine.runner_launched(LINUX, config)
+        text = _scrape(engine)
+        assert text["scaleset_burst_mints_total", "minted"] == 131
+        assert text["scaleset_burst_cache_requests_total", "scale_set_name"] >= 1
+    assert engine.snapshot().journal_open == 0
+
+
+async def test_the_parts_of_each_config_sum_to_its_total(simulator: SimulatorProcess) -> None:
+    async with running(simulator, batch={"max_concurrency": 10}) as engine:
+        await burst(engine, 60)
+        report = engine.last_report
+        assert report is not None
+        assert (len(report.timings), report.requests) == (60, 60)
+        assert report.waves >= 6
+        for timing in report.timings:
+            parts = [getattr(timing, field.name) for field in fields(ConfigTiming)]
+            assert min(parts) >= 0
+            assert abs(sum(parts) - timing.total) < 1e-9
+            assert timing.total <= report.seconds
+
+
+async def test_a_group_that_is_nearly_full_is_said_once(
+    simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(simulator, budget={"group_capacity": 100}) as engine:
+        engine.statistics_seen(LINUX, Statistics(registered_runners=50))
+        await burst(engine, 29)
+        assert "the runner group" not in caplog.text
+        await burst(engine, 5)
+        engine.statistics_seen(LINUX, Statistics(registered_runners=90))
+        assert caplog.text.count("the runner group 'default' holds at least 80 of 100 runners") == 1
+
+
+def _scrape(engine: Engine) -> dict[tuple[str, str], float]:
+    registry = CollectorRegistry()
+    Metrics(registry).add(engine.snapshot, scale_sets=[LINUX.name])
+    found: dict[tuple[str, str], float] = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for sample in family.samples:
+            label = sample.labels.get("outcome") or sample.labels.get("kind") or ""
+            found[sample.name, label] = found.get((sample.name, label), 0.0) + sample.value
+    return found
