@@ -14,6 +14,7 @@ from benchmarks.driving import Server
 from benchmarks.measuring import Result, measure
 from benchmarks.reporting import as_json, as_table
 from benchmarks.workloads import WORKLOADS
+from scaleset_burst.cli import bench_cache
 
 ROUNDS = 5
 HEADING = "## The last published run"
@@ -22,6 +23,8 @@ HEADING = "## The last published run"
 def main() -> int:
     """Run what the command line names; return the exit status."""
     arguments = _arguments()
+    if arguments.groups == ["cache"]:
+        return bench_cache.run(as_json=arguments.json)
     chosen = [
         workload
         for workload in WORKLOADS
@@ -60,7 +63,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     groups = sorted({workload.group for workload in WORKLOADS})
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, or a workload's name; all")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, a workload, cache; all")
     parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
     parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each workload (default %(default)s)")

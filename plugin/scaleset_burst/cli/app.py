@@ -18,6 +18,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+bench = typer.Typer(help="Measure parts of the plugin on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The host's YAML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ScaleSetName = Annotated[
@@ -81,6 +84,14 @@ def schema() -> None:
     from scaleset_burst.settings.schema import schema_text  # noqa: PLC0415 - for this command only
 
     sys.stdout.write(schema_text())
+
+
+@bench.command()
+def cache(*, as_json: AsJson = False) -> None:
+    """Measure a warm answer beside a bare cachetools cache, and count the requests of a stampede."""
+    from scaleset_burst.cli.bench_cache import run  # noqa: PLC0415 - for this command only
+
+    raise typer.Exit(run(as_json=as_json))
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -157,7 +157,12 @@ def without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("module", "arguments", "extra"),
-    [("typer", ["--version"], "cli"), ("rich", ["check", EXAMPLE], "cli"), ("uvicorn", ["simulate"], "simulator")],
+    [
+        ("typer", ["--version"], "cli"),
+        ("rich", ["check", EXAMPLE], "cli"),
+        ("uvicorn", ["simulate"], "simulator"),
+        ("uvicorn", ["bench", "cache"], "simulator"),
+    ],
 )
 def test_without_an_extra_a_command_names_it(module: str, arguments: list[str], extra: str) -> None:
     result = without(module, *arguments)
