@@ -5,8 +5,13 @@ import json
 import sys
 
 from tests.chaos.faults import run_faults
+from tests.chaos.fuzz import run_fuzz
 from tests.chaos.kills import run_kills
 from tests.chaos.outcome import Verdict
+from tests.chaos.soak import run_soak
+
+SPEED = 20.0
+SOAK_SPEED = 150.0
 
 
 def main() -> int:
@@ -15,16 +20,22 @@ def main() -> int:
     parser.add_argument("--mints", type=int, default=2000, help="configs to mint under faults")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=1, help="so many seeds, one after another")
-    parser.add_argument("--speed", type=float, default=20.0, help="simulated seconds in one real second; 1: real clock")
+    parser.add_argument("--speed", type=float, help="simulated seconds in one real second; 1: real clock")
     parser.add_argument("--kill", type=int, default=0, help="kill the host so often in the middle of a burst instead")
+    parser.add_argument("--fuzz", type=int, default=0, help="so many arbitrary answers to the client instead")
+    parser.add_argument("--soak", type=float, default=0, help="listen for so many simulated hours instead")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON only")
     options = parser.parse_args()
     verdicts: list[Verdict] = []
     for seed in range(options.seed, options.seed + options.seeds):
-        if options.kill:
+        if options.fuzz:
+            verdicts.append(run_fuzz(options.fuzz, seed))
+        elif options.soak:
+            verdicts.append(run_soak(options.soak, seed, SOAK_SPEED if options.speed is None else options.speed))
+        elif options.kill:
             verdicts.append(run_kills(options.kill, seed))
         else:
-            verdicts.append(run_faults(options.mints, seed, options.speed))
+            verdicts.append(run_faults(options.mints, seed, SPEED if options.speed is None else options.speed))
         if not options.json:
             for name, value in verdicts[-1].items():
                 print(f"{name:>32}  {value}")
