@@ -12,7 +12,7 @@ from scaleset_burst.clock import Clock, ScaledClock, SystemClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
 from scaleset_burst.simulator import SimulatorProcess
-from scaleset_hookspecs import JitConfig, Outcome, ProvisionSettings, ScaleSetRef
+from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
 from tests.chaos.outcome import Verdict, judge
 
 SCALE_SET = ScaleSetRef(name="demo-linux")
@@ -101,11 +101,17 @@ async def _burst(
     await engine.start()
     shares = [mints // CALLS + (1 if call < mints % CALLS else 0) for call in range(CALLS)]
     calls = (engine.provision(SCALE_SET, share, ProvisionSettings(), on_ready) for share in shares if share)
-    answers = await asyncio.gather(*calls)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
     resolver = engine.minter.resolver
     until = clock.monotonic() + 600.0
     while len(resolver) and clock.monotonic() < until:
         await clock.sleep(1.0)
     report = {"resolved": resolver.settled, "unresolved": len(resolver), "removed": resolver.removed}
     await engine.stop()
-    return [outcome for answer in answers for outcome in answer], heard, report
+    outcomes: list[Outcome] = []
+    for answer, share in zip(answers, filter(None, shares), strict=True):
+        if isinstance(answer, BaseException):
+            outcomes += [MintFailure(reason=FailureReason.UNAVAILABLE, message=str(answer))] * share
+        else:
+            outcomes += answer
+    return outcomes, heard, report

@@ -59,6 +59,7 @@ class TokenChain:
         self._installation: Token | None = None
         self._registration: Token | None = None
         self._held: AdminConnection | None = None
+        self._refused: Token | None = None
         self._failed_renewals = 0
         self._not_before = 0.0
         self._refusal: ServiceError | None = None
@@ -97,16 +98,17 @@ class TokenChain:
 
     def refused(self, connection: AdminConnection) -> None:
         """Hear that the service answered 401 to this connection; another one held meanwhile is kept."""
+        self._refused = connection.token
         if self._held is connection:
             self._held = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret held now, so that none gets into an error's text."""
+        """Every secret held now, and the one refused last, so that none gets into an error's text."""
         own = self._credentials
         given = own.private_key if isinstance(own, AppCredentials) else own.token
         admin = self._held.token if self._held else None
-        held = (self._installation, self._registration, admin)
+        held = (self._installation, self._registration, admin, self._refused)
         return (given, *(token.value for token in held if token is not None))
 
     async def aclose(self) -> None:

@@ -160,6 +160,14 @@ async def test_a_second_401_is_an_error(service: ScriptedService, client: ScaleS
     assert len(service.asked("agents/7")) == 2
 
 
+async def test_a_token_that_was_refused_stays_secret(service: ScriptedService, client: ScaleSetClient) -> None:
+    """Careless proxies repeat what they were sent; by then the token is not held any more."""
+    service.on_service("GET", f"{AGENTS}/7", lambda r: Answer(401, {"message": f"not with {r.token}"}))
+    with pytest.raises(AuthenticationFailed) as caught:
+        await client.get_runner(7)
+    assert not any(token in f"{caught.value} {caught.value!r}" for token in service.admin_tokens)
+
+
 async def test_names_are_quoted(service: ScriptedService, client: ScaleSetClient) -> None:
     """Every character of a name survives the query (protocol 4.1)."""
     name = "a&b#c%d+e f/ü"
