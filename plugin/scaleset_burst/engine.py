@@ -12,7 +12,7 @@ from pathlib import Path
 from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.journal import Journal, JournalNames, open_journal
+from scaleset_burst.journal import Journal, JournalNames, Orphan, open_journal
 from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
@@ -20,7 +20,7 @@ from scaleset_burst.observation import observe
 from scaleset_burst.settings import Settings
 from scaleset_burst.snapshot import EngineSnapshot
 from scaleset_burst.upkeep import Upkeep
-from scaleset_burst.wiring import build_client, build_gate
+from scaleset_burst.wiring import build_client, build_gate, build_sharing
 from scaleset_hookspecs import (
     Answer,
     JitConfig,
@@ -61,8 +61,16 @@ class Engine:
         self._clock = clock or SystemClock()
         self._random = random or random_module.Random()  # noqa: S311  # for jitter, not for secrets
         self.client = client or build_client(settings, clock=self._clock, random=self._random)
-        self.metadata = Metadata(self.client, settings.cache, clock=self._clock, random=self._random)
-        self._gate = build_gate(settings, random=self._random)
+        self._sharing = build_sharing(settings, self.client.scope, clock=self._clock)
+        shared = self._sharing
+        self.metadata = Metadata(
+            self.client,
+            settings.cache,
+            clock=self._clock,
+            random=self._random,
+            second_level=None if shared is None else shared.memory,
+        )
+        self._gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
         self._background = Background()
         self._upkeep = Upkeep(self.client, settings, clock=self._clock, background=self._background)
         self._names: JournalNames | None = None
@@ -98,6 +106,7 @@ class Engine:
             Rejected: The credentials are refused. A service that is merely down is logged: it may come back.
         """
         minter, names = self._rooms()
+        await self._share(minter)
         try:
             await self.client.connect()
             await self.client.warm(self.settings.connections.warm)
@@ -114,6 +123,8 @@ class Engine:
         self._background.cancel()
         if self._minter is not None:
             await self._minter.stop(seconds)
+        if self._sharing is not None:
+            await self._sharing.stop()
         if self._names is not None:
             await self._names.close()
         await self.metadata.aclose()
@@ -132,6 +143,7 @@ class Engine:
             Unavailable: The service cannot be reached and nothing was minted.
         """
         check_count(scale_set, count, settings)
+        await self._share(self.minter)
         lane = await self._lane(scale_set, settings)
         outcomes = await self.minter.provision(lane, count, settings, on_ready)
         if any(getattr(outcome, "reason", None) == "already_provided" for outcome in outcomes):
@@ -190,9 +202,18 @@ class Engine:
 
     def _rooms(self) -> tuple[Minter, JournalNames]:
         if self._minter is None or self._names is None:
-            self._names = JournalNames(self._journal())
+            journal = self._journal()
+            self._names = JournalNames(journal) if self._sharing is None else self._sharing.names(journal)
             self._minter = self._minting(self._names)
         return self._minter, self._names
+
+    async def _share(self, minter: Minter) -> None:
+        if self._sharing is not None:
+
+            def resolve(orphans: tuple[Orphan, ...]) -> None:
+                self._upkeep.resolve(orphans, minter)
+
+            await self._sharing.start(self._gate, minter, self.metadata, resolve)
 
     def _journal(self) -> Journal:
         return open_journal(

@@ -7,7 +7,7 @@ from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import Runner
 from scaleset_burst.groupfill import GroupFill
-from scaleset_burst.journal import JournalNames
+from scaleset_burst.journal import JournalNames, Orphan
 from scaleset_burst.minting import Lane, Minter
 from scaleset_burst.minting.strays import adopted
 from scaleset_burst.settings import Settings
@@ -45,10 +45,13 @@ class Upkeep:
 
     async def adopt(self, names: JournalNames, minter: Minter) -> None:
         """Take over what dead processes left open; it is resolved beside the first burst."""
-        now = self._clock.monotonic()
         orphans = await names.adopt()
-        if not orphans:
-            return
+        if orphans:
+            self.resolve(orphans, minter)
+
+    def resolve(self, orphans: tuple[Orphan, ...], minter: Minter) -> None:
+        """Resolve what another process left behind."""
+        now = self._clock.monotonic()
         logger.info(
             "resolving %d names of a process that died, %d of them delivered and never reported as launched",
             len(orphans),

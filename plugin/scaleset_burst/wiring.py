@@ -1,8 +1,11 @@
 """Turns settings into the rooms they describe."""
 
+from __future__ import annotations
+
 import os
 import random as random_module
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -21,8 +24,12 @@ from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
 from scaleset_burst.settings import GitHubSettings, Settings, reveal
 from scaleset_burst.version import VERSION
+from scaleset_hookspecs import UsageError
 
-__all__ = ["build_client", "build_gate", "connection_options"]
+if TYPE_CHECKING:
+    from scaleset_burst.sharing import Sharing
+
+__all__ = ["build_client", "build_gate", "build_sharing", "connection_options"]
 
 
 def build_client(
@@ -72,14 +79,39 @@ def connection_options(settings: Settings) -> ConnectionOptions:
     )
 
 
-def build_gate(settings: Settings, *, random: random_module.Random) -> BurstGate:
-    """Make the limits that all scale sets of the scope share."""
+def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | None:
+    """Make what is shared with other hosts of the scope, if anything is.
+
+    Raises:
+        UsageError: The extra is not installed.
+    """
+    sharing = settings.sharing
+    if sharing is None:
+        return None
+    try:
+        from scaleset_burst.sharing import RedisStore, Sharing  # noqa: PLC0415 - it needs the extra
+    except ModuleNotFoundError as error:
+        raise UsageError(f"`plugins.burst.sharing` needs {error.name}: pip install 'scaleset-burst[redis]'") from error
+    return Sharing(
+        RedisStore(reveal(sharing.url) or "", timeout=sharing.timeout),
+        scope,
+        prefix=sharing.prefix,
+        lease=sharing.lease,
+        hosts=sharing.hosts,
+        registrations=settings.budget.registrations,
+        window=settings.budget.window,
+        clock=clock,
+    )
+
+
+def build_gate(settings: Settings, *, random: random_module.Random, budget: Budget | None = None) -> BurstGate:
+    """Make the limits that all scale sets of the scope share; the budget may be one that other hosts share."""
     batch = settings.batch
     most = settings.connections.max
     if isinstance(batch.max_concurrency, int):
         most = min(most, batch.max_concurrency)
     return BurstGate(
-        budget=Budget(settings.budget.registrations, settings.budget.window),
+        budget=budget or Budget(settings.budget.registrations, settings.budget.window),
         limiter=Limiter(most),
         slicing=Slicing(batch.slice, batch.slice_size),
         random=random,

@@ -6,12 +6,14 @@ import sys
 
 from tests.chaos.faults import run_faults
 from tests.chaos.fuzz import run_fuzz
+from tests.chaos.hosts import run_hosts
 from tests.chaos.kills import run_kills
 from tests.chaos.outcome import Verdict
 from tests.chaos.soak import run_soak
 
 SPEED = 20.0
 SOAK_SPEED = 150.0
+HOSTS_SPEED = 20.0
 
 
 def main() -> int:
@@ -22,6 +24,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="so many seeds, one after another")
     parser.add_argument("--speed", type=float, help="simulated seconds in one real second; 1: real clock")
     parser.add_argument("--kill", type=int, default=0, help="kill the host so often in the middle of a burst instead")
+    parser.add_argument("--hosts", type=int, default=0, help="so many hosts that share one Redis")
+    parser.add_argument("--redis-kills", type=int, default=0, help="kill Redis so often; it comes back empty")
+    parser.add_argument("--kill-host", action="store_true", help="kill one of the hosts for good")
     parser.add_argument("--fuzz", type=int, default=0, help="so many arbitrary answers to the client instead")
     parser.add_argument("--soak", type=float, default=0, help="listen for so many simulated hours instead")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON only")
@@ -32,6 +37,12 @@ def main() -> int:
             verdicts.append(run_fuzz(options.fuzz, seed))
         elif options.soak:
             verdicts.append(run_soak(options.soak, seed, SOAK_SPEED if options.speed is None else options.speed))
+        elif options.hosts:
+            speed = HOSTS_SPEED if options.speed is None else options.speed
+            kills, kill_host = options.redis_kills, options.kill_host
+            verdicts.append(
+                run_hosts(options.hosts, options.mints, seed, speed, redis_kills=kills, kill_host=kill_host)
+            )
         elif options.kill:
             verdicts.append(run_kills(options.kill, seed))
         else:

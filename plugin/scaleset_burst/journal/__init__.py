@@ -4,6 +4,16 @@ from scaleset_burst.journal.database import DatabaseJournal
 from scaleset_burst.journal.memory import MemoryJournal
 from scaleset_burst.journal.names import Journal, JournalNames
 from scaleset_burst.journal.opening import open_journal
-from scaleset_burst.journal.states import Change, Orphan, State
+from scaleset_burst.journal.states import Change, LostNames, Orphan, State
 
-__all__ = ["Change", "DatabaseJournal", "Journal", "JournalNames", "MemoryJournal", "Orphan", "State", "open_journal"]
+__all__ = [
+    "Change",
+    "DatabaseJournal",
+    "Journal",
+    "JournalNames",
+    "LostNames",
+    "MemoryJournal",
+    "Orphan",
+    "State",
+    "open_journal",
+]

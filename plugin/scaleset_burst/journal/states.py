@@ -1,9 +1,10 @@
 """The states of a name, from before its request leaves until nobody needs to care any more."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Change", "Orphan", "State"]
+__all__ = ["Change", "LostNames", "Orphan", "State"]
 
 
 class State(StrEnum):
@@ -31,6 +32,18 @@ class Change:
     state: State
     runner_id: int | None = None
     scale_set_id: int | None = None
+
+
+class LostNames(Exception):
+    """These names cannot be recorded as delivered where other hosts look: their configs must not be handed out.
+
+    Attributes:
+        names: The names; all others of the same call are recorded.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(names)
+        super().__init__(f"{len(self.names)} names cannot be recorded where other hosts look")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ class Metadata:
         groups: Memory[int, RunnerGroup] = memory(Kind.RUNNER_GROUP)
         of_runners: Memory[RunnerInfo, Runner] = memory(Kind.RUNNER)
         statistics: Memory[Statistics, Statistics] = memory(Kind.STATISTICS)
-        level = Level(second_level, clock)
+        self._level = level = Level(second_level, clock)
         self._memories: Mapping[Kind, Memory[Any, Any]] = MappingProxyType(
             {each.kind: each for each in (of_settings, names, groups, of_runners, statistics)}
         )
@@ -182,17 +182,35 @@ class Metadata:
                 or a `RunnerRef`, an id or a name of a runner.
         """
         if kind is None:
-            return sum(memory.drop_all() for memory in self._memories.values())
+            return sum(self.invalidate(each) for each in self._memories)
         memory = self._memories[kind]
         if kind is not Kind.RUNNER:
             self._sets.overtake_all()
-        if key is None:
-            return memory.drop_all()
-        if kind is Kind.RUNNER:
+        if kind is Kind.RUNNER and key is not None:
             return int(self._runners.drop(_runner_ref(key)))
         if isinstance(key, ScaleSetRef):
             key = key_of(key) if kind is Kind.SCALE_SET_NAME else self._id_of(key)
-        return int(memory.drop(key))
+        keys = [key] if key is not None else memory.keys_where(lambda _: True)
+        if kind in {Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP}:
+            for each in keys:
+                self._level.forget(kind, "/".join(each) if isinstance(each, tuple) else str(each))
+        return int(memory.drop(key)) if key is not None else memory.drop_all()
+
+    def invalid_elsewhere(self, kind: Kind, key: str) -> None:
+        """Forget what another host of the scope found to be no longer true.
+
+        Args:
+            kind: The kind.
+            key: As the second level spells it: of a scale set its group, a slash and its name.
+        """
+        self._sets.overtake_all()
+        place: object = key
+        if kind is Kind.SCALE_SET_NAME:
+            group, _, name = key.partition("/")
+            ref = ScaleSetRef(name=name, runner_group=group)
+            place = key_of(ref)
+            self._memories[Kind.SCALE_SET].drop(self._id_of(ref))
+        self._memories[kind].drop(place)
 
     @property
     def counters(self) -> Mapping[Kind, KindCounters]:

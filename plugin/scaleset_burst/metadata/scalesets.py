@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from scaleset_burst.github.types import ScaleSet
 from scaleset_burst.metadata.answers import scale_set_settings
 from scaleset_burst.metadata.flights import Flight
 from scaleset_burst.metadata.groups import DEFAULT_GROUP_ID, Groups
+from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.metadata.memory import Look, Memory
 from scaleset_burst.metadata.secondlevel import Dated, Level
 from scaleset_burst.metadata.service import MetadataService
@@ -79,7 +80,9 @@ class ScaleSets:
         """Forget everything about an id that the service no longer knows."""
         self.successions.died(dead_id)
         self.settings.drop(dead_id)
-        self.names.drop_where(lambda kept: kept == dead_id)
+        for key in self.names.keys_where(lambda kept: kept == dead_id):
+            self.names.drop(key)
+            self._level.forget(Kind.SCALE_SET_NAME, "/".join(cast("Key", key)))
         if self.statistics is not None:
             self.statistics.drop(dead_id)
 

@@ -1,5 +1,6 @@
 """The optional memory behind this one, which hosts of a scope share. It may fail: then the service is asked."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Level:
     def __init__(self, second: SecondLevel | None, clock: Clock) -> None:
         self._second = second
         self._clock = clock
+        self._telling: set[asyncio.Future[None]] = set()
 
     async def scale_set(
         self,
@@ -78,6 +80,13 @@ class Level:
         found = await fetch()
         await self._tell(kind, key, None if found is None else Shared(value=found, said_at=asked_at), lifetime)
         return found
+
+    def forget(self, kind: Kind, key: str) -> None:
+        """Tell the second level that a value is no longer true; nobody waits for it."""
+        if self._second is not None:
+            task = asyncio.ensure_future(self._tell(kind, key, None, 0.0))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _get(self, kind: Kind, key: str) -> Shared | None:
         assert self._second is not None  # noqa: S101  # asked by the callers

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scaleset_burst.clock import Clock
-from scaleset_burst.journal import Change, State
+from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Slot
 from scaleset_burst.minting.report import ConfigTiming
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
@@ -27,10 +27,18 @@ class Names(Protocol):
     """What minting needs of the journal: each awaited call is one transaction for a whole wave."""
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
-        """Write down names before any request with them leaves."""
+        """Write down names before any request with them leaves.
+
+        Raises:
+            LostNames: None of them may be used; a second try will do.
+        """
 
     async def record(self, changes: Sequence[Change]) -> None:
-        """Write down what became of names; returns when it would survive a crash."""
+        """Write down what became of names; returns when it would survive a crash.
+
+        Raises:
+            LostNames: Some cannot be handed out.
+        """
 
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon; order with `record` is kept."""
@@ -48,7 +56,8 @@ class Arrival:
 class Deliverer:
     """Groups arrivals into waves: while one transaction is written, the next arrivals gather.
 
-    `on_orphan` takes configs that nobody can be given any more; `on_delivered` hears of the others.
+    `on_orphan` takes configs that nobody can be given any more; `on_delivered` hears of the others; `on_lost` takes
+    arrivals whose config is undone and whose slot needs another one.
     """
 
     def __init__(
@@ -58,12 +67,14 @@ class Deliverer:
         clock: Clock,
         on_orphan: Callable[[JitConfig], None],
         on_delivered: Callable[[Arrival, ConfigTiming], None],
+        on_lost: Callable[[Arrival], None],
     ) -> None:
         self._names = names
         self._clock = clock
         self._written_at = float("-inf")
         self._on_orphan = on_orphan
         self._on_delivered = on_delivered
+        self._on_lost = on_lost
         self._gathering: list[Arrival] = []
         self._task: asyncio.Task[None] | None = None
         self._callbacks: set[asyncio.Task[None]] = set()
@@ -97,13 +108,20 @@ class Deliverer:
                     await self._clock.sleep(early)
                 self._written_at = self._clock.monotonic()
                 wave, self._gathering = self._gathering, []
+                lost: frozenset[str] = frozenset()
                 try:
                     await self._names.record([_change(arrival) for arrival in wave])
+                except LostNames as error:
+                    lost = error.names
                 except Exception:
                     # A journal that cannot write must not lose a config: the caller gets it, the crash guard is gone.
                     logger.exception("the journal could not write; delivering without it")
                 for arrival in wave:
-                    self._hand_out(arrival)
+                    if arrival.config.runner_name in lost:
+                        self._on_orphan(arrival.config)
+                        self._on_lost(arrival)
+                    else:
+                        self._hand_out(arrival)
         finally:
             self._task = None
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from scaleset_burst.clock import Clock
-from scaleset_burst.journal import Change, State
+from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.demand import needed
@@ -70,7 +70,9 @@ class Minter:
         self.ledger = BurstLedger()
         self._stopping = False
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
-        self.deliverer = Deliverer(names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered)
+        self.deliverer = Deliverer(
+            names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered, on_lost=self._lost
+        )
         self._settlement = Settlement(
             gate=gate,
             clock=clock,
@@ -212,6 +214,10 @@ class Minter:
         names = [draw_name(lane.name_prefix, self._random_bits) for _ in range(count)]
         try:
             await self._names.reserve(lane.scale_set_id, names)
+        except LostNames as error:
+            self._names.note([Change(name=name, state=State.CLOSED) for name in error.names])
+            await self._reserve_names(lane, count)
+            return
         except Exception:
             # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
             logger.exception("the journal could not write down names; minting without it")
@@ -265,6 +271,14 @@ class Minter:
             if arrival.slot.call in lane.calls:
                 lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
                 self.ledger.delivered(lane, timing)
+
+    def _lost(self, arrival: Arrival) -> None:
+        """Let a slot have another config instead of one that could not be handed out."""
+        arrival.slot.claimed = False
+        for lane in self._lanes.values():
+            if arrival.slot.call in lane.calls:
+                lane.push_back([arrival.slot])
+        self.dispatcher.pump()
 
     def _undo(self, call: Call) -> None:
         for config in call.undelivered():

@@ -71,6 +71,11 @@ class Resolver:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Leave names to somebody else who resolves them."""
+        for name in names:
+            self._strays.pop(name, None)
+
     async def drain(self, seconds: float) -> tuple[Stray, ...]:
         """Settle what can be settled within `seconds`, without waiting for later looks; return the rest.
 

@@ -178,6 +178,12 @@ class SharingSettings(Section):
         Field(default="scaleset-burst", description="Start of every key.")
     )
     timeout: Duration = Field(default=0.25, gt=0, le=10, description="Time for an answer before the fallback.")
+    lease: Duration = Field(
+        default=30.0, ge=5, le=3600, description="Silence after which a host counts as dead and others take over."
+    )
+    hosts: Whole = Field(
+        default=4, ge=1, le=1000, description="Hosts to share the limits with, as long as Redis has never answered."
+    )
 
 
 class ScaleSetOverride(Section):

@@ -1,0 +1,232 @@
+"""Beats: tells Redis what this host used and wants, and takes what it grants; between beats nothing is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.sharing.allowance import SharedBudget
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.scripts import BEAT, JOIN, LEAVE
+from scaleset_burst.sharing.store import Away, Store
+
+__all__ = ["BEAT_SECONDS", "Heart", "Tuning"]
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+SETTLE_SECONDS = 5.0
+"""Time for all hosts to tell an empty Redis what they have used, before anything is granted."""
+
+PROBE_SECONDS = 30.0
+"""A host that was to find out whether a pause is over and does not say is replaced after this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What the beats need to know of the rest of the engine.
+
+    Attributes:
+        lease: Seconds of silence after which a host counts as dead.
+        window: Seconds of the limit's window.
+        hosts: How many hosts to assume while Redis has never answered.
+        waiting: Returns how many registrations wait to be sent.
+        ceiling: Called with the requests that this host may have in flight, as a share: hosts at work, and others.
+        changed: Called when more may be sent than before.
+    """
+
+    lease: float
+    window: float
+    hosts: int
+    waiting: Callable[[], int]
+    ceiling: Callable[[int, int], None]
+    changed: Callable[[], None]
+
+
+class Heart:
+    """The only one who asks Redis about limits. A failure puts the budget on its fallback at once.
+
+    Attributes:
+        hosts: How many hosts live, as far as we know.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        host: str,
+        budget: SharedBudget,
+        tuning: Tuning,
+        *,
+        clock: Clock,
+        joined: Callable[[], Awaitable[None]],
+        lost: Callable[[], None],
+    ) -> None:
+        """Make a heart; it does not beat before `run`.
+
+        Args:
+            store: Redis.
+            keys: Of the scope.
+            host: Our id.
+            budget: What the beats feed.
+            tuning: See there.
+            clock: Where times and waits come from.
+            joined: Awaited each time Redis has heard of us anew.
+            lost: Called when Redis has gone away.
+        """
+        self.hosts = tuning.hosts
+        self._store = store
+        self._keys = keys
+        self._host = host
+        self._budget = budget
+        self._tuning = tuning
+        self._clock = clock
+        self._joined = joined
+        self._lost = lost
+        self._epoch: str | None = None
+        self._seen = 0
+        self._wake = asyncio.Event()
+        self.beats = 0
+        """Beats in a row that Redis answered."""
+        # A clock that runs faster than the server's: its seconds are shorter there.
+        self._per_second = 1000.0 / getattr(clock, "speed", 1.0)
+        budget.on_want = self._wake.set
+
+    def wake(self) -> None:
+        """Beat now: something changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            self._wake.clear()
+            pause = await self.beat()
+            await self._rest(pause)
+
+    async def beat(self) -> float:
+        """Beat once; return how many seconds to rest unless something wants more."""
+        try:
+            if self._epoch is None:
+                await self._join()
+            return await self._tell()
+        except Away:
+            self._away()
+            return BEAT_SECONDS
+
+    async def leave(self) -> None:
+        """Give back what is not used; the rest counts as used."""
+        budget = self._budget
+        used = budget.unreported + budget.sent
+        try:
+            if self._epoch is not None:
+                names = self._keys.names(self._host)
+                await self._store.run(LEAVE, self._keys.ledger, [*self._head(), used, names, self._keys.news])
+        except Away:
+            logger.debug("Redis was not told that this host ends; its lease ends by itself")
+
+    async def _join(self) -> None:
+        budget, now = self._budget, self._clock.monotonic()
+        spent = [(self._ms(leaves - now), count) for leaves, count in tuple(budget.spent) if leaves > now]
+        unreported, budget.unreported = budget.unreported, 0
+        try:
+            lease, settle = self._ms(self._tuning.lease), self._ms(SETTLE_SECONDS)
+            arguments = [*self._head(), lease, settle, secrets.token_hex(8), self._seen, budget.sent]
+            arguments += [each for pair in spent for each in pair]
+            self._epoch = str(await self._store.run(JOIN, self._keys.ledger, arguments))
+        except Away:
+            budget.unreported = unreported
+            raise
+        await self._joined()
+
+    async def _tell(self) -> float:
+        budget, waiting = self._budget, self._tuning.waiting()
+        if not waiting:
+            budget.tokens = 0  # what a burst did not use goes back
+        want = max(0, waiting - budget.tokens)
+        used, told, cleared = budget.unreported, budget.told, budget.cleared
+        budget.unreported, budget.told, budget.cleared = 0, 0.0, False
+        arguments = [
+            *self._head(), self._ms(self._tuning.lease), budget.whole, self._epoch, used,
+            budget.tokens + budget.sent, want, int(bool(waiting or budget.sent)), self._ms(told), int(cleared),
+            self._ms(PROBE_SECONDS), self._keys.news,
+        ]  # fmt: skip
+        try:
+            reply = await self._store.run(BEAT, self._keys.ledger, arguments)
+        except Away:
+            # Whether it was counted is not known: the next join tells the whole truth, the pause is told again.
+            budget.told, budget.cleared = max(budget.told, told), budget.cleared or cleared
+            raise
+        self.beats += 1
+        return self._taken(reply, want)
+
+    def _taken(self, reply: list[object], want: int) -> float:
+        budget, now = self._budget, self._clock.monotonic()
+        kind, *rest = reply
+        if kind == "join":
+            self._epoch = None
+            if budget.online:
+                budget.went_away(now, self.hosts)
+                self._lost()
+            return 0.0
+        if kind == "settling":
+            left, self.hosts, phase, pause = _number(rest[0]), _number(rest[1]), str(rest[2]), _number(rest[3])
+            self._phase(phase, now + self._seconds(pause))
+            budget.known_hosts(max(self.hosts, self._tuning.hosts))
+            return min(BEAT_SECONDS, self._seconds(left))
+        granted, promise, hosts, working, opens = (_number(each) for each in rest[:5])
+        self.hosts, self._seen = hosts, _number(rest[7])
+        self._phase(str(rest[5]), now + self._seconds(_number(rest[6])))
+        budget.came_back(granted, promise)
+        budget.limit = max(1, budget.whole // max(1, working))
+        budget.room_at = now if granted or not want else now + self._seconds(opens)
+        budget.ask_at = min(budget.room_at, now + BEAT_SECONDS)
+        self._tuning.ceiling(working, hosts)
+        if granted or budget.may_probe or budget.paused_until is None:
+            self._tuning.changed()
+        return BEAT_SECONDS
+
+    def _phase(self, phase: str, over: float) -> None:
+        budget = self._budget
+        budget.may_probe = phase == "probe"
+        if phase == "told":
+            budget.paused_until = max(budget.paused_until or 0.0, over)
+        elif phase in {"wait", "probe"}:
+            budget.paused_until = budget.paused_until or self._clock.monotonic()
+        elif not budget.probing and not budget.told:
+            budget.paused_until = None
+
+    def _away(self) -> None:
+        self._epoch, self.beats = None, 0
+        if self._budget.online:
+            self._budget.went_away(self._clock.monotonic(), self.hosts)
+            self._lost()
+        self._tuning.ceiling(self.hosts, self.hosts)
+        self._tuning.changed()
+
+    async def _rest(self, seconds: float) -> None:
+        if self._wake.is_set():
+            return
+        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
+        waker = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waker.cancel()
+
+    def _head(self) -> list[object]:
+        return [self._host, self._ms(self._tuning.window), self._ms(2 * self._tuning.window + 600)]
+
+    def _ms(self, seconds: float) -> int:
+        return int(seconds * self._per_second)
+
+    def _seconds(self, milliseconds: float) -> float:
+        return milliseconds / self._per_second
+
+
+def _number(value: object) -> int:
+    return int(str(value))

@@ -1,0 +1,94 @@
+"""The second level of the cache: scale sets and runner groups that any host of the scope has asked for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.github.types import RunnerGroup, ScaleSet
+from scaleset_burst.metadata.kinds import Kind
+from scaleset_burst.metadata.service import Shared
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.store import Store
+from scaleset_hookspecs import Label
+
+__all__ = ["SharedMemory"]
+
+ASKING_SECONDS = 1.0
+"""How long hosts wait for the one that asks the service."""
+
+LOOK_SECONDS = 0.02
+
+
+class SharedMemory:
+    """A `SecondLevel` on Redis. Answers are public facts of the service; no token or JIT config passes through."""
+
+    def __init__(self, store: Store, keys: Keys, host: str, *, clock: Clock, per_second: float) -> None:
+        """Make a memory.
+
+        Args:
+            store: Redis.
+            keys: Of the scope.
+            host: Our id.
+            clock: Where times and waits come from.
+            per_second: The server's milliseconds in one second of ours.
+        """
+        self._store = store
+        self._keys = keys
+        self._host = host
+        self._clock = clock
+        self._per_second = per_second
+
+    async def get(self, kind: Kind, key: str) -> Shared | None:
+        """Return what is known; `None` to the one host that shall ask the service, while the others wait for it."""
+        place, asking = self._keys.known(kind.value, key), self._keys.asking(kind.value, key)
+        until = self._clock.monotonic() + ASKING_SECONDS
+        while True:
+            text = await self._store.fetch(place)
+            if text is not None:
+                return _read(text)
+            asked_by = await self._store.keep(
+                asking, self._host, int(ASKING_SECONDS * self._per_second), if_absent=True
+            )
+            if asked_by in {None, self._host} or self._clock.monotonic() >= until:
+                return None
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
+        """Keep a value, and tell the other hosts if it is another one than before."""
+        milliseconds = int(lifetime * self._per_second)
+        before = await self._store.keep(self._keys.known(kind.value, key), _write(shared), milliseconds)
+        await self._store.drop(self._keys.asking(kind.value, key))
+        known = None if before is None else _read(before)
+        if known is not None and known.value.id != shared.value.id:
+            await self._tell(kind, key)
+
+    async def invalidate(self, kind: Kind, key: str) -> None:
+        """Forget a value, here and in every host."""
+        await self._store.drop(self._keys.known(kind.value, key))
+        await self._store.drop(self._keys.asking(kind.value, key))
+        await self._tell(kind, key)
+
+    async def _tell(self, kind: Kind, key: str) -> None:
+        await self._store.tell(self._keys.news, f"{self._host} drop {kind.value} {key}")
+
+
+def _write(shared: Shared) -> str:
+    which = "group" if isinstance(shared.value, RunnerGroup) else "set"
+    value = asdict(shared.value)
+    value.pop("statistics", None)  # too short-lived to be of use to others
+    return json.dumps({"said_at": shared.said_at, which: value})
+
+
+def _read(text: str) -> Shared | None:
+    """Read a value; one that another version wrote in another way counts as unknown."""
+    try:
+        found: Mapping[str, Any] = json.loads(text)
+        if "group" in found:
+            return Shared(value=RunnerGroup(**found["group"]), said_at=float(found["said_at"]))
+        fields = dict(found["set"])
+        fields["labels"] = tuple(Label(**label) for label in fields["labels"])
+        return Shared(value=ScaleSet(**fields), said_at=float(found["said_at"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

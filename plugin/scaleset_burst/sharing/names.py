@@ -1,0 +1,184 @@
+"""The open names of this host, mirrored in Redis, so that another host resolves them if this one never comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.scripts import CLAIM, TAKE, UPLOAD
+from scaleset_burst.sharing.store import Away, Store
+
+__all__ = ["MOST_NAMES", "SharedNames"]
+
+logger = logging.getLogger(__name__)
+
+MOST_NAMES = 10_000
+"""Names of one host in Redis at most, about 100 bytes each; further ones are in the journal on disk only."""
+
+KEPT_SECONDS = 86_400.0
+"""How long names of a host that is gone are kept: after a day the service has removed unused runners itself
+(protocol 8.3)."""
+
+CLAIMED = 500
+"""Names taken over from a dead host at a time at most."""
+
+
+class SharedNames(JournalNames):
+    """The journal, and beside it the mirror.
+
+    The mirror must never call a name undelivered whose config the host has: another host would remove its runner. So
+    a config is handed out only after the mirror forgot its name; if Redis cannot be told, the config is undone.
+    """
+
+    def __init__(self, journal: Journal, store: Store, keys: Keys, host: str, *, per_second: float) -> None:
+        """Make a mirror; nothing is written before a name is.
+
+        Args:
+            journal: The journal of this machine.
+            store: Redis.
+            keys: Of the scope.
+            host: Our id.
+            per_second: The server's milliseconds in one second of ours.
+        """
+        super().__init__(journal)
+        self._store = store
+        self._keys = keys
+        self._host = host
+        self._kept = int(KEPT_SECONDS * per_second)
+        self._open: dict[str, str] = {}
+        self._mirrored: set[str] = set()
+        self._settled: set[str] = set()
+        self._reports_launches = False
+        self._present = False
+        self.on_taken: Callable[[Sequence[str]], None] = lambda _names: None
+
+    # What minting tells
+
+    async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
+        """Write down names here and there before any request with them leaves.
+
+        Raises:
+            LostNames: Redis went away: use others.
+        """
+        value = f"r|{scale_set_id}"
+        fitting = names[: max(0, MOST_NAMES - len(self._open))]
+        self._open |= dict.fromkeys(fitting, value)
+        await asyncio.gather(super().reserve(scale_set_id, names), self._mirror(dict.fromkeys(fitting, value)))
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names.
+
+        Raises:
+            LostNames: Redis could not be told that these are delivered.
+        """
+        await super().record(changes)
+        delivered = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
+        kept = {name: self._open[name].replace("r|", "d|", 1) for name in delivered if name in self._open}
+        for name in delivered:
+            self._open.pop(name, None)
+        if self._reports_launches:
+            self._open |= kept
+        concerned = self._mirrored.intersection(delivered)
+        if not concerned:
+            return
+        values = {name: value for name, value in kept.items() if self._reports_launches and name in concerned}
+        try:
+            await self._write(values, [name for name in concerned if name not in values])
+        except Away:
+            raise LostNames(concerned) from None
+        finally:
+            self._mirrored -= concerned - set(values)
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names, soon."""
+        super().note(changes)
+        for change in changes:
+            if change.state in {State.CLOSED, State.LAUNCHED}:
+                self._reports_launches |= change.state is State.LAUNCHED
+                self._open.pop(change.name, None)
+                if change.name in self._mirrored:
+                    self._mirrored.discard(change.name)
+                    self._settled.add(change.name)
+            elif change.state is State.AMBIGUOUS and change.name not in self._open and len(self._open) < MOST_NAMES:
+                self._open[change.name] = f"r|{change.scale_set_id or 0}"
+
+    async def adopt(self) -> tuple[Orphan, ...]:
+        """Take over what dead processes of this machine left open, but for what another host has taken already."""
+        orphans = await super().adopt()
+        if not orphans:
+            return orphans
+        try:
+            arguments = [self._host, self._kept, *(orphan.name for orphan in orphans)]
+            mine = set(await self._store.run(TAKE, [self._keys.taken], arguments))
+        except Away:
+            return orphans
+        return tuple(orphan for orphan in orphans if orphan.name in mine)
+
+    # What the beats do
+
+    async def upload(self) -> None:
+        """Tell Redis every open name, after it has heard of us anew."""
+        pairs = [each for pair in tuple(self._open.items()) for each in pair]
+        told = set(self._open)
+        arguments = [self._host, self._kept, *pairs]
+        lost = await self._store.run(UPLOAD, [self._keys.names(self._host), self._keys.taken], arguments)
+        self._settled.clear()
+        self._present = True
+        self._mirrored = told & set(self._open) - set(lost)
+        self._settled |= told - set(self._open)
+        for name in lost:
+            self._open.pop(name, None)
+        if lost:
+            logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(lost))
+            self.on_taken(lost)
+
+    async def flush(self) -> None:
+        """Tell Redis which names are settled."""
+        gone, self._settled = self._settled, set()
+        try:
+            if gone:
+                await self._write({}, sorted(gone))
+        except Away:
+            self._settled |= gone
+            raise
+
+    def away(self) -> None:
+        """Note that Redis does not answer: names drawn from now on are in the journal of this machine only."""
+        self._present = False
+
+    async def claim(self, dead: str, beats: str) -> tuple[Orphan, ...]:
+        """Take over names of a host that fell silent; each name goes to one host only."""
+        keys = [self._keys.names(dead), self._keys.names(self._host), self._keys.taken, self._keys.ledger[-1]]
+        moved = await self._store.run(CLAIM, keys, [dead, self._host, beats, self._kept, CLAIMED])
+        found = dict(zip(moved[::2], moved[1::2], strict=True))
+        self._open |= found
+        self._mirrored |= set(found)
+        orphans = tuple(_orphan(name, value) for name, value in found.items())
+        super().note(
+            [Change(name=orphan.name, state=State.AMBIGUOUS, scale_set_id=orphan.scale_set_id) for orphan in orphans]
+        )
+        return orphans
+
+    async def _mirror(self, values: dict[str, str]) -> None:
+        if not self._present or not values:
+            return
+        try:
+            await self._write(values, ())
+        except Away:
+            # Whether it was written is not known: other names, of which Redis surely knows nothing, are better.
+            self._present = False
+            for name in values:
+                self._open.pop(name, None)
+            raise LostNames(values) from None
+        self._mirrored |= set(values)
+
+    async def _write(self, values: dict[str, str], gone: Iterable[str]) -> None:
+        await self._store.update(self._keys.names(self._host), values, list(gone), self._kept)
+
+
+def _orphan(name: str, value: str) -> Orphan:
+    state, _, scale_set_id = value.partition("|")
+    return Orphan(name=name, scale_set_id=int(scale_set_id or 0), runner_id=None, delivered=state == "d")

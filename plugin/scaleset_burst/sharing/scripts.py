@@ -1,0 +1,245 @@
+"""What Redis does for the hosts of a scope, each script in one atomic step and by the server's clock (Lua 5.1).
+
+All times are milliseconds of the server. The state of the limits:
+
+- `meta`: a hash; `epoch` names this life of the data, `settles` is when grants begin, `seen` what hosts remember of it
+- `hosts`: a sorted set, host -> end of its lease
+- `state`: a hash, for each host: `sum:` used in the window, `held:` granted and not settled, `prom:` promised for the
+  case that Redis goes away, `want:` wanted and not granted, `busy:` whether anything is in flight or waiting
+- `spent`, `counts`: what leaves the window when, in buckets of a 300th of the window
+- `pause`: until when the service forbade everything; `probe`: which host finds out whether it is over
+"""
+
+__all__ = ["BEAT", "CLAIM", "JOIN", "LEAVE", "TAKE", "UPLOAD"]
+
+_COMMON = """
+local meta, hosts, state, spent = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local counts, pause, probe, owners = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local me, window, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local bucket = math.max(1, math.floor(window / 300))
+
+local function number(field) return tonumber(redis.call('HGET', state, field) or '0') end
+
+local function spend(host, at, count)
+  if count <= 0 then return end
+  at = math.ceil(at / bucket) * bucket
+  local member = string.format('%.0f|%s', at, host)
+  redis.call('ZADD', spent, at, member)
+  redis.call('HINCRBY', counts, member, count)
+  redis.call('HINCRBY', state, 'sum:' .. host, count)
+end
+
+local function forget(member)
+  local host = string.match(member, '|(.*)$')
+  local count = tonumber(redis.call('HGET', counts, member) or '0')
+  if redis.call('HINCRBY', state, 'sum:' .. host, -count) <= 0 then redis.call('HDEL', state, 'sum:' .. host) end
+  redis.call('HDEL', counts, member)
+  redis.call('ZREM', spent, member)
+end
+
+local function away(host)
+  redis.call('HDEL', state, 'held:' .. host, 'prom:' .. host, 'want:' .. host, 'busy:' .. host)
+  redis.call('ZREM', hosts, host)
+end
+
+local function expire()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', spent, '-inf', now)) do forget(member) end
+  for _, host in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', now)) do
+    -- A host that fell silent may have used, or be using, all that it was given and promised.
+    spend(host, now + window, number('held:' .. host) + number('prom:' .. host))
+    away(host)
+  end
+end
+
+local function touch()
+  for index = 1, 5 do redis.call('PEXPIRE', KEYS[index], ttl) end
+  redis.call('PEXPIRE', owners, ttl)
+end
+"""
+
+JOIN = (
+    _COMMON
+    + """
+local lease, settle, candidate = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local seen, held = tonumber(ARGV[7]), tonumber(ARGV[8])
+local epoch = redis.call('HGET', meta, 'epoch')
+if not epoch then
+  epoch = candidate
+  redis.call('HSET', meta, 'epoch', epoch, 'settles', now + settle)
+end
+expire()
+for _, member in ipairs(redis.call('ZRANGE', spent, 0, -1)) do
+  if string.match(member, '|(.*)$') == me then forget(member) end
+end
+away(me)
+redis.call('HSET', state, 'held:' .. me, held)
+redis.call('ZADD', hosts, now + lease, me)
+redis.call('HINCRBY', owners, me, 1)
+for index = 9, #ARGV, 2 do spend(me, now + tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
+if now < tonumber(redis.call('HGET', meta, 'settles')) and seen > tonumber(redis.call('HGET', meta, 'seen') or '0') then
+  redis.call('HSET', meta, 'seen', seen)
+end
+touch()
+return epoch
+"""
+)
+
+BEAT = (
+    _COMMON
+    + """
+local lease, limit, epoch = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local used, held, want, busy = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local told, cleared, probing, news = tonumber(ARGV[11]), ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14]
+expire()
+if redis.call('HGET', meta, 'epoch') ~= epoch or not redis.call('ZSCORE', hosts, me) then return {'join'} end
+spend(me, now + window, used)
+redis.call('HSET', state, 'held:' .. me, held, 'want:' .. me, want, 'busy:' .. me, busy)
+redis.call('ZADD', hosts, now + lease, me)
+redis.call('HINCRBY', owners, me, 1)
+touch()
+
+if told > 0 then
+  local before = tonumber(redis.call('GET', pause) or '0')
+  redis.call('SET', pause, string.format('%.0f', math.max(before, now + told)), 'PX', math.floor(told + ttl))
+  redis.call('DEL', probe)
+  redis.call('PUBLISH', news, me .. ' pause')
+elseif cleared then
+  if redis.call('DEL', pause) == 1 then redis.call('PUBLISH', news, me .. ' pause') end
+  redis.call('DEL', probe)
+end
+local phase, left = 'open', 0
+local over = tonumber(redis.call('GET', pause) or '0')
+if over > now then
+  phase, left = 'told', over - now
+elseif over > 0 then
+  phase = 'wait'
+  if redis.call('GET', probe) == me or
+    (want > 0 and redis.call('SET', probe, me, 'NX', 'PX', probing)) then phase = 'probe' end
+end
+
+local live = redis.call('ZRANGE', hosts, 0, -1)
+local settles = tonumber(redis.call('HGET', meta, 'settles'))
+if now < settles then return {'settling', settles - now, #live, phase, left} end
+
+local values = redis.call('HGETALL', state)
+local known, total = {}, 0
+for index = 1, #values, 2 do
+  known[values[index]] = tonumber(values[index + 1])
+  if string.sub(values[index], 1, 4) == 'sum:' then total = total + known[values[index]] end
+end
+for _, host in ipairs(live) do total = total + (known['held:' .. host] or 0) end
+local seen = tonumber(redis.call('HGET', meta, 'seen') or '0')
+if seen > 0 then
+  -- What hosts remember and nobody accounts for was used by one that did not come back.
+  redis.call('HDEL', meta, 'seen')
+  if seen > total then
+    spend('?', now + window, seen - total)
+    total = seen
+  end
+end
+
+local working, wanted, promised = 0, 0, 0
+for _, host in ipairs(live) do
+  if (known['want:' .. host] or 0) > 0 or (known['busy:' .. host] or 0) > 0 then working = working + 1 end
+  if host ~= me then
+    wanted = wanted + (known['want:' .. host] or 0)
+    promised = promised + (known['prom:' .. host] or 0)
+  end
+end
+local fair = math.floor(limit / math.max(1, working))
+local need = 0
+for _, host in ipairs(live) do
+  if host ~= me then
+    local mine = (known['sum:' .. host] or 0) + (known['held:' .. host] or 0)
+    need = need + math.max(0, math.min(known['want:' .. host] or 0, fair - mine))
+  end
+end
+local least = math.floor(limit / 50 / #live)
+local free = math.max(0, limit - total - promised)
+local room = math.max(0, free - least)
+local mine = (known['sum:' .. me] or 0) + held
+-- In quarters, so that hosts which begin together each get something, whoever asks first.
+local grant = math.min(want, room, math.ceil((limit - total) / 4), math.max(room - need, fair - mine))
+grant = math.max(0, grant)
+if phase ~= 'open' then grant = math.min(grant, phase == 'probe' and math.max(0, 1 - held) or 0) end
+local promise = math.min(free - grant, least)
+if wanted + want - grant <= 0 then
+  promise = math.min(free - grant, least + math.floor((room - grant) / #live))
+end
+redis.call('HSET', state, 'held:' .. me, held + grant, 'want:' .. me, want - grant, 'prom:' .. me, promise)
+if want > grant and promised > least * (#live - 1) and phase == 'open' then
+  redis.call('PUBLISH', news, me .. ' want')
+elseif wanted > 0 and (known['prom:' .. me] or 0) > promise then
+  redis.call('PUBLISH', news, me .. ' room')
+end
+local first = redis.call('ZRANGE', spent, 0, 0, 'WITHSCORES')
+local opens = first[2] and math.max(1, tonumber(first[2]) - now) or 1000
+return {'granted', grant, promise, #live, working, opens, phase, left, total + grant}
+"""
+)
+
+LEAVE = (
+    _COMMON
+    + """
+expire()
+spend(me, now + window, tonumber(ARGV[4]))
+away(me)
+if redis.call('EXISTS', ARGV[5]) == 0 then redis.call('HDEL', owners, me) end
+touch()
+redis.call('PUBLISH', ARGV[6], me .. ' room')
+return 1
+"""
+)
+"""A host that ends well gives back what it holds, but for what it has used or cannot account for."""
+
+UPLOAD = """
+local names, taken, me, ttl = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+redis.call('DEL', names)
+local lost = {}
+for index = 3, #ARGV, 2 do
+  local by = redis.call('HGET', taken, ARGV[index])
+  if by and by ~= me then
+    table.insert(lost, ARGV[index])
+  else
+    redis.call('HSET', names, ARGV[index], ARGV[index + 1])
+  end
+end
+redis.call('PEXPIRE', names, ttl)
+return lost
+"""
+"""Replace a host's open names; return those that another host has taken over meanwhile."""
+
+CLAIM = """
+local from, to, taken, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local dead, me, beats, ttl, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+if redis.call('HGET', owners, dead) ~= beats then return {} end
+local values, moved = redis.call('HGETALL', from), {}
+for index = 1, math.min(#values, most * 2), 2 do
+  local name, value = values[index], values[index + 1]
+  redis.call('HDEL', from, name)
+  local by = redis.call('HGET', taken, name)
+  if not by or by == dead then
+    redis.call('HSET', taken, name, me)
+    redis.call('HSET', to, name, value)
+    table.insert(moved, name)
+    table.insert(moved, value)
+  end
+end
+redis.call('PEXPIRE', taken, ttl)
+redis.call('PEXPIRE', to, ttl)
+if redis.call('HLEN', from) == 0 then redis.call('HDEL', owners, dead) end
+return moved
+"""
+"""Move the names of a host that fell silent to another one, unless it has beaten since; each name to one host only."""
+
+TAKE = """
+local taken, me, mine = KEYS[1], ARGV[1], {}
+for index = 3, #ARGV do
+  if redis.call('HSETNX', taken, ARGV[index], me) == 1 then table.insert(mine, ARGV[index]) end
+end
+redis.call('PEXPIRE', taken, ARGV[2])
+return mine
+"""
+"""Take names found in a journal on disk, unless another host has taken them; return those that are ours now."""

@@ -1,0 +1,195 @@
+"""The front of the shared state: one heart, one mirror, one memory, and the news that hosts tell each other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.journal import Change, Journal, Orphan, State
+from scaleset_burst.metadata import Metadata
+from scaleset_burst.metadata.kinds import Kind
+from scaleset_burst.minting import BurstGate, Minter
+from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.memory import SharedMemory
+from scaleset_burst.sharing.names import SharedNames
+from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.sharing.takeover import Watch
+
+__all__ = ["Sharing"]
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+"""How often hosts that fell silent are looked for."""
+
+
+class Sharing:
+    """What one engine shares with the other hosts of its scope.
+
+    Attributes:
+        host: Our id; another one for each start.
+        budget: The limits, to be given to the gate.
+        memory: The second level of the cache.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        scope: str,
+        *,
+        prefix: str,
+        lease: float,
+        hosts: int,
+        registrations: int,
+        window: float,
+        clock: Clock,
+    ) -> None:
+        """Prepare; nothing connects before `start`.
+
+        Args:
+            store: Redis.
+            scope: Host and path of the enterprise, organisation or repository.
+            prefix: Start of every key.
+            lease: Seconds of silence after which a host counts as dead.
+            hosts: How many hosts to assume while Redis has never answered.
+            registrations: The limit in a window, for all hosts together.
+            window: Its seconds.
+            clock: Where times and waits come from.
+        """
+        self.host = secrets.token_hex(6)
+        share = max(1, registrations // hosts)
+        self.budget = SharedBudget(
+            limit=share,
+            window=window,
+            whole=registrations,
+            fallback=Fallback(share, share, NEVER, window),
+        )
+        self._store = store
+        self._keys = Keys(prefix, scope)
+        self._clock = clock
+        self._lease = lease
+        self._hosts = hosts
+        per_second = 1000.0 / getattr(clock, "speed", 1.0)
+        self._per_second = per_second
+        self.memory = SharedMemory(store, self._keys, self.host, clock=clock, per_second=per_second)
+        self._watch = Watch(lease)
+        self._names: SharedNames | None = None
+        self._heart: Heart | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def names(self, journal: Journal) -> SharedNames:
+        """Return the journal's names with their mirror; of one engine there is one."""
+        self._names = SharedNames(journal, self._store, self._keys, self.host, per_second=self._per_second)
+        return self._names
+
+    async def start(
+        self,
+        gate: BurstGate,
+        minter: Minter,
+        metadata: Metadata,
+        on_orphans: Callable[[tuple[Orphan, ...]], None],
+    ) -> None:
+        """Begin to beat, to hear, and to look for hosts that fell silent; once, after `names`.
+
+        Returns when Redis knows of this host, or does not answer.
+        """
+        names = self._names
+        if self._heart is not None or names is None:
+            return
+        most = gate.limiter.most
+
+        def ceiling(working: int, hosts: int) -> None:
+            # Hosts at work share what there is; one for each of the others, to begin with.
+            gate.limiter.most = max(1, (most - (hosts - working)) // max(1, working))
+
+        def lost() -> None:
+            names.away()
+            for lane in minter.lanes:  # names that are written down there may be taken over by somebody
+                stock = [lane.stock.popleft() for _ in range(len(lane.stock))]
+                names.note([Change(name=name, state=State.CLOSED) for name in stock])
+
+        tuning = Tuning(
+            lease=self._lease,
+            window=self.budget.window,
+            hosts=self._hosts,
+            waiting=lambda: sum(len(lane.waiting) for lane in minter.lanes),
+            ceiling=ceiling,
+            changed=minter.dispatcher.pump,
+        )
+        names.on_taken = minter.resolver.forget
+        heart = Heart(
+            self._store,
+            self._keys,
+            self.host,
+            self.budget,
+            tuning,
+            clock=self._clock,
+            joined=names.upload,
+            lost=lost,
+        )
+        self._heart = heart
+        await heart.beat()
+        for work, name in (
+            (heart.run(), "beat"),
+            (self._hear(heart, metadata), "hear"),
+            (self._sweep(heart, names, on_orphans), "sweep"),
+        ):
+            self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def stop(self) -> None:
+        """Give back what is not used, and end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            if self._names is not None:
+                await self._names.flush()
+        except Away:
+            logger.debug("Redis was not told of the last names; it is once their lease has ended")
+        if self._heart is not None:
+            await self._heart.leave()
+        await self._store.aclose()
+
+    async def _hear(self, heart: Heart, metadata: Metadata) -> None:
+        while True:
+            try:
+                async for text in self._store.hear(self._keys.news):
+                    self._heard(text, heart, metadata)
+            except Away:
+                logger.debug("no news from Redis for the moment")
+            await self._clock.sleep(BEAT_SECONDS)
+
+    def _heard(self, text: str, heart: Heart, metadata: Metadata) -> None:
+        sender, _, news = text.partition(" ")
+        if sender == self.host:
+            return
+        what, _, rest = news.partition(" ")
+        if what != "drop":
+            heart.wake()
+            return
+        kind, _, key = rest.partition(" ")
+        if kind in {Kind.SCALE_SET_NAME.value, Kind.RUNNER_GROUP.value}:
+            metadata.invalid_elsewhere(Kind(kind), key)
+
+    async def _sweep(self, heart: Heart, names: SharedNames, on_orphans: Callable[[tuple[Orphan, ...]], None]) -> None:
+        beats = -1
+        while True:
+            await self._clock.sleep(SWEEP_SECONDS)
+            if heart.beats <= beats or not heart.beats:
+                self._watch.interrupted()
+            beats = heart.beats
+            try:
+                await names.flush()
+                counts = await self._store.all_of(self._keys.ledger[-1])
+                for dead, count in self._watch.look(counts, self._clock.monotonic(), but=self.host):
+                    orphans = await names.claim(dead, count)
+                    if orphans:
+                        logger.warning("taking over %d names of a host that has fallen silent", len(orphans))
+                        on_orphans(orphans)
+            except Away:
+                self._watch.interrupted()

@@ -1,0 +1,160 @@
+"""The connection to Redis or Valkey: bounded in time, quiet about repeats, and never in a burst's way."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, ReadOnlyError, RedisError
+
+__all__ = ["Away", "RedisStore", "Store"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Away(Exception):
+    """Redis did not answer, or not in a way that helps. The host goes on without."""
+
+
+class Store(Protocol):
+    """What the shared rooms need of Redis. Every method raises `Away` within the time limit, and nothing else."""
+
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
+        """Run a script."""
+
+    async def fetch(self, key: str) -> str | None:
+        """Return a value."""
+
+    async def keep(self, key: str, value: str, milliseconds: int, *, if_absent: bool = False) -> str | None:
+        """Keep a value for so long; return the one before, or with `if_absent` `None` if it was kept."""
+
+    async def drop(self, key: str) -> None:
+        """Forget a value."""
+
+    async def update(self, key: str, values: dict[str, str], gone: Sequence[str], milliseconds: int) -> None:
+        """Write fields of a hash and remove others, in one step."""
+
+    async def all_of(self, key: str) -> dict[str, str]:
+        """Return a hash."""
+
+    async def tell(self, channel: str, text: str) -> None:
+        """Publish."""
+
+    def hear(self, channel: str) -> AsyncIterator[str]:
+        """Yield what is published from now on, until Redis goes away."""
+
+
+class RedisStore:
+    """A `Store` on a real server."""
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        """Make a store; nothing connects before the first call.
+
+        Args:
+            url: `redis://` or `rediss://`, with the password if there is one.
+            timeout: Seconds for each answer, connecting included.
+        """
+        self._timeout = timeout
+        self._redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=None,
+            max_connections=16,
+        )
+        self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None)
+        self._said: str | None = None
+
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
+        """Run a script."""
+        registered = self._redis.register_script(script)
+        return await self._bounded(registered(keys=list(keys), args=[str(each) for each in arguments]))
+
+    async def fetch(self, key: str) -> str | None:
+        """Return a value."""
+        return cast("str | None", await self._bounded(self._redis.get(key)))
+
+    async def keep(self, key: str, value: str, milliseconds: int, *, if_absent: bool = False) -> str | None:
+        """Keep a value for so long; return the one before, or with `if_absent` `None` if it was kept."""
+        work = self._redis.set(key, value, px=max(1, milliseconds), nx=if_absent, get=True)
+        return cast("str | None", await self._bounded(work))
+
+    async def drop(self, key: str) -> None:
+        """Forget a value."""
+        await self._bounded(self._redis.delete(key))
+
+    async def update(self, key: str, values: dict[str, str], gone: Sequence[str], milliseconds: int) -> None:
+        """Write fields of a hash and remove others, in one step."""
+        pairs = [each for pair in values.items() for each in pair]
+        pipe = self._redis.pipeline(transaction=True)
+        if gone:
+            pipe.execute_command("HDEL", key, *gone)
+        if pairs:
+            pipe.execute_command("HSET", key, *pairs)
+        pipe.execute_command("PEXPIRE", key, milliseconds)
+        await self._bounded(pipe.execute())
+
+    async def all_of(self, key: str) -> dict[str, str]:
+        """Return a hash."""
+        return cast("dict[str, str]", await self._bounded(cast("Awaitable[Any]", self._redis.hgetall(key))))
+
+    async def tell(self, channel: str, text: str) -> None:
+        """Publish."""
+        await self._bounded(self._redis.publish(channel, text))
+
+    async def hear(self, channel: str) -> AsyncIterator[str]:
+        """Yield what is published from now on, until Redis goes away."""
+        listening: Any = self._listening.pubsub(ignore_subscribe_messages=True)
+        try:
+            await self._bounded(listening.subscribe(channel))
+            async for message in listening.listen():
+                yield str(message["data"])
+        except (RedisError, OSError) as error:
+            raise Away(type(error).__name__) from None
+        finally:
+            await _quietly(listening.aclose())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for redis in (self._redis, self._listening):
+            await _quietly(redis.aclose())
+
+    async def _bounded(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                result = await work
+        except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+            self._say(_reason(error, self._timeout))
+            raise Away(type(error).__name__) from None
+        if self._said is not None:
+            self._said = None
+            logger.warning("Redis answers again: limits, names and answers are shared with the other hosts")
+        return result
+
+    def _say(self, reason: str) -> None:
+        """Say why Redis is of no use, once until it answers again or the reason is another one."""
+        if reason != self._said:
+            self._said = reason
+            logger.warning("%s; this host goes on alone with its safe share of the limits", reason)
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+        return "Redis refuses the user name or the password: check the reference in `plugins.burst.sharing.url`"
+    if isinstance(error, ReadOnlyError):
+        return "Redis is a read-only replica: `plugins.burst.sharing.url` has to name the primary"
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return f"Redis does not answer within {timeout:g} s"
+    # The text of an error may repeat the URL; its type cannot.
+    return f"Redis cannot be used ({type(error).__name__})"
+
+
+async def _quietly(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (RedisError, OSError, RuntimeError) as error:
+        logger.debug("closing a connection to Redis failed: %s", type(error).__name__)

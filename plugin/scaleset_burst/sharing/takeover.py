@@ -1,0 +1,41 @@
+"""Finds hosts that fell silent: by watching whether their count of beats moves, not by anybody's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Watch"]
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one host has seen of the others. Only silence that was watched without a gap counts.
+
+    Redis may come back with old data, or may have been away: then hosts seem silent that only had nobody to talk to.
+
+    Attributes:
+        lease: Seconds of watched silence after which a host is dead.
+    """
+
+    lease: float
+    _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def look(self, beats: Mapping[str, str], now: float, *, but: str) -> list[tuple[str, str]]:
+        """Return the hosts that are dead, each with its last count of beats.
+
+        Args:
+            beats: Each host's count of beats.
+            now: Monotonic time in seconds.
+            but: Ourselves.
+        """
+        self._seen = {
+            host: seen if (seen := self._seen.get(host)) is not None and seen[0] == count else (count, now)
+            for host, count in beats.items()
+            if host != but
+        }
+        return [(host, count) for host, (count, since) in self._seen.items() if now - since >= self.lease]
+
+    def interrupted(self) -> None:
+        """Forget what was seen: Redis did not answer for a while."""
+        self._seen.clear()

