@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format bench conformance chaos docs clean constraints
+.PHONY: help demo test test-slow lint format redis bench conformance chaos docs clean constraints
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ conformance: $(STAMP)  ## the official Go client against the simulator and again
 
 chaos: $(STAMP)  ## faults, kills and limits against the simulator
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+redis: $(STAMP)  ## a Redis for the tests, if the machine has none
+	@$(BIN)/python -m tests.kit.redis_server
 
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)

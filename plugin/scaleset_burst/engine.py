@@ -47,7 +47,14 @@ STOP_SECONDS = 10.0
 
 
 class Engine:
-    """Answers for one scope. Everything here happens on the host's one loop; nothing is shared between engines."""
+    """Answers for one scope. Everything here happens on the host's one loop; nothing is shared between engines.
+
+    Attributes:
+        settings: What it was made with.
+        client: The connection to the service.
+        metadata: The cache.
+        gate: The limits of the scope.
+    """
 
     def __init__(
         self,
@@ -70,7 +77,7 @@ class Engine:
             random=self._random,
             second_level=None if shared is None else shared.memory,
         )
-        self._gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
+        self.gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
         self._background = Background()
         self._upkeep = Upkeep(self.client, settings, clock=self._clock, background=self._background)
         self._names: JournalNames | None = None
@@ -95,7 +102,7 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine shows of itself now; any thread may ask."""
         open_rooms = (self._minter, self._names) if self._minter is not None and self._names is not None else None
-        return observe(self.client, self.metadata, self._gate, open_rooms, self._clock.monotonic())
+        return observe(self.client, self.metadata, self.gate, open_rooms, self._clock.monotonic())
 
     # Life
 
@@ -213,7 +220,7 @@ class Engine:
             def resolve(orphans: tuple[Orphan, ...]) -> None:
                 self._upkeep.resolve(orphans, minter)
 
-            await self._sharing.start(self._gate, minter, self.metadata, resolve)
+            await self._sharing.start(self.gate, minter, self.metadata, resolve)
 
     def _journal(self) -> Journal:
         return open_journal(
@@ -230,7 +237,7 @@ class Engine:
         return Minter(
             self.client,
             names,
-            self._gate,
+            self.gate,
             clock=self._clock,
             random=self._random,
             random_bits=secrets.randbits,

@@ -88,3 +88,14 @@ def _free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
+
+
+def main() -> int:
+    """Say which program will be used; fetch one if there is none. A machine without is no failure: tests skip."""
+    program = find_server(install=True)
+    print(f"redis-server: {program or 'none, and none could be fetched; the tests that need it are skipped'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

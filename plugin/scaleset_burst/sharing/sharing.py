@@ -24,7 +24,7 @@ __all__ = ["Sharing"]
 
 logger = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 1.0
 """How often hosts that fell silent are looked for."""
 
 

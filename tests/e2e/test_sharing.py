@@ -1,0 +1,216 @@
+"""Several hosts, one scope, a real Redis: one budget, one pause, one look-up; and what happens when Redis fails."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from scaleset_burst.simulator import SimulatorProcess
+from scaleset_hookspecs import ProvisionSettings
+from tests.chaos.hosts import Host
+from tests.e2e.sharing_hosts import LINUX, SPEED, fleet, until
+from tests.kit.redis_server import RedisServer, find_server
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(find_server() is None, reason="needs redis-server or valkey-server: make redis fetches one"),
+]
+
+ORIGIN = time.time()
+TOKENS = {"installation", "registration", "admin"}
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(latency="100ms", group_capacity=50_000, window="100s", speed=SPEED, origin=ORIGIN) as running:
+        yield running
+
+
+async def test_together_they_keep_one_limit_and_use_it(server: RedisServer, simulator: SimulatorProcess) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        budget = {"registrations": 200, "window": "100s"}
+        first, second = await hosts.engine(budget=budget), await hosts.engine(budget=budget)
+        await hosts.settled()
+        assert sum(await asyncio.gather(hosts.burst(first, 180), hosts.burst(second, 180))) == 360
+        assert simulator.counters()["max_registrations_in_window"] <= 200
+        assert simulator.counters()["max_registrations_in_window"] >= 190
+        assert hosts.ghosts() == set()
+
+
+async def test_a_pause_told_to_one_is_kept_by_all_and_ends_with_one_probe(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engines = [await hosts.engine() for _ in range(3)]
+        await hosts.settled()
+        simulator.faults(["mint:retry=40:first 1"])
+        lone = asyncio.create_task(hosts.burst(engines[0], 1))
+        await until(lambda: simulator.counters()["refused"] == 1, "the service said to wait")
+        await until(lambda: all(engine.gate.budget.paused_until is not None for engine in engines), "all know")
+        assert await asyncio.gather(*(hosts.burst(engine, 20) for engine in engines)) == [20, 20, 20]
+        assert await lone == 1
+        assert simulator.counters()["requests_while_told_to_wait"] == 0
+
+
+async def test_what_may_be_in_flight_is_shared_by_those_at_work(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engines = [
+            await hosts.engine(batch={"max_concurrency": 40}, budget={"registrations": 50_000}) for _ in range(4)
+        ]
+        await hosts.settled()
+        simulator.reset_counters()
+        await hosts.burst(engines[0], 200)
+        assert simulator.counters()["most_mints_in_flight"] >= 36, "a lone busy host gets nearly all"
+        simulator.reset_counters()
+        bursts = [asyncio.create_task(hosts.burst(engine, 400)) for engine in engines]
+        await until(lambda: all(engine.gate.limiter.limit == 10 for engine in engines), "each has its part")
+        await asyncio.gather(*bursts)
+
+
+async def test_ten_cold_hosts_ask_the_service_once_between_them(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engines = await asyncio.gather(*(hosts.engine() for _ in range(10)))
+        await asyncio.gather(*(hosts.burst(engine, 1) for engine in engines))
+        requests = simulator.counters()["requests"]
+        assert sum(count for kind, count in requests.items() if kind not in TOKENS | {"mint"}) <= 3, requests
+        assert (requests["registration"], requests["admin"], requests["mint"]) == (10, 10, 10)
+
+
+async def test_a_deletion_seen_by_one_is_known_to_all(server: RedisServer, simulator: SimulatorProcess) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engines = [await hosts.engine() for _ in range(3)]
+        for engine in engines:
+            await engine.metadata.scale_set_settings(LINUX)
+            assert engine.metadata.peek_settings(LINUX) is not None
+        await asyncio.sleep(0.1)
+        simulator.recreate(LINUX.name)
+        simulator.reset_counters()
+        assert await hosts.burst(engines[0], 3) == 3
+        started = time.monotonic()
+        await until(lambda: all(e.metadata.peek_settings(LINUX) is None for e in engines[1:]), "all know", 1.0)
+        assert time.monotonic() - started < 1.0
+        new = {await engine.metadata.scale_set_id(LINUX) for engine in engines}
+        assert len(new) == 1
+        assert simulator.counters()["requests"]["find_scale_set"] == 1
+
+
+async def test_by_hand_forgotten_is_forgotten_everywhere(server: RedisServer, simulator: SimulatorProcess) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        one, other = await hosts.engine(), await hosts.engine()
+        for engine in (one, other):
+            await engine.metadata.scale_set_id(LINUX)
+        await asyncio.sleep(0.1)
+        one.metadata.invalidate()
+        await until(lambda: other.metadata.peek_settings(LINUX) is None, "the other one has forgotten, too", 2.0)
+
+
+@pytest.mark.parametrize("trouble", ["down at start", "gone in the middle", "hangs", "empty again", "wrong password"])
+async def test_without_redis_every_burst_ends_and_it_is_said_once(
+    simulator: SimulatorProcess, trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "scaleset_burst.sharing")
+    options = ("--requirepass", "right") if trouble == "wrong password" else ()
+    with RedisServer(*options) as server:
+        if trouble == "down at start":
+            server.kill()
+        async with fleet(simulator, server.url, ORIGIN) as hosts:
+            engines = [await hosts.engine(), await hosts.engine()]
+            if trouble not in {"down at start", "wrong password"}:
+                await hosts.settled()
+            bursts = [asyncio.create_task(hosts.burst(engine, 150)) for engine in engines]
+            await asyncio.sleep(0.03)
+            if trouble == "hangs":
+                server.signal(signal.SIGSTOP)
+            elif trouble in {"gone in the middle", "empty again"}:
+                server.kill()
+            if trouble == "empty again":
+                await asyncio.sleep(0.05)
+                server.start()
+            assert await asyncio.gather(*bursts) == [150, 150]
+            assert await hosts.burst(engines[0], 20) == 20
+            if trouble == "hangs":
+                server.signal(signal.SIGCONT)
+            if trouble == "down at start":
+                server.start()
+            if trouble in {"down at start", "hangs", "empty again"}:
+                await hosts.settled()
+                assert await hosts.burst(engines[1], 10) == 10
+            await until(lambda: not any(len(engine.minter.resolver) for engine in engines), "all is resolved")
+            assert hosts.ghosts() == set()
+            assert len(hosts.got) == len(set(hosts.got))
+    said = [record.getMessage() for record in caplog.records if "goes on alone" in record.getMessage()]
+    assert 1 <= len(said) <= 2 * len(engines), said
+    if trouble == "wrong password":
+        assert all("password" in text for text in said)
+    assert server.url not in caplog.text
+
+
+async def test_a_read_only_replica_is_named_as_such(
+    server: RedisServer, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer("--replicaof", f"127.0.0.1 {server.port}") as replica:
+        async with fleet(simulator, replica.url, ORIGIN) as hosts:
+            assert await hosts.burst(await hosts.engine(), 10) == 10
+    assert "read-only replica" in caplog.text
+
+
+async def test_what_a_killed_host_left_is_resolved_once_by_another(
+    server: RedisServer, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    about: dict[str, object] = {
+        "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
+        "origin": ORIGIN, "lease": 20, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
+    }  # fmt: skip
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        for _ in range(2):
+            await hosts.engine()
+        dying = Host(about, simulator.token)
+        await until(lambda: "ready" in dying.said, "the third host is ready")
+        await hosts.settled()
+        simulator.faults(["mint:hang-after"])
+        dying.tell()
+        await until(lambda: len(simulator.runners()) == 10, "ten ghosts are registered")
+        dying.process.kill()
+        dying.process.wait()
+        dying.end()
+        simulator.faults([])
+        simulator.reset_counters()
+        await until(lambda: simulator.runners() == [], "nothing is left", 30.0)
+        assert simulator.counters()["requests"]["remove_runner"] == 10
+
+
+async def test_nothing_secret_is_written_and_everything_expires(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engine = await hosts.engine()
+        await hosts.settled()
+        configs: list[str] = []
+        outcomes = await engine.provision(LINUX, 30, ProvisionSettings(), lambda config: configs.append(config.encoded))
+        assert len(outcomes) == 30
+        await asyncio.sleep(0.3)
+        with redis.Redis.from_url(server.url, decode_responses=True) as client:
+            keys = client.keys()
+            assert keys
+            assert all(key.startswith("scaleset-burst:{") for key in keys)
+            assert all(client.pttl(key) > 0 for key in keys), {key: client.pttl(key) for key in keys}
+            hashes = [client.hgetall(key) for key in keys if client.type(key) == "hash"]
+            texts = [client.get(key) for key in keys if client.type(key) == "string"]
+            dump = f"{keys} {hashes} {texts}"
+        assert simulator.token not in dump
+        assert not any(config in dump or config[:40] in dump for config in configs)
