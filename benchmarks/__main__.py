@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import trustme
@@ -15,6 +16,7 @@ from benchmarks.measuring import Result, measure
 from benchmarks.reporting import as_json, as_table
 from benchmarks.workloads import WORKLOADS
 from scaleset_burst.cli import bench_cache
+from tests.kit.redis_server import RedisServer, find_server
 
 ROUNDS = 5
 HEADING = "## The last published run"
@@ -34,10 +36,11 @@ def main() -> int:
     if not chosen:
         print(f"error: nothing is called {', '.join(arguments.groups)}", file=sys.stderr)
         return 2
-    peers, skipped = build_peers(quick=arguments.quick)
     results: list[Result] = []
-    with tempfile.TemporaryDirectory() as folder:
-        certificate, ca_file = _certificates(Path(folder))
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisServer()).url if find_server() else None
+        peers, skipped = build_peers(quick=arguments.quick, redis=redis)
+        certificate, ca_file = _certificates(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         with Server() as plain, Server(certificate, ca_file) as secure:
             for workload in chosen:
                 print(f"{workload.name} ", end="", file=sys.stderr, flush=True)

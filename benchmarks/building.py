@@ -41,11 +41,12 @@ class Peer:
     one: bool = False
 
 
-def build_peers(*, quick: bool) -> tuple[list[Peer], dict[str, str]]:
+def build_peers(*, quick: bool, redis: str | None) -> tuple[list[Peer], dict[str, str]]:
     """Return the peers that can run, ours first, and why the others cannot.
 
     Args:
         quick: Leave out what would take minutes to build.
+        redis: URL of a Redis for the plugin that shares its limits.
     """
     ours = str(PEERS / "ours.py")
     peers = [
@@ -54,6 +55,12 @@ def build_peers(*, quick: bool) -> tuple[list[Peer], dict[str, str]]:
         Peer(name="plugin, uvloop", kind="ours", command=(sys.executable, ours, "plugin", "--uvloop")),
     ]
     skipped: dict[str, str] = {}
+    if redis is None:
+        skipped["plugin, Redis"] = "there is no redis-server; `make redis` fetches one"
+    else:
+        peers.append(
+            Peer(name="plugin, Redis", kind="ours", command=(sys.executable, ours, "plugin", "--redis", redis))
+        )
     for name, make in (
         *((f"go {version}", partial(_go, version)) for version in GO_VERSIONS),
         ("rust crate", partial(_rust, quick=quick)),

@@ -1,5 +1,6 @@
 """Results as a table for a person, and as one line of JSON for a program."""
 
+from statistics import median
 from typing import Any
 
 from benchmarks.measuring import Result
@@ -44,6 +45,7 @@ def as_json(results: list[Result], skipped: dict[str, str]) -> dict[str, Any]:
         found[name] = entry
     found["cpu_vs_go"] = found.get("burst_1000_50ms", {}).get("cpu_vs_go")
     _pair(found)
+    _shared(found, results)
     return found
 
 
@@ -77,6 +79,15 @@ def _against(ours: Result, rows: list[Result]) -> dict[str, float]:
     if client is not None:
         found["client_cpu_vs_go"] = round(client.cpu_per_mint / go[-1].cpu_per_mint, 3)
     return found
+
+
+def _shared(found: dict[str, Any], results: list[Result]) -> None:
+    """Note what sharing the limits adds to a burst: the median over pairs of rounds, one beside the other."""
+    rows = {row.peer.name: row.samples for row in results if row.workload.group == "sharing" and row.samples}
+    alone, shared = rows.get("plugin", []), rows.get("plugin, Redis", [])
+    if alone and shared:
+        added = [with_redis.seconds / without.seconds - 1 for without, with_redis in zip(alone, shared, strict=False)]
+        found["shared_1000_50ms"]["added_by_redis"] = round(median(added), 4)
 
 
 def _pair(found: dict[str, Any]) -> None:

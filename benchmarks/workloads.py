@@ -24,6 +24,7 @@ class Workload:
         slice: Whether with slices.
         quick: Whether part of a quick run.
         quick_rounds: Rounds of a quick run at most.
+        rounds: Rounds at least, where a small difference is measured.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Workload:
     slice: bool = False
     quick: bool = True
     quick_rounds: int = 5
+    rounds: int = 0
 
     @property
     def limit(self) -> float:
@@ -52,7 +54,7 @@ class Workload:
         return peer.name in self.kinds or peer.kind in self.kinds
 
 
-QUICK_PEERS = ("plugin", "client", "aiohttp")
+QUICK_PEERS = ("plugin", "plugin, Redis", "client", "aiohttp")
 FAST = ("plugin", "client", "go", "rust crate", "aiohttp")
 WORKLOADS = (
     Workload(name="burst_100_50ms", count=100, kinds=(*FAST, "httpx", "go, one client")),
@@ -66,5 +68,6 @@ WORKLOADS = (
     Workload(name="trickle_20_a_second", group="trickle", count=40, latency=5.0, shape="trickle", quick_rounds=1),
     Workload(name="alone_500_50ms", group="pair", count=500, kinds=("plugin",)),
     Workload(name="pair_500_50ms", group="pair", count=500, shape="pair", kinds=("plugin",)),
+    Workload(name="shared_1000_50ms", group="sharing", kinds=("plugin", "plugin, Redis"), rounds=15),
     Workload(name="slices_1000_50ms", group="slices", slice=True, kinds=("plugin",)),
 )

@@ -14,7 +14,14 @@ from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
 
 
 class Plugin:
-    """The engine behind the hooks, with its journal, its limits and its cache."""
+    """The engine behind the hooks, with its journal, its limits and its cache.
+
+    Args:
+        redis: URL of a Redis to share the limits through; `None`: alone.
+    """
+
+    def __init__(self, redis: str | None = None) -> None:
+        self._redis = redis
 
     async def connect(self, order: dict[str, Any]) -> None:
         """Open the client and resolve the scale set."""
@@ -28,6 +35,8 @@ class Plugin:
             "journal": {"directory": order["journal"]},
             "scale_sets": {name: {"max_concurrency": most} for name in ("bench-a", "bench-b")},
         }
+        if self._redis:
+            burst["sharing"] = {"url": self._redis}
         github = {"config_url": order["config_url"], "token": {"$env": "BENCH_TOKEN"}}
         settings = load_settings(
             {"github": github, "plugins": {"burst": burst}},
@@ -36,6 +45,8 @@ class Plugin:
         )
         self._engine = Engine(settings)
         await self._engine.start()
+        while self._redis and not getattr(self._engine.gate.budget, "online", False):
+            await asyncio.sleep(0.1)  # an empty Redis grants nothing for its first seconds
         if order["warm"]:
             await asyncio.gather(*(self._engine.metadata.scale_set_id(_ref(name)) for name in ("bench-a", "bench-b")))
 
@@ -94,7 +105,8 @@ def _ref(name: str) -> ScaleSetRef:
 
 if __name__ == "__main__":
     gc.freeze()
-    client = Plugin() if sys.argv[1] == "plugin" else ClientOnly()
+    where = sys.argv[sys.argv.index("--redis") + 1] if "--redis" in sys.argv else None
+    client = Plugin(where) if sys.argv[1] == "plugin" else ClientOnly()
     if "--uvloop" in sys.argv:
         import uvloop
 

@@ -143,9 +143,12 @@ class Sharing:
 
     async def stop(self) -> None:
         """Give back what is not used, and end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # Hearing news is up to the driver, which may swallow a cancellation; the next one meets it elsewhere.
+            _, pending = await asyncio.wait(pending, timeout=0.2)
         try:
             if self._names is not None:
                 await self._names.flush()

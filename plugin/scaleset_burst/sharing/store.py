@@ -68,6 +68,7 @@ class RedisStore:
         )
         self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None)
         self._said: str | None = None
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
         """Run a script."""
@@ -124,16 +125,30 @@ class RedisStore:
             await _quietly(redis.aclose())
 
     async def _bounded(self, work: Awaitable[T]) -> T:
+        # In a task of its own: the driver may turn a cancellation into an error of its own, and then it would be lost.
+        task = asyncio.ensure_future(work)
         try:
-            async with asyncio.timeout(self._timeout):
-                result = await work
+            await asyncio.wait({task}, timeout=self._timeout)
+            if not task.done():
+                raise TimeoutError
+            result = task.result()
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
             self._say(_reason(error, self._timeout))
             raise Away(type(error).__name__) from None
+        finally:
+            if not task.done():
+                self._abandoned.add(task)
+                task.add_done_callback(self._forget)
+                task.cancel()
         if self._said is not None:
             self._said = None
             logger.warning("Redis answers again: limits, names and answers are shared with the other hosts")
         return result
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more
 
     def _say(self, reason: str) -> None:
         """Say why Redis is of no use, once until it answers again or the reason is another one."""
