@@ -76,7 +76,7 @@ async def test_what_may_be_in_flight_is_shared_by_those_at_work(
         assert simulator.counters()["most_mints_in_flight"] >= 36, "a lone busy host gets nearly all"
         simulator.reset_counters()
         bursts = [asyncio.create_task(hosts.burst(engine, 400)) for engine in engines]
-        await until(lambda: all(engine.gate.limiter.limit == 10 for engine in engines), "each has its part")
+        await until(lambda: all(engine.gate.limiter.most == 10 for engine in engines), "each has its part")
         await asyncio.gather(*bursts)
 
 
