@@ -98,7 +98,7 @@ def packages() -> list[str]:
         module.name
         for root in (scaleset_hookspecs, scaleset_burst)
         for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}.")
-        if module.ispkg and "cli" not in module.name and "sharing" not in module.name
+        if module.ispkg and "cli" not in module.name
     ]
 
 
