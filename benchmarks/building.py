@@ -48,19 +48,22 @@ def build_peers(*, quick: bool, redis: str | None) -> tuple[list[Peer], dict[str
         quick: Leave out what would take minutes to build.
         redis: URL of a Redis for the plugin that shares its limits.
     """
+    skipped: dict[str, str] = {}
+    try:
+        python = str(bench_python())
+    except Skipped as why:
+        skipped["a base install of ours"] = f"{why}; ours runs with every extra instead"
+        python = sys.executable
     ours = str(PEERS / "ours.py")
     peers = [
-        Peer(name="plugin", kind="ours", command=(sys.executable, ours, "plugin")),
-        Peer(name="client", kind="ours", command=(sys.executable, ours, "client")),
-        Peer(name="plugin, uvloop", kind="ours", command=(sys.executable, ours, "plugin", "--uvloop")),
+        Peer(name="plugin", kind="ours", command=(python, ours, "plugin")),
+        Peer(name="client", kind="ours", command=(python, ours, "client")),
+        Peer(name="plugin, uvloop", kind="ours", command=(python, ours, "plugin", "--uvloop")),
     ]
-    skipped: dict[str, str] = {}
     if redis is None:
         skipped["plugin, Redis"] = "there is no redis-server; `make redis` fetches one"
     else:
-        peers.append(
-            Peer(name="plugin, Redis", kind="ours", command=(sys.executable, ours, "plugin", "--redis", redis))
-        )
+        peers.append(Peer(name="plugin, Redis", kind="ours", command=(python, ours, "plugin", "--redis", redis)))
     for name, make in (
         *((f"go {version}", partial(_go, version)) for version in GO_VERSIONS),
         ("rust crate", partial(_rust, quick=quick)),
@@ -75,7 +78,7 @@ def build_peers(*, quick: bool, redis: str | None) -> tuple[list[Peer], dict[str
 
 
 def bench_python() -> Path:
-    """Return the Python of the bench venv, made if need be.
+    """Return the Python of the bench venv, made if need be: ours as a host installs it, and the peers' packages.
 
     Raises:
         Skipped: The packages cannot be installed.
@@ -84,7 +87,10 @@ def bench_python() -> Path:
     stamp = VENV / ".ready"
     if not stamp.exists() or stamp.stat().st_mtime < pins.stat().st_mtime:
         _run([sys.executable, "-m", "venv", str(VENV)], "making a venv")
-        _run([str(BENCH_PYTHON), "-m", "pip", "install", "--quiet", "--requirement", str(pins)], "pip install")
+        install = [str(BENCH_PYTHON), "-m", "pip", "install", "--quiet"]
+        _run([*install, "--requirement", str(pins)], "pip install")
+        every = str(ROOT / "constraints" / "all.txt")
+        _run([*install, "--constraint", every, "redis", "uvloop", "--editable", str(ROOT)], "pip install of ours")
         stamp.touch()
     return BENCH_PYTHON
 

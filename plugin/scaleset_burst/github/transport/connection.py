@@ -8,10 +8,13 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 import httpx
 
-__all__ = ["IDLE_LIMIT", "MAX_BODY", "MAX_HEAD", "Answer", "Connection", "Owner"]
+__all__ = ["IDLE_LIMIT", "MAX_BODY", "MAX_HEAD", "RECEIVED_AT_ONCE", "Answer", "Connection", "Owner"]
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 32 * 1024 * 1024
+RECEIVED_AT_ONCE: Final = 64 * 1024
+"""Bytes read from a connection in one step."""
+
 IDLE_LIMIT: Final = 55.0
 """Seconds a connection may lie idle; shorter if the server's `Keep-Alive: timeout=` says so."""
 
@@ -25,7 +28,13 @@ class Answer(NamedTuple):
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a connection."""
+    """Who is told what becomes of a connection.
+
+    Attributes:
+        buffer: Where bytes come in; the connections of one loop share it, since each reads its own at once.
+    """
+
+    buffer: memoryview
 
     def released(self, connection: "Connection") -> None:
         """The connection has answered and can be used again."""
@@ -34,7 +43,7 @@ class Owner(Protocol):
         """The connection is closed."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection and the exchange that is under way on it, if any."""
 
     __slots__ = (
@@ -160,8 +169,14 @@ class Connection(asyncio.Protocol):
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.usable = True
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what comes in."""
+        del sizehint
+        return self._owner.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser; settle the exchange when the answer is complete."""
+        data = self._owner.buffer[:nbytes]
         if self._answer is None:
             self.abort()  # nobody asked: an answer to nothing, or an error before closing
             return
@@ -240,10 +255,11 @@ class Connection(asyncio.Protocol):
 
     def _settle(self) -> None:
         answer, self._answer = self._answer, None
-        result = Answer(self._status, self._headers, b"".join(self._body))
+        result = Answer(self._status, self._headers, self._body[0] if len(self._body) == 1 else b"".join(self._body))
+        self._headers, self._body = [], []  # an idle connection keeps nothing of its last answer
         self.deadline = math.inf
         if self.uses == 1:
-            self.idle_limit = _idle_limit(self._headers)
+            self.idle_limit = _idle_limit(result.headers)
         if self._reusable and self.usable and self.idle_limit > 0:
             self._owner.released(self)
         elif not self._tunnel:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
-from scaleset_burst.github.transport.connection import Connection, Owner
+from scaleset_burst.github.transport.connection import RECEIVED_AT_ONCE, Connection, Owner
 from scaleset_burst.github.transport.routes import Proxy, Route, choose_route, parse_proxy
 from scaleset_burst.github.transport.trust import proxy_trust, service_trust
 
@@ -21,6 +21,9 @@ _EYEBALLS = 0.25
 
 class _Nobody:
     """Owner of the connection to a proxy while it is no more than the foot of a tunnel."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(RECEIVED_AT_ONCE))
 
     def released(self, connection: Connection) -> None:
         """Never happens: a tunnel is not released."""

@@ -4,7 +4,7 @@ import asyncio
 import math
 from typing import Protocol
 
-from scaleset_burst.github.transport.connection import Connection
+from scaleset_burst.github.transport.connection import RECEIVED_AT_ONCE, Connection
 from scaleset_burst.github.transport.routes import Route
 
 __all__ = ["KEEP_WARM", "Origin"]
@@ -34,17 +34,19 @@ class Origin:
 
     Attributes:
         route: The way to it.
+        buffer: Where bytes come in, for all its connections.
         idle: Those that can be used, the one used last at the end.
         open: All that are open.
         dialing: Those being opened.
         wanted: How many are to be kept open, until the loop time `wanted_until`.
     """
 
-    __slots__ = ("dialing", "idle", "open", "pool", "route", "wanted", "wanted_until")
+    __slots__ = ("buffer", "dialing", "idle", "open", "pool", "route", "wanted", "wanted_until")
 
     def __init__(self, pool: Pool, route: Route) -> None:
         self.pool = pool
         self.route = route
+        self.buffer = memoryview(bytearray(RECEIVED_AT_ONCE))
         self.idle: list[Connection] = []
         self.open: set[Connection] = set()
         self.dialing = 0

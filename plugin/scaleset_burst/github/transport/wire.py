@@ -7,6 +7,9 @@ from scaleset_burst.github.transport.routes import Route
 
 __all__ = ["encode", "respond"]
 
+CHUNKED = b"transfer-encoding"
+ENCODED = b"content-encoding"
+
 
 def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
     """Return the request's bytes.
@@ -20,7 +23,7 @@ def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
     if route.authorization:
         lines.append(b"Proxy-Authorization: " + route.authorization)
     breaks = len(lines) - 1
-    if not isinstance(request.stream, httpx.ByteStream) or "transfer-encoding" in request.headers:
+    if not isinstance(request.stream, httpx.ByteStream) or any(name.lower() == CHUNKED for name, _ in raw):
         content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if content else b"0\r\n\r\n"
     head = b"\r\n".join(lines)
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
@@ -56,7 +59,7 @@ def respond(answer: Answer, request: httpx.Request) -> httpx.Response:
         httpx.DecodingError: The body is not encoded as it says.
     """
     response = WholeResponse(answer, request)
-    if "content-encoding" not in response.headers:
+    if not any(name.lower() == ENCODED for name, _ in answer.headers):
         return response
     try:
         return httpx.Response(answer.status, headers=answer.headers, content=answer.content, request=request)
