@@ -16,7 +16,7 @@ class Mint:
 
     Attributes:
         at: When it was minted, in monotonic seconds.
-        seen: A look-up or an event has shown it since.
+        seen: A look-up has shown it since, or an event its end.
         missed_at: When a look-up that proves something first failed to show it.
     """
 
@@ -47,7 +47,7 @@ class Mints:
         self._by_name[name] = self._by_id[runner_id] = mint
 
     def seen(self, runner: RunnerRef) -> None:
-        """Note that the service, or an event, showed a runner: from here on its absence can be believed."""
+        """Note that a look-up showed a runner, or an event its end: from here on its absence can be believed."""
         mint = self.find(runner)
         if mint is not None:
             mint.seen = True

@@ -33,20 +33,21 @@ class RunnerEvents:
         """Mark a runner busy. Whether it is online was not said, so an older state is not carried over.
 
         An event for a runner whose job is over, or that was reported gone, is late or wrong: then the service is asked.
+        So it is after an event without an id: the name may have passed to another runner since we learnt whose it was.
+        That a job started does not make an absence credible: look-ups may not show the runner yet.
         """
         now = self._clock.monotonic()
         runner_id = self._runners.id_of(runner)
-        self._runners.mints.seen(runner)
         before = None if runner_id is None else self._runners.memory.get(runner_id)
         known = None if before is None else before.value
         gone = before is not None and before.value is None
         self._runners.touch(runner, now)
         name = runner.name or (known.name if known is not None else None)
-        if runner_id is None or name is None or gone or runner_id in self._ended:
+        if runner.id is None or name is None or gone or runner.id in self._ended:
             return
         if known is not None and known.scale_set_id is not None:
             scale_set_id = known.scale_set_id
-        info = RunnerInfo(id=runner_id, name=name, scale_set_id=scale_set_id, busy=True)
+        info = RunnerInfo(id=runner.id, name=name, scale_set_id=scale_set_id, busy=True)
         self._runners.keep(info, said_at=now, source="event")
 
     def completed(self, runner: RunnerRef) -> None:
