@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trustme
 
+from benchmarks import hotpath
 from benchmarks.building import CACHE, ROOT, Skipped, bench_python, build_peers
 from benchmarks.driving import Server
 from benchmarks.measuring import Result, measure
@@ -27,6 +28,8 @@ def main() -> int:
     arguments = _arguments()
     if arguments.groups == ["cache"]:
         return bench_cache.run(as_json=arguments.json)
+    if arguments.groups == ["profile"]:
+        return hotpath.run(as_json=arguments.json)
     chosen = [
         workload
         for workload in WORKLOADS
@@ -66,7 +69,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     groups = sorted({workload.group for workload in WORKLOADS})
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, a workload, cache; all")
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, a workload, cache, profile; all"
+    )
     parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
     parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each workload (default %(default)s)")

@@ -32,6 +32,8 @@ def judge(
     verdict["broken_promises"] = [
         name for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait") if verdict[name]
     ]
+    if failed:
+        verdict["broken_promises"].append("failed")
     if len(names) + failed != asked:
         verdict["broken_promises"].append("outcomes")
     if verdict["max_registrations_in_5_minutes"] > 1500:

@@ -16,6 +16,7 @@ class Circuit:
         patience: Seconds they must have lasted, so that one bad wave does not open it.
         opened_at: Since when it is open; `None` while it is closed.
         probe_at: When the next probe may go.
+        worked_at: When the service last answered.
     """
 
     threshold: int = 10
@@ -29,6 +30,7 @@ class Circuit:
     probing: bool = False
     probe_sent_at: float = 0.0
     waits: int = 0
+    worked_at: float = float("-inf")
 
     @property
     def is_open(self) -> bool:
@@ -49,8 +51,9 @@ class Circuit:
             self.probing = True
             self.probe_sent_at = now
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float) -> None:
         """Note any answer of a working service."""
+        self.worked_at = now
         self.failures = 0
         self.failing_since = None
         self.opened_at = None
@@ -58,13 +61,19 @@ class Circuit:
         self.waits = 0
 
     def failed(self, now: float, sent_at: float) -> bool:
-        """Note a sign that the service is down; `True` if this one opened the circuit, or was the probe."""
+        """Note a sign that the service is down; `True` if this one opened the circuit, or was the probe.
+
+        What was sent before the service last answered tells nothing of it since: hung requests of a busy time end
+        one after another long after it, when nothing else may be sent that could succeed in between.
+        """
         if self.is_open:
             if not self.probing or sent_at < self.probe_sent_at:
                 return False
             self.probing = False
             self._wait(now)
             return True
+        if sent_at < self.worked_at:
+            return False
         self.failures += 1
         self.failing_since = now if self.failing_since is None else self.failing_since
         if self.failures < self.threshold or now - self.failing_since < self.patience:

@@ -48,10 +48,11 @@ class Roster:
     """The runners of one scale set that were delivered and have not ended, as far as the host told us.
 
     Attributes:
-        names: Runner name to the monotonic time of its delivery.
+        names: Runner name to the monotonic time of its delivery, and its id.
+        ids: The other way round.
     """
 
-    names: dict[str, float] = field(default_factory=dict)
+    names: dict[str, tuple[float, int]] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
     reconciled_at: float | None = None
 
@@ -61,16 +62,15 @@ class Roster:
 
     def add(self, name: str, runner_id: int, now: float) -> None:
         """Note a delivered runner."""
-        self.names[name] = now
+        self.names[name] = (now, runner_id)
         self.ids[runner_id] = name
 
     def drop(self, name: str | None, runner_id: int | None) -> None:
         """Note that a runner has ended; unknown ones are ignored."""
         known = name or (self.ids.get(runner_id) if runner_id is not None else None)
-        if known is None or known not in self.names:
-            return
-        del self.names[known]
-        self.ids = {number: other for number, other in self.ids.items() if other != known}
+        entry = None if known is None else self.names.pop(known, None)
+        if entry is not None:
+            self.ids.pop(entry[1], None)
 
     def reconcile(self, present: Iterable[str], now: float, grace: float) -> int:
         """Drop runners the service does not list; those delivered less than `grace` seconds ago stay.
@@ -78,7 +78,7 @@ class Roster:
         A host that never reports the end of its runners would otherwise be refused new ones for ever.
         """
         kept = {name.lower() for name in present}
-        gone = [name for name, since in self.names.items() if name.lower() not in kept and now - since > grace]
+        gone = [name for name, (since, _) in self.names.items() if name.lower() not in kept and now - since > grace]
         for name in gone:
             self.drop(name, None)
         self.reconciled_at = now

@@ -117,14 +117,14 @@ class BurstGate:
             if self.circuit.failed(now, attempt.sent_at):
                 self._opened = self._down(now)
         else:
-            self.circuit.succeeded()
+            self.circuit.succeeded(now)
 
     def slice_refused(self, attempt: Attempt, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""
         self._in_flight -= 1
         self.budget.settle(now, 0, len(attempt.names))
         self.budget.succeeded(attempt.sent_at)
-        self.circuit.succeeded()
+        self.circuit.succeeded(now)
         self.slicing.refused()
 
     def circuit_opened(self) -> Unavailable | None:

@@ -28,7 +28,7 @@ def test_a_success_starts_the_count_anew() -> None:
     circuit = Circuit()
     for number in range(100):
         circuit.failed(number * 1.0, number * 1.0)
-        circuit.succeeded()
+        circuit.succeeded(number * 1.0)
     assert not circuit.is_open
 
 
@@ -49,7 +49,7 @@ def test_open_means_one_probe_now_and_then() -> None:
     assert waits[-1] == 60.0
     now += circuit.seconds_left(now)
     circuit.sent(0.0)
-    circuit.succeeded()
+    circuit.succeeded(now)
     assert circuit.allow(now, 64) == 64
 
 
@@ -63,4 +63,4 @@ def test_never_more_than_asked(history: list[tuple[bool, float]]) -> None:
         assert 0 <= allowed <= 7
         if allowed:
             circuit.sent(0.0)
-            circuit.succeeded() if good else circuit.failed(now, now)
+            circuit.succeeded(now) if good else circuit.failed(now, now)

@@ -25,8 +25,8 @@ def test_a_good_probe_closes_it_as_if_nothing_had_been() -> None:
     """The next outage begins with the first wait again."""
     circuit = down()
     circuit.sent(0.0)
-    circuit.succeeded()
-    assert circuit == Circuit(probe_at=circuit.probe_at)
+    circuit.succeeded(9.0)
+    assert circuit == Circuit(probe_at=circuit.probe_at, worked_at=9.0)
 
 
 def test_an_outage_of_a_day_is_survived() -> None:
@@ -46,6 +46,16 @@ def test_a_late_failure_of_an_older_request_is_not_the_probes() -> None:
     assert circuit.allow(at + 1000, 300) == 0
 
 
+def test_hung_requests_of_before_the_last_good_answer_do_not_open_it() -> None:
+    """The limits may let nothing more go, so that nothing can succeed while old requests time out one by one."""
+    circuit = Circuit()
+    circuit.succeeded(10.0)
+    assert not any(circuit.failed(15.0 + number, 9.0 - number / 100) for number in range(50))
+    for number in range(circuit.threshold):
+        circuit.failed(70.0 + number, 60.0 + number)
+    assert circuit.is_open
+
+
 @given(steps=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(["send", "fail", "succeed"])), max_size=80))
 def test_at_most_one_is_allowed_while_open(steps: list[tuple[float, str]]) -> None:
     """Whatever happens: none or one while open, all that was wanted while closed."""
@@ -59,6 +69,6 @@ def test_at_most_one_is_allowed_while_open(steps: list[tuple[float, str]]) -> No
         elif what == "fail":
             circuit.failed(now, now)
         elif what == "succeed":
-            circuit.succeeded()
+            circuit.succeeded(now)
             assert circuit.allow(now, 7) == 7
         assert circuit.seconds_left(now) >= 0
