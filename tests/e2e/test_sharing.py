@@ -1,14 +1,19 @@
 """Several hosts, one scope, a real Redis: one budget, one pause, one look-up; and what happens when Redis fails."""
 
 import asyncio
+import json
 import logging
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+import yaml
 
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import ProvisionSettings
@@ -214,3 +219,24 @@ async def test_nothing_secret_is_written_and_everything_expires(
             dump = f"{keys} {hashes} {texts}"
         assert simulator.token not in dump
         assert not any(config in dump or config[:40] in dump for config in configs)
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_the_doctor_says_whether_redis_answers(
+    simulator: SimulatorProcess, tmp_path: Path, running: bool
+) -> None:
+    with RedisServer() as server:
+        if not running:
+            server.kill()
+        burst = {"sharing": {"url": server.url}}
+        github = {"config_url": simulator.config_url, "token": {"$env": "DOCTOR_TOKEN"}}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"github": github, "plugins": {"burst": burst}}))
+        command = [sys.executable, "-m", "scaleset_burst.cli", "doctor", "config.yaml", "--json"]
+        environment = {**os.environ, "DOCTOR_TOKEN": simulator.token}
+        done = await asyncio.to_thread(
+            subprocess.run, command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+    report = json.loads(done.stdout)
+    level = next(finding["level"] for finding in report["findings"] if finding["name"] == "redis")
+    assert (done.returncode, level) == ((0, "ok") if running else (1, "failure")), report
+    assert done.stderr == ""

@@ -10,7 +10,7 @@ from typing import Final
 from scaleset_burst.settings import Settings
 from scaleset_burst.settings.durations import format_duration
 
-__all__ = ["Facts", "Finding", "Level", "burst_seconds", "concurrency", "diagnose"]
+__all__ = ["Facts", "Finding", "Level", "Shared", "burst_seconds", "concurrency", "diagnose"]
 
 SKEW_LIMIT: Final = 30.0
 """Seconds a clock may be off; an App's JWT is dated 60 s back (protocol 3.1)."""
@@ -43,6 +43,21 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """How Redis answered.
+
+    Attributes:
+        seconds: The time of one question.
+        hosts: Hosts that share the limits now.
+        failure: Why it is of no use, if so.
+    """
+
+    seconds: float = 0.0
+    hosts: int = 0
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What was measured.
 
@@ -57,6 +72,7 @@ class Facts:
         group: Name of the runner group.
         scale_set: Name of the scale set that was asked for, `None` if none was.
         scale_set_id: Its id, `None` if it does not exist.
+        shared: Of the Redis that hosts share, if they do.
     """
 
     scope: str
@@ -69,6 +85,7 @@ class Facts:
     group: str = "default"
     scale_set: str | None = None
     scale_set_id: int | None = None
+    shared: Shared | None = None
 
 
 def diagnose(facts: Facts, settings: Settings) -> tuple[Finding, ...]:
@@ -81,6 +98,7 @@ def diagnose(facts: Facts, settings: Settings) -> tuple[Finding, ...]:
         _round_trip(facts),
         _connections(facts),
         _group(facts, settings),
+        *_shared(facts),
         *_predictions(facts, settings),
     )
 
@@ -140,6 +158,17 @@ def _group(facts: Facts, settings: Settings) -> Finding:
     level = Level.WARNING if facts.runners >= FILL_LIMIT * capacity else Level.OK
     text = f"`{facts.group}` holds {facts.runners:,} of {capacity:,} runners ({facts.runners / capacity:.0%})"
     return Finding(name="runner group", text=text, level=level)
+
+
+def _shared(facts: Facts) -> Iterator[Finding]:
+    if facts.shared is None:
+        return
+    if facts.shared.failure is not None:
+        text = f"{facts.shared.failure}; this host would go on alone with its safe share of the limits"
+        yield Finding(name="redis", text=text, level=Level.FAILURE)
+    else:
+        hosts = "1 host shares" if facts.shared.hosts == 1 else f"{facts.shared.hosts} hosts share"
+        yield Finding(name="redis", text=f"answers in {_seconds(facts.shared.seconds)}; {hosts} the limits now")
 
 
 def _predictions(facts: Facts, settings: Settings) -> Iterator[Finding]:

@@ -1,17 +1,20 @@
 """What the doctor asks the service: look-ups only, nothing is changed."""
 
+import logging
 import random
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 
-from scaleset_burst.cli.diagnosis import Facts
+from scaleset_burst.cli.diagnosis import Facts, Shared
 from scaleset_burst.clock import Clock
 from scaleset_burst.github import ConnectionOptions, ScaleSetClient
 from scaleset_burst.github.transport import BurstTransport
+from scaleset_burst.github.urls import parse_config_url
 from scaleset_burst.settings import Settings
-from scaleset_burst.wiring import build_client, connection_options
+from scaleset_burst.wiring import build_client, build_sharing, connection_options
 from scaleset_hookspecs import ScaleSetRef, Unavailable
 
 __all__ = ["WatchfulTransport", "probe"]
@@ -46,11 +49,28 @@ async def probe(settings: Settings, target: ScaleSetRef | None, clock: Clock) ->
         ServiceError: It cannot be reached, or refuses the credentials.
     """
     transport = WatchfulTransport(connection_options(settings), clock)
+    shared = await _shared(settings, clock)
     client = build_client(settings, clock=clock, random=random.Random(), transport=transport)  # noqa: S311 - jitter
     try:
-        return await _measure(client, transport, settings, target, clock)
+        return replace(await _measure(client, transport, settings, target, clock), shared=shared)
     finally:
         await client.aclose()
+
+
+async def _shared(settings: Settings, clock: Clock) -> Shared | None:
+    assert settings.github is not None  # noqa: S101  # settings that are enabled have a scope
+    sharing = build_sharing(settings, parse_config_url(settings.github.config_url).scope, clock=clock)
+    if sharing is None:
+        return None
+    logging.getLogger("scaleset_burst.sharing").addHandler(logging.NullHandler())  # the finding says what is wrong
+    started = clock.monotonic()
+    try:
+        hosts = await sharing.count_hosts()
+    except Unavailable as error:
+        return Shared(failure=str(error))
+    finally:
+        await sharing.stop()
+    return Shared(seconds=clock.monotonic() - started, hosts=hosts)
 
 
 async def _measure(

@@ -19,6 +19,7 @@ from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.store import Away, RedisStore
 from scaleset_burst.sharing.takeover import Watch
+from scaleset_hookspecs import Unavailable
 
 __all__ = ["Sharing"]
 
@@ -140,6 +141,17 @@ class Sharing:
             (self._sweep(heart, names, on_orphans), "sweep"),
         ):
             self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def count_hosts(self) -> int:
+        """Return how many hosts share the limits now.
+
+        Raises:
+            Unavailable: Redis is of no use; the text says why.
+        """
+        try:
+            return await self._store.size(self._keys.ledger[1])
+        except Away as error:
+            raise Unavailable(str(error)) from None
 
     async def stop(self) -> None:
         """Give back what is not used, and end."""

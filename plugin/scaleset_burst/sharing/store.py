@@ -40,6 +40,9 @@ class Store(Protocol):
     async def all_of(self, key: str) -> dict[str, str]:
         """Return a hash."""
 
+    async def size(self, key: str) -> int:
+        """Return how many members a sorted set has."""
+
     async def tell(self, channel: str, text: str) -> None:
         """Publish."""
 
@@ -103,6 +106,10 @@ class RedisStore:
         """Return a hash."""
         return cast("dict[str, str]", await self._bounded(cast("Awaitable[Any]", self._redis.hgetall(key))))
 
+    async def size(self, key: str) -> int:
+        """Return how many members a sorted set has."""
+        return int(await self._bounded(cast("Awaitable[Any]", self._redis.zcard(key))))
+
     async def tell(self, channel: str, text: str) -> None:
         """Publish."""
         await self._bounded(self._redis.publish(channel, text))
@@ -133,8 +140,9 @@ class RedisStore:
                 raise TimeoutError
             result = task.result()
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-            self._say(_reason(error, self._timeout))
-            raise Away(type(error).__name__) from None
+            reason = _reason(error, self._timeout)
+            self._say(reason)
+            raise Away(reason) from None
         finally:
             if not task.done():
                 self._abandoned.add(task)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaleset_burst.cli.diagnosis import Facts, Level, burst_seconds, concurrency, diagnose
+from scaleset_burst.cli.diagnosis import Facts, Level, Shared, burst_seconds, concurrency, diagnose
 from scaleset_burst.settings import BatchSettings, BudgetSettings, ConnectionSettings, Settings
 
 WELL = Facts(
@@ -79,3 +79,16 @@ def test_the_report_names_the_limit_and_when_it_is_reached() -> None:
     assert text["round trip"] == "100 ms, the median of 5"
     assert text["300 runners"] == "about 500 ms"
     assert text["limit"] == "1,500 registrations in 5m are reached after about 2.4 s"
+
+
+def redis(shared: Shared | None) -> list[tuple[Level, str]]:
+    found = diagnose(replace(WELL, shared=shared), Settings())
+    return [(finding.level, finding.text) for finding in found if finding.name == "redis"]
+
+
+def test_redis_is_reported_if_limits_are_shared() -> None:
+    assert redis(None) == []
+    assert redis(Shared(seconds=0.001, hosts=3)) == [(Level.OK, "answers in 1 ms; 3 hosts share the limits now")]
+    [(level, text)] = redis(Shared(failure="it is a read-only replica"))
+    assert level is Level.FAILURE
+    assert text.startswith("it is a read-only replica; ")
