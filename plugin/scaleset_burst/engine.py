@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random as random_module
 import secrets
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
@@ -37,6 +39,9 @@ from scaleset_hookspecs import (
     Statistics,
     Unavailable,
 )
+
+if TYPE_CHECKING:
+    from scaleset_burst.sharing import Sharing
 
 __all__ = ["Engine"]
 
@@ -82,6 +87,7 @@ class Engine:
         self._upkeep = Upkeep(self.client, settings, clock=self._clock, background=self._background)
         self._names: JournalNames | None = None
         self._minter: Minter | None = None
+        self._recalling: asyncio.Future[None] | None = None
         self._stopped = False
 
     @property
@@ -112,8 +118,7 @@ class Engine:
         Raises:
             Rejected: The credentials are refused. A service that is merely down is logged: it may come back.
         """
-        minter, names = self._rooms()
-        await self._share(minter)
+        minter, names = await self._open()
         try:
             await self.client.connect()
             await self.client.warm(self.settings.connections.warm)
@@ -150,7 +155,7 @@ class Engine:
             Unavailable: The service cannot be reached and nothing was minted.
         """
         check_count(scale_set, count, settings)
-        await self._share(self.minter)
+        await self._open()
         lane = await self._lane(scale_set, settings)
         outcomes = await self.minter.provision(lane, count, settings, on_ready)
         if any(getattr(outcome, "reason", None) == "already_provided" for outcome in outcomes):
@@ -214,13 +219,28 @@ class Engine:
             self._minter = self._minting(self._names)
         return self._minter, self._names
 
-    async def _share(self, minter: Minter) -> None:
+    async def _open(self) -> tuple[Minter, JournalNames]:
+        """Open the rooms and, once, recall what the limits already hold."""
+        minter, names = self._rooms()
         if self._sharing is not None:
+            await self._share(self._sharing, minter)  # Redis knows what other processes used, dead ones too
+        else:
+            self._recalling = self._recalling or asyncio.ensure_future(self._recall(names))
+            await asyncio.shield(self._recalling)
+        return minter, names
 
-            def resolve(orphans: tuple[Orphan, ...]) -> None:
-                self._upkeep.resolve(orphans, minter)
+    async def _share(self, sharing: Sharing, minter: Minter) -> None:
+        def resolve(orphans: tuple[Orphan, ...]) -> None:
+            self._upkeep.resolve(orphans, minter)
 
-            await self._sharing.start(self.gate, minter, self.metadata, resolve)
+        await sharing.start(self.gate, minter, self.metadata, resolve)
+
+    async def _recall(self, names: JournalNames) -> None:
+        budget = self.gate.budget
+        try:
+            budget.recall(self._clock.monotonic(), await names.registered(budget.window))
+        except Exception:
+            logger.exception("the journal could not say what was registered before; the limits begin empty")
 
     def _journal(self) -> Journal:
         return open_journal(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,7 +14,15 @@ from scaleset_burst.metrics import Metrics
 from scaleset_burst.minting import ConfigTiming
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.simulator import SimulatorProcess
-from scaleset_hookspecs import JitConfig, MintFailure, NotFound, ProvisionSettings, ScaleSetRef, Statistics
+from scaleset_hookspecs import (
+    FailureReason,
+    JitConfig,
+    MintFailure,
+    NotFound,
+    ProvisionSettings,
+    ScaleSetRef,
+    Statistics,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +120,22 @@ async def test_what_the_engine_shows_is_what_happened(simulator: SimulatorProces
         assert text["scaleset_burst_mints_total", "minted"] == 131
         assert text["scaleset_burst_cache_requests_total", "scale_set_name"] >= 1
     assert engine.snapshot().journal_open == 0
+
+
+async def test_a_host_that_starts_again_remembers_what_the_limits_hold(
+    simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    limits: dict[str, dict[str, object]] = {"budget": {"registrations": 50}, "journal": {"directory": str(tmp_path)}}
+    async with running(simulator, **limits) as engine:
+        await burst(engine, 30)
+        # No stop: this one dies, and the next one begins with the same file.
+        async with running(simulator, **limits) as heir:
+            assert heir.snapshot().budget_used == 0
+            outcomes = await heir.provision(LINUX, 40, ProvisionSettings(deadline=1.0), None)
+            minted = [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]
+            failed = {outcome.reason for outcome in outcomes if isinstance(outcome, MintFailure)}
+            assert (len(minted), failed) == (20, {FailureReason.RATE_LIMITED})
+            assert heir.snapshot().budget_left == 0
 
 
 async def test_the_parts_of_each_config_sum_to_its_total(simulator: SimulatorProcess) -> None:

@@ -18,6 +18,9 @@ KEPT_SECONDS = 2 * 86_400
 """Delivered names whose launch was never reported are forgotten after this time: a JIT runner that has not connected
 within a day is removed by the service itself (protocol 8.3)."""
 
+AT_ONCE = 500
+"""Names in one query at most; SQLite binds 999 values in its oldest builds."""
+
 _CLOSED = (State.CLOSED, State.LAUNCHED)
 _OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
 
@@ -27,6 +30,7 @@ CREATE TABLE IF NOT EXISTS names (
     owner TEXT NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner, state);
+CREATE TABLE IF NOT EXISTS registrations (at REAL NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -71,6 +75,8 @@ class DatabaseJournal:
         closed = [(change.name,) for change in changes if change.state in _CLOSED]
         launches = sum(1 for change in changes if change.state is State.LAUNCHED)
         with self._transaction():
+            if fresh := self._first_heard_of(kept):
+                self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
             self._database.executemany(_UPSERT, [self._row(change, now) for change in kept])
             self._database.executemany("DELETE FROM names WHERE name = ?", closed)
             if launches:
@@ -80,6 +86,14 @@ class DatabaseJournal:
         """Return how many names of this process are not closed."""
         row = self._database.execute("SELECT COUNT(*) FROM names WHERE owner = ?", (self.owner.id,)).fetchone()
         return int(row[0])
+
+    def registered(self, window: float) -> tuple[tuple[float, int], ...]:
+        """Return what the processes of this file registered in the last `window` seconds: how long ago, how many."""
+        now = self._now()
+        with self._transaction():
+            self._database.execute("DELETE FROM registrations WHERE at < ?", (now - window,))
+        rows = self._database.execute("SELECT at, count FROM registrations ORDER BY at").fetchall()
+        return tuple((max(0.0, now - float(at)), int(count)) for at, count in rows)
 
     def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open; each name is handed out once.
@@ -103,6 +117,16 @@ class DatabaseJournal:
             )
         self._database.close()
         self.owner.release()
+
+    def _first_heard_of(self, changes: Sequence[Change]) -> int:
+        """Return how many names are registered, or may be, that were only written down before."""
+        names = [change.name for change in changes if change.state is not State.RESERVED]
+        count = 0
+        for start in range(0, len(names), AT_ONCE):
+            part = names[start : start + AT_ONCE]
+            query = f"SELECT COUNT(*) FROM names WHERE state = ? AND name IN ({', '.join('?' * len(part))})"  # noqa: S608
+            count += int(self._database.execute(query, (State.RESERVED.value, *part)).fetchone()[0])
+        return count
 
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}

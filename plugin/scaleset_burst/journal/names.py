@@ -23,6 +23,9 @@ class Journal(Protocol):
     def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open."""
 
+    def registered(self, window: float) -> tuple[tuple[float, int], ...]:
+        """Return what was registered in the last `window` seconds: how long ago, how many."""
+
     def close(self) -> None:
         """Release the file."""
 
@@ -58,6 +61,10 @@ class JournalNames:
     async def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open."""
         return await self._writer.call(self._journal.adopt)
+
+    async def registered(self, window: float) -> tuple[tuple[float, int], ...]:
+        """Return what was registered in the last `window` seconds, by dead processes, too: how long ago, how many."""
+        return await self._writer.call(lambda: self._journal.registered(window))
 
     async def close(self) -> None:
         """Write what is left, then release the journal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -61,6 +62,12 @@ class Budget:
         if committed:
             self.used += committed
             self.spent.append((now + self.window, committed))
+
+    def recall(self, now: float, registered: Iterable[tuple[float, int]]) -> None:
+        """Count what was registered before this process began: how many seconds ago, how many."""
+        before = sorted((now - age + self.window, count) for age, count in registered)
+        self.spent = deque(sorted((*before, *self.spent)))
+        self.used += sum(count for _, count in before)
 
     def succeeded(self, sent_at: float) -> None:
         """Note an answer that was no rate limit: a probe's success ends the pause, an older request's does not."""

@@ -117,3 +117,14 @@ def test_what_is_in_flight_counts() -> None:
     budget.settle(1000.0, 10, 0)
     assert budget.allow(1299.0, 1) == 0
     assert budget.allow(1300.0, 20) == 10
+
+
+def test_what_was_registered_before_counts_until_it_leaves_the_window() -> None:
+    budget = Budget(100, 300.0)
+    budget.reserve(1000.0, 10)
+    budget.settle(1000.0, 10, 0)
+    budget.recall(1000.0, [(299.0, 30), (100.0, 40)])
+    assert budget.allow(1000.0, 100) == 20
+    assert budget.allow(1001.0, 100) == 50
+    assert budget.allow(1200.0, 100) == 90
+    assert budget.allow(1300.0, 100) == 100
