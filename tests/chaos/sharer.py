@@ -23,7 +23,7 @@ async def main(about: dict[str, object], count: int) -> None:
     clock: Clock = SystemClock() if speed == 1 else ScaledClock(speed, float(str(about["origin"])))
     section = {
         "github": {"config_url": about["config_url"], "token": {"$env": "CHAOS_TOKEN"}},
-        "journal": {"directory": about["place"], "launch_grace": 5},
+        "journal": {"directory": about["place"], "launch_grace": 0.1},
         "batch": {"max_attempts": 20},
         "connections": {"read_timeout": 60.0, "connect_timeout": 30.0},
         "sharing": {"url": about["redis"], "lease": about["lease"], "timeout": "500ms"},

@@ -90,8 +90,8 @@ class Heart:
         self._epoch: str | None = None
         self._seen = 0
         self._wake = asyncio.Event()
-        self.beats = 0
-        """Beats in a row that Redis answered."""
+        self.gaps = 0
+        """How often Redis went away."""
         # A clock that runs faster than the server's: its seconds are shorter there.
         self._per_second = 1000.0 / getattr(clock, "speed", 1.0)
         budget.on_want = self._wake.set
@@ -160,7 +160,6 @@ class Heart:
             # Whether it was counted is not known: the next join tells the whole truth, the pause is told again.
             budget.told, budget.cleared = max(budget.told, told), budget.cleared or cleared
             raise
-        self.beats += 1
         return self._taken(reply, want)
 
     def _taken(self, reply: list[object], want: int) -> float:
@@ -200,7 +199,8 @@ class Heart:
             budget.paused_until = None
 
     def _away(self) -> None:
-        self._epoch, self.beats = None, 0
+        self._epoch = None
+        self.gaps += 1
         if self._budget.online:
             self._budget.went_away(self._clock.monotonic(), self.hosts)
             self._lost()

@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 MOST_NAMES = 10_000
 """Names of one host in Redis at most, about 100 bytes each; further ones are in the journal on disk only."""
 
+MOST_DELIVERED = 1_000
+"""Delivered names of a host that has not reported a launch yet."""
+
+REPORTS = "!"
+"""The field that says that a host reports launches: only then is a delivered name of it, once it is dead, looked at."""
+
 KEPT_SECONDS = 86_400.0
 """How long names of a host that is gone are kept: after a day the service has removed unused runners itself
 (protocol 8.3)."""
@@ -51,6 +57,8 @@ class SharedNames(JournalNames):
         self._open: dict[str, str] = {}
         self._mirrored: set[str] = set()
         self._settled: set[str] = set()
+        self._changed: dict[str, str] = {}
+        self._delivered: dict[str, None] = {}
         self._reports_launches = False
         self._present = False
         self.on_taken: Callable[[Sequence[str]], None] = lambda _names: None
@@ -75,35 +83,44 @@ class SharedNames(JournalNames):
             LostNames: Redis could not be told that these are delivered.
         """
         await super().record(changes)
-        delivered = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
-        kept = {name: self._open[name].replace("r|", "d|", 1) for name in delivered if name in self._open}
-        for name in delivered:
-            self._open.pop(name, None)
-        if self._reports_launches:
-            self._open |= kept
-        concerned = self._mirrored.intersection(delivered)
+        given = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
+        values = {name: self._open[name].replace("r|", "d|", 1) for name in given if name in self._open}
+        self._open |= values
+        self._bound(values)
+        concerned = self._mirrored.intersection(values)
         if not concerned:
             return
-        values = {name: value for name, value in kept.items() if self._reports_launches and name in concerned}
         try:
-            await self._write(values, [name for name in concerned if name not in values])
+            await self._write({name: values[name] for name in concerned}, ())
         except Away:
             raise LostNames(concerned) from None
-        finally:
-            self._mirrored -= concerned - set(values)
 
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon."""
         super().note(changes)
         for change in changes:
             if change.state in {State.CLOSED, State.LAUNCHED}:
-                self._reports_launches |= change.state is State.LAUNCHED
-                self._open.pop(change.name, None)
-                if change.name in self._mirrored:
-                    self._mirrored.discard(change.name)
-                    self._settled.add(change.name)
-            elif change.state is State.AMBIGUOUS and change.name not in self._open and len(self._open) < MOST_NAMES:
-                self._open[change.name] = f"r|{change.scale_set_id or 0}"
+                if change.state is State.LAUNCHED and not self._reports_launches:
+                    self._reports_launches = True
+                    self._changed[REPORTS] = "yes"
+                self._settle(change.name)
+            elif change.state is State.AMBIGUOUS and len(self._open) < MOST_NAMES:
+                value = self._open.get(change.name, f"r|{change.scale_set_id or 0}").replace("d|", "r|", 1)
+                self._open[change.name] = self._changed[change.name] = value
+
+    def _settle(self, name: str) -> None:
+        self._open.pop(name, None)
+        self._delivered.pop(name, None)
+        self._changed.pop(name, None)
+        if name in self._mirrored:
+            self._mirrored.discard(name)
+            self._settled.add(name)
+
+    def _bound(self, delivered: Iterable[str]) -> None:
+        """Keep the newest delivered names only, of a host that may never say that they are launched."""
+        self._delivered |= dict.fromkeys(delivered)
+        while len(self._delivered) > MOST_DELIVERED and not self._reports_launches:
+            self._settle(next(iter(self._delivered)))
 
     async def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes of this machine left open, but for what another host has taken already."""
@@ -121,11 +138,13 @@ class SharedNames(JournalNames):
 
     async def upload(self) -> None:
         """Tell Redis every open name, after it has heard of us anew."""
-        pairs = [each for pair in tuple(self._open.items()) for each in pair]
         told = set(self._open)
+        fields = dict(self._open) | ({REPORTS: "yes"} if self._reports_launches else {})
+        pairs = [each for pair in fields.items() for each in pair]
+        self._settled.clear()
+        self._changed.clear()
         arguments = [self._host, self._kept, *pairs]
         lost = await self._store.run(UPLOAD, [self._keys.names(self._host), self._keys.taken], arguments)
-        self._settled.clear()
         self._present = True
         self._mirrored = told & set(self._open) - set(lost)
         self._settled |= told - set(self._open)
@@ -136,13 +155,16 @@ class SharedNames(JournalNames):
             self.on_taken(lost)
 
     async def flush(self) -> None:
-        """Tell Redis which names are settled."""
+        """Tell Redis which names are settled, and which are in doubt again."""
         gone, self._settled = self._settled, set()
+        changed, self._changed = self._changed, {}
         try:
-            if gone:
-                await self._write({}, sorted(gone))
+            if self._present and (gone or changed):
+                await self._write(changed, sorted(gone))
+                self._mirrored |= changed.keys() - {REPORTS}
         except Away:
             self._settled |= gone
+            self._changed = changed | self._changed
             raise
 
     def away(self) -> None:

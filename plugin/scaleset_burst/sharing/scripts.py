@@ -156,7 +156,7 @@ for _, host in ipairs(live) do
     need = need + math.max(0, math.min(known['want:' .. host] or 0, fair - mine))
   end
 end
-local least = math.floor(limit / 50 / #live)
+local least = math.floor(limit / 100 / #live)
 local free = math.max(0, limit - total - promised)
 local room = math.max(0, free - least)
 local mine = (known['sum:' .. me] or 0) + held
@@ -215,12 +215,18 @@ CLAIM = """
 local from, to, taken, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, me, beats, ttl, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 if redis.call('HGET', owners, dead) ~= beats then return {} end
-local values, moved = redis.call('HGETALL', from), {}
-for index = 1, math.min(#values, most * 2), 2 do
+local values, moved, left = redis.call('HGETALL', from), {}, 0
+local reports = redis.call('HEXISTS', from, '!') == 1
+for index = 1, #values, 2 do
   local name, value = values[index], values[index + 1]
-  redis.call('HDEL', from, name)
   local by = redis.call('HGET', taken, name)
-  if not by or by == dead then
+  if #moved >= most * 2 then
+    left = left + 1
+  elseif name == '!' or (string.sub(value, 1, 1) == 'd' and not reports) or (by and by ~= dead) then
+    -- Not ours to touch, or somebody's already; the mark itself goes with the last name.
+    if name ~= '!' then redis.call('HDEL', from, name) end
+  else
+    redis.call('HDEL', from, name)
     redis.call('HSET', taken, name, me)
     redis.call('HSET', to, name, value)
     table.insert(moved, name)
@@ -229,7 +235,10 @@ for index = 1, math.min(#values, most * 2), 2 do
 end
 redis.call('PEXPIRE', taken, ttl)
 redis.call('PEXPIRE', to, ttl)
-if redis.call('HLEN', from) == 0 then redis.call('HDEL', owners, dead) end
+if left == 0 then
+  redis.call('DEL', from)
+  redis.call('HDEL', owners, dead)
+end
 return moved
 """
 """Move the names of a host that fell silent to another one, unless it has beaten since; each name to one host only."""

@@ -192,18 +192,17 @@ class Sharing:
             metadata.invalid_elsewhere(Kind(kind), key)
 
     async def _sweep(self, heart: Heart, names: SharedNames, on_orphans: Callable[[tuple[Orphan, ...]], None]) -> None:
-        beats = -1
+        gaps = 0
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
-            if heart.beats <= beats or not heart.beats:
+            if heart.gaps != gaps:
                 self._watch.interrupted()
-            beats = heart.beats
+            gaps = heart.gaps
             try:
                 await names.flush()
                 counts = await self._store.all_of(self._keys.ledger[-1])
                 for dead, count in self._watch.look(counts, self._clock.monotonic(), but=self.host):
-                    orphans = await names.claim(dead, count)
-                    if orphans:
+                    while orphans := await names.claim(dead, count):
                         logger.warning("taking over %d names of a host that has fallen silent", len(orphans))
                         on_orphans(orphans)
             except Away:
