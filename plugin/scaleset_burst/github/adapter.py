@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 
@@ -12,12 +12,10 @@ from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.observing import Counters, RequestRecord, Tally
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY, Response
-from scaleset_burst.github.transport import BurstTransport
+from scaleset_burst.github.transport import BurstTransport, Head, WholeRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
 
-__all__ = ["Adapter", "RawHeaders"]
-
-RawHeaders = list[tuple[bytes, bytes]]
+__all__ = ["Adapter"]
 
 log = logging.getLogger(__name__)
 
@@ -34,22 +32,22 @@ NOT_SENT = (
 SESSION_CONNECTIONS = 512
 
 
-class WholeRequest(httpx.Request):
-    """A request whose body is there already, and whose headers are complete.
+class LazyHeaders(Mapping[str, str]):
+    """The headers of an answer, decoded when somebody asks: nobody does if it is good."""
 
-    httpx would add headers and copy the body; for a burst that costs more than everything else in this module.
-    """
+    __slots__ = ("_response",)
 
-    def __init__(
-        self, method: str, url: httpx.URL, body: bytes, *, headers: RawHeaders, extensions: dict[str, object]
-    ) -> None:
-        super().__init__(method, url, headers=headers, stream=httpx.ByteStream(body), extensions=extensions)
-        self._whole = body
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
 
-    @property
-    def content(self) -> bytes:
-        """The body."""
-        return self._whole
+    def __getitem__(self, name: str) -> str:
+        return self._response.headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._response.headers)
+
+    def __len__(self) -> int:
+        return len(self._response.headers)
 
 
 class Adapter:
@@ -102,23 +100,12 @@ class Adapter:
         if self._long is not self._short:
             await self._long.aclose()
 
-    async def exchange(
-        self,
-        kind: Kind,
-        method: str,
-        url: httpx.URL,
-        headers: RawHeaders,
-        *,
-        body: bytes = b"",
-        time_limit: float | None = None,
-    ) -> Response:
+    async def exchange(self, kind: Kind, head: Head, *, body: bytes = b"", time_limit: float | None = None) -> Response:
         """Send one request and return its answer, whatever its status.
 
         Args:
             kind: The operation; decides the pool and the time limit.
-            method: HTTP method.
-            url: The whole address.
-            headers: Everything but `Host` and `Content-Length`.
+            head: Method, address and headers.
             body: The body, or nothing.
             time_limit: Seconds for the answer, instead of the configured ones.
 
@@ -127,25 +114,19 @@ class Adapter:
         """
         options = self._options
         answer = time_limit or (options.poll_timeout if kind is Kind.POLL else options.read_timeout)
-        length = [(b"Content-Length", b"%d" % len(body))] if body or method in {"POST", "PATCH"} else []
-        request = WholeRequest(
-            method,
-            url,
-            body,
-            headers=[(b"Host", url.netloc), *headers, *length],
-            extensions={
-                "timeout": {"connect": options.connect_timeout, "read": answer, "write": answer, "pool": answer}
-            },
-        )
+        limits = {"connect": options.connect_timeout, "read": answer, "write": answer, "pool": answer}
+        request = WholeRequest(head, body, {"timeout": limits})
         if RULES[kind].session:
             return await self._timed(kind, self._long, request)
         async with self._turns:
             return await self._timed(kind, self._short, request)
 
     async def _timed(self, kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+        self._tally.add(kind)
+        if self._on_request is None:
+            return await _carry_out(kind, transport, request)
         started = self._clock.monotonic()
         status, failure = None, None
-        self._tally.add(kind)
         try:
             response = await _carry_out(kind, transport, request)
             status = response.status
@@ -153,9 +134,8 @@ class Adapter:
             failure = type(error).__name__
             raise
         finally:
-            if self._on_request is not None:
-                seconds = self._clock.monotonic() - started
-                self._report(RequestRecord(kind=kind, status=status, seconds=seconds, failure=failure))
+            seconds = self._clock.monotonic() - started
+            self._report(RequestRecord(kind=kind, status=status, seconds=seconds, failure=failure))
         return response
 
     def _report(self, record: RequestRecord) -> None:
@@ -168,34 +148,47 @@ class Adapter:
 
 
 async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
-    limits = request.extensions["timeout"]
-    whole = limits["connect"] + limits["read"]
+    rule = RULES[kind]
     try:
-        # The limit of httpx is for each read; a server that sends a byte now and then must not hold us for ever.
-        async with asyncio.timeout(whole):
+        if getattr(transport, "bounds_answers", False):
             response = await transport.handle_async_request(request)
-            body = await _body(response)
-    except TimeoutError:
-        message = f"{RULES[kind].words} failed: no answer within {whole:g} s"
-        raise Unavailable(message, maybe_applied=RULES[kind].changes) from None
+            body: bytes | None = response.content
+        else:
+            response, body = await _within(transport, request)
+    except _Late as late:
+        message = f"{rule.words} failed: no answer within {late.seconds:g} s"
+        raise Unavailable(message, maybe_applied=rule.changes) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-        raise _failed(RULES[kind].words, error, changes=RULES[kind].changes) from error
-    if body is None:
-        message = f"{RULES[kind].words} failed: the answer is larger than {MAX_BODY >> 20} MiB"
-        raise Unavailable(message, status=response.status_code, maybe_applied=RULES[kind].changes)
-    return Response(response.status_code, response.headers, body)
+        raise _failed(rule.words, error, changes=rule.changes) from error
+    if body is None or len(body) > MAX_BODY:
+        message = f"{rule.words} failed: the answer is larger than {MAX_BODY >> 20} MiB"
+        raise Unavailable(message, status=response.status_code, maybe_applied=rule.changes)
+    return Response(response.status_code, LazyHeaders(response), body)
 
 
-async def _body(response: httpx.Response) -> bytes | None:
-    """Return the body, or `None` if it is too large."""
+class _Late(Exception):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+async def _within(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes | None]:
+    """Carry out a request over a transport whose limit is for each read: a byte now and then must not hold us for ever.
+
+    Raises:
+        _Late: The whole was not there in time.
+    """
+    limits = request.extensions["timeout"]
+    seconds = limits["connect"] + limits["read"]
     try:
-        body = response.content  # our own transport has read it already
-    except httpx.ResponseNotRead:
-        return await _bounded(response)
-    return body if len(body) <= MAX_BODY else None
+        async with asyncio.timeout(seconds):
+            response = await transport.handle_async_request(request)
+            return response, await _bounded(response)
+    except TimeoutError:
+        raise _Late(seconds) from None
 
 
 async def _bounded(response: httpx.Response) -> bytes | None:
+    """Return the body, or `None` if it is too large."""
     chunks, size = [], 0
     try:
         async for chunk in response.aiter_bytes():

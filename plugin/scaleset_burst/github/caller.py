@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import httpx
 
-from scaleset_burst.github.adapter import Adapter, RawHeaders
+from scaleset_burst.github.adapter import Adapter
 from scaleset_burst.github.auth import AdminConnection, TokenChain
 from scaleset_burst.github.credentials import Credentials
 from scaleset_burst.github.kinds import RULES, Kind
@@ -15,6 +15,8 @@ from scaleset_burst.github.repeating import Repeater
 from scaleset_burst.github.requests import Request
 from scaleset_burst.github.responses import Response
 from scaleset_burst.github.tracing import TRACE
+from scaleset_burst.github.transport import Head
+from scaleset_burst.github.transport.head import RawHeaders
 from scaleset_burst.github.urls import ConfigUrl, endpoint_url
 from scaleset_hookspecs.errors import RateLimited
 
@@ -22,30 +24,33 @@ __all__ = ["ServiceCaller"]
 
 T = TypeVar("T")
 REMEMBERED = 256
-"""Addresses of mints kept ready; one for each scale set."""
+"""Heads of mints kept ready; one for each scale set."""
 
 
 class Prepared:
     """What every request with the same admin token has in common, made once since mints come by the hundred."""
 
-    __slots__ = ("connection", "headers", "urls")
+    __slots__ = ("_headers", "_heads", "connection")
 
     def __init__(self, connection: AdminConnection, headers: RawHeaders) -> None:
         self.connection = connection
-        self.headers = headers
-        self.urls: dict[str, httpx.URL] = {}
+        self._headers = headers
+        self._heads: dict[str, Head] = {}
 
-    def url(self, request: Request) -> httpx.URL:
-        """Return the whole address of a request."""
+    def head(self, request: Request) -> Head:
+        """Return all of a request but its body; that of mints is made once for a scale set."""
         if request.kind is not Kind.MINT:
-            return httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
-        url = self.urls.get(request.path)
-        if url is None:
-            if len(self.urls) >= REMEMBERED:
-                self.urls.clear()
-            url = httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
-            self.urls[request.path] = url
-        return url
+            return self._made(request)
+        head = self._heads.get(request.path)
+        if head is None:
+            if len(self._heads) >= REMEMBERED:
+                self._heads.clear()
+            head = self._heads[request.path] = self._made(request)
+        return head
+
+    def _made(self, request: Request) -> Head:
+        url = httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
+        return Head(request.method, url, self._headers)
 
 
 class ServiceCaller:
@@ -103,12 +108,7 @@ class ServiceCaller:
             headers = self._headers(f"Bearer {connection.token.value}", "application/json")
             prepared = self._prepared = Prepared(connection, headers)
         response = await self._adapter.exchange(
-            request.kind,
-            request.method,
-            prepared.url(request),
-            prepared.headers,
-            body=request.body,
-            time_limit=time_limit,
+            request.kind, prepared.head(request), body=request.body, time_limit=time_limit
         )
         if response.status == 401:
             self.chain.refused(connection)
@@ -141,7 +141,7 @@ class ServiceCaller:
             body: The body, or nothing.
         """
         own = [(b"Authorization", b"Bearer " + token.encode()), (b"User-Agent", self._agent), *headers]
-        return await self._adapter.exchange(kind, method, httpx.URL(url), own, body=body)
+        return await self._adapter.exchange(kind, Head(method, httpx.URL(url), own), body=body)
 
     def read(self, kind: Kind, response: Response, decode: Callable[[object], T], secrets: Sequence[str] = ()) -> T:
         """Return what an answer says, or raise what is wrong with it."""
@@ -159,4 +159,4 @@ class ServiceCaller:
     async def _send_rest(self, request: Request, authorization: str) -> Response:
         url = httpx.URL(endpoint_url(self._config.api_base, request.path, request.query))
         headers = self._headers(authorization, request.content_type)
-        return await self._adapter.exchange(request.kind, request.method, url, headers, body=request.body)
+        return await self._adapter.exchange(request.kind, Head(request.method, url, headers), body=request.body)

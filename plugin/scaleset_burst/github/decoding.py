@@ -31,6 +31,7 @@ __all__ = [
 
 Object: TypeAlias = dict[str, Any]
 INT64 = 2**63
+BOM = b"\xef\xbb\xbf"
 
 
 class Unreadable(Exception):
@@ -42,7 +43,7 @@ def document(body: bytes) -> object:
     if not body.strip():
         raise Unreadable("the body is empty")
     try:
-        return json.loads(body.decode("utf-8").lstrip("\ufeff"))
+        return json.loads(body.decode("utf-8-sig" if body.startswith(BOM) else "utf-8"))
     except (ValueError, RecursionError):
         # The decoder's error holds the whole document, which may be a JIT config: do not chain it.
         raise Unreadable("the body is not JSON, or cut off") from None

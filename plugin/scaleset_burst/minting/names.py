@@ -1,18 +1,20 @@
 """Runner names: a stable prefix that people can find, and enough chance that only our own leftovers can match."""
 
-import base64
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 __all__ = ["draw_name"]
 
 RANDOM_BITS = 65
-"""13 characters of base32; protocol 8.4 asks for 60 bits at least."""
+"""13 characters of 5 bits; protocol 8.4 asks for 60 bits at least."""
 
 LONGEST = 64
 """Characters in a runner's name at most (protocol 8.4)."""
 
 _SUFFIX = 13
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def draw_name(prefix: str, random_bits: Callable[[int], int]) -> str:
@@ -20,6 +22,11 @@ def draw_name(prefix: str, random_bits: Callable[[int], int]) -> str:
 
     Uniqueness may ignore case (protocol 8.4), so names are all lower case.
     """
-    safe = re.sub(r"[^a-z0-9._-]", "-", prefix.lower())[: LONGEST - _SUFFIX - 1].strip("-") or "runner"
-    bits = random_bits(RANDOM_BITS) << 7
-    return f"{safe}-{base64.b32encode(bits.to_bytes(9, 'big')).decode()[:_SUFFIX].lower()}"
+    bits = random_bits(RANDOM_BITS)
+    suffix = [_PAIRS[bits >> shift & 1023] for shift in (55, 45, 35, 25, 15, 5)]
+    return f"{_stem(prefix)}-{''.join(suffix)}{_ALPHABET[bits & 31]}"
+
+
+@lru_cache
+def _stem(prefix: str) -> str:
+    return re.sub(r"[^a-z0-9._-]", "-", prefix.lower())[: LONGEST - _SUFFIX - 1].strip("-") or "runner"

@@ -14,6 +14,7 @@ from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.observing import RequestRecord
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY
+from scaleset_burst.github.transport import Head
 from scaleset_hookspecs import Rejected, ServiceError, Unavailable
 from tests.unit.github.scripted import SteppedClock
 
@@ -44,7 +45,7 @@ def adapter(outcome: httpx.Response | Exception, options: ConnectionOptions | No
 
 async def error_of(made: Adapter, kind: Kind = Kind.MINT) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
-        await made.exchange(kind, "POST", URL, [])
+        await made.exchange(kind, Head("POST", URL, []))
     await made.aclose()
     return caught.value
 
@@ -89,7 +90,7 @@ async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
     port = server.sockets[0].getsockname()[1]
     made = Adapter(ConnectionOptions(), SteppedClock())
     with pytest.raises(Rejected, match="ca_file") as caught:
-        await made.exchange(Kind.MINT, "POST", httpx.URL(f"https://127.0.0.1:{port}/"), [])
+        await made.exchange(Kind.MINT, Head("POST", httpx.URL(f"https://127.0.0.1:{port}/"), []))
     assert not caught.value.maybe_applied
     await made.aclose()
     server.close()
@@ -139,7 +140,7 @@ async def test_bodies_are_bounded_after_decompression() -> None:
     assert "larger than 16 MiB" in error.message
     assert error.status == 200
     honest = adapter(httpx.Response(200, headers=headers, stream=Bytes(gzip.compress(b"x" * 100_000))))
-    assert (await honest.exchange(Kind.MINT, "POST", URL, [])).body == b"x" * 100_000
+    assert (await honest.exchange(Kind.MINT, Head("POST", URL, []))).body == b"x" * 100_000
 
 
 async def test_a_transport_given_for_both_is_closed_once() -> None:
@@ -149,7 +150,7 @@ async def test_a_transport_given_for_both_is_closed_once() -> None:
     made = Adapter(
         ConnectionOptions(), SteppedClock(), transport=transport, poll_transport=transport, on_request=records.append
     )
-    await made.exchange(Kind.POLL, "GET", URL, [])
+    await made.exchange(Kind.POLL, Head("GET", URL, []))
     assert made.counters.connections_opened == 0
     await made.aclose()
     assert transport.closed == 1
@@ -183,6 +184,6 @@ async def test_waiting_for_a_turn_costs_no_time_limit() -> None:
     """No more requests at once than connections, and each has its whole time from its own start."""
     transport = Counting()
     made = Adapter(ConnectionOptions(max_connections=2, connect_timeout=0.01), SteppedClock(), transport=transport)
-    calls = (made.exchange(Kind.MINT, "POST", URL, [], time_limit=0.1) for _ in range(20))
+    calls = (made.exchange(Kind.MINT, Head("POST", URL, []), time_limit=0.1) for _ in range(20))
     assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
     assert transport.most == 2

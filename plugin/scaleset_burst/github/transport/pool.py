@@ -27,10 +27,13 @@ class BurstTransport(httpx.AsyncBaseTransport):
     `httpx.LocalProtocolError` that it was not sent.
 
     Attributes:
+        bounds_answers: Its read limit is for the whole answer; that of other transports is for each piece of it.
         connections_opened: Connections opened so far.
         requests_sent: Requests sent so far.
         requests_reused: Those of them that went over a connection used before or opened ahead.
     """
+
+    bounds_answers = True
 
     def __init__(
         self,

@@ -1,14 +1,41 @@
 """httpx's objects to and from what is on the wire."""
 
+from typing import Any
+
 import httpx
 
 from scaleset_burst.github.transport.connection import Answer
+from scaleset_burst.github.transport.head import Head, SharedHeaders
 from scaleset_burst.github.transport.routes import Route
 
-__all__ = ["encode", "respond"]
+__all__ = ["WholeRequest", "encode", "respond"]
 
 CHUNKED = b"transfer-encoding"
 ENCODED = b"content-encoding"
+
+
+class WholeRequest(httpx.Request):
+    """A request whose body is there already, and whose headers are complete.
+
+    httpx would build the headers anew and copy the body; for a burst that costs more than sending it.
+    """
+
+    def __init__(self, head: Head, body: bytes, extensions: dict[str, Any]) -> None:
+        self.method = head.method
+        self.url = head.url
+        self.headers = head.headers(len(body))
+        self.extensions = extensions
+        self._whole = body
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._whole
+
+    @property
+    def stream(self) -> httpx.ByteStream:  # type: ignore[override]  # httpx has an attribute here
+        """The body, for transports that read it as a stream."""
+        return httpx.ByteStream(self._whole)
 
 
 def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
@@ -17,26 +44,46 @@ def encode(request: httpx.Request, content: bytes, route: Route) -> bytes:
     Raises:
         httpx.LocalProtocolError: A header, the method or the path holds a line break.
     """
+    shared = request.headers if isinstance(request, WholeRequest) else None
+    if isinstance(shared, SharedHeaders) and shared.encoded is not None and shared.encoded[0] is route:
+        return shared.encoded[1] + content
     raw = request.headers.raw
     lines = [b"%b %b%b HTTP/1.1" % (request.method.encode("ascii"), route.prefix, request.url.raw_path)]
     lines += [b"%b: %b" % header for header in raw]
     if route.authorization:
         lines.append(b"Proxy-Authorization: " + route.authorization)
     breaks = len(lines) - 1
-    if not isinstance(request.stream, httpx.ByteStream) or any(name.lower() == CHUNKED for name, _ in raw):
-        content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if content else b"0\r\n\r\n"
     head = b"\r\n".join(lines)
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         raise httpx.LocalProtocolError("a line break in the request's head", request=request)
-    return b"%b\r\n\r\n%b" % (head, content)
+    head += b"\r\n\r\n"
+    if isinstance(shared, SharedHeaders):
+        shared.encoded = route, head
+    elif not isinstance(request.stream, httpx.ByteStream) or any(name.lower() == CHUNKED for name, _ in raw):
+        content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if content else b"0\r\n\r\n"
+    return head + content
 
 
 class WholeResponse(httpx.Response):
-    """A response whose body is there already: not decoded, not copied, not read through a stream again."""
+    """A response whose body is there already: not decoded, not copied, not read through a stream again.
+
+    What httpx would set up is set up when it is first asked for; of a mint that succeeds only status and body are.
+    """
 
     def __init__(self, answer: Answer, request: httpx.Request) -> None:
-        status, headers, self._whole = answer
-        super().__init__(status, headers=headers, stream=httpx.ByteStream(self._whole), request=request)
+        self.status_code, self._raw, self._whole = answer
+        self._asked = request
+
+    def __getattr__(self, name: str) -> object:
+        """Set up the rest, once; what is still missing then is missing."""
+        parts = self.__dict__
+        if "_asked" not in parts:
+            raise AttributeError(name)
+        request = parts.pop("_asked")
+        given = dict(parts)
+        super().__init__(self.status_code, headers=self._raw, stream=httpx.ByteStream(self._whole), request=request)
+        parts.update(given)
+        return getattr(self, name)
 
     @property
     def content(self) -> bytes:
@@ -58,9 +105,11 @@ def respond(answer: Answer, request: httpx.Request) -> httpx.Response:
     Raises:
         httpx.DecodingError: The body is not encoded as it says.
     """
-    response = WholeResponse(answer, request)
-    if not any(name.lower() == ENCODED for name, _ in answer.headers):
-        return response
+    for name, _ in answer.headers:
+        if len(name) == len(ENCODED) and name.lower() == ENCODED:
+            break
+    else:
+        return WholeResponse(answer, request)
     try:
         return httpx.Response(answer.status, headers=answer.headers, content=answer.content, request=request)
     except httpx.DecodingError as error:
