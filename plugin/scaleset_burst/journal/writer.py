@@ -28,7 +28,8 @@ class GroupWriter(Generic[T]):
 
     async def put(self, items: Sequence[T]) -> None:
         """Write items; returns when they would survive a crash. Raises what the write raised."""
-        await asyncio.shield(self.put_soon(items))
+        if items:  # for nothing there would be no write to wait for
+            await asyncio.shield(self.put_soon(items))
 
     def put_soon(self, items: Sequence[T]) -> asyncio.Future[None]:
         """Write items with the next group; order with `put` is kept."""

@@ -180,3 +180,14 @@ def test_many_changes_share_few_transactions(tmp_path: Path) -> None:
     asyncio.run(main())
     assert sum(written) == 300
     assert len(written) <= 3
+
+
+def test_nothing_to_write_is_written_at_once() -> None:
+    """A call that minted nothing hands over nothing, and must not wait for somebody else's write."""
+
+    async def main() -> None:
+        names = JournalNames(MemoryJournal())
+        await asyncio.wait_for(names.record([]), 5.0)
+        await names.close()
+
+    asyncio.run(main())
