@@ -35,7 +35,7 @@ class RecordingNames:
     def note(self, changes: Sequence[Change]) -> None:
         """Note changes."""
         for change in changes:
-            self.states[change.name].append(change.state)
+            self.states.setdefault(change.name, []).append(change.state)
 
 
 def make_minter(

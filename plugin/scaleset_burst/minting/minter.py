@@ -172,6 +172,10 @@ class Minter:
                 lane.roster.drop(config.runner_name, None)
             self._undo(call)
             raise
+        except Exception:
+            # The same as with `on_ready`: they are registered, so the caller gets them, journal or not. Other hosts
+            # were told already, when they were minted.
+            logger.exception("the journal could not write; handing over without it")
 
     def _enter(self, lane: Lane, call: Call, wanted: int) -> None:
         if not lane.calls:
