@@ -154,7 +154,7 @@ class Minter:
             await call.ended.wait()
         except asyncio.CancelledError:
             call.abandon()
-            self._undo(call)
+            self._undo(lane, call)
             raise
         finally:
             if watch is not None:
@@ -168,9 +168,7 @@ class Minter:
                 [Change(name=c.runner_name, state=State.DELIVERED, runner_id=c.runner_id) for c in configs]
             )
         except asyncio.CancelledError:
-            for config in configs:
-                lane.roster.drop(config.runner_name, None)
-            self._undo(call)
+            self._undo(lane, call)
             raise
         except Exception:
             # The same as with `on_ready`: they are registered, so the caller gets them, journal or not. Other hosts
@@ -284,8 +282,9 @@ class Minter:
                 lane.push_back([arrival.slot])
         self.dispatcher.pump()
 
-    def _undo(self, call: Call) -> None:
+    def _undo(self, lane: Lane, call: Call) -> None:
         for config in call.undelivered():
+            lane.roster.drop(config.runner_name, None)
             self._orphan(config)
 
     def _orphan(self, config: JitConfig) -> None:

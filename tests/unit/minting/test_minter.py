@@ -252,6 +252,23 @@ def test_a_cancelled_caller_leaves_no_ghost(moment: float, seed: int, given_back
     run_virtually(main)
 
 
+def test_what_a_cancelled_caller_did_not_get_meets_no_demand() -> None:
+    """The configs that were undone with it are not counted as runners: the same demand is minted in full."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service, most=8)
+        wanted = ProvisionSettings(desired=100)
+        call = asyncio.create_task(minter.provision(lane, 100, wanted, None))
+        while len(service.runners) < 40:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.wait([call])
+        assert len(configs(await minter.provision(lane, 100, wanted, None))) == 100
+
+    run_virtually(main)
+
+
 def test_a_host_that_stops_leaves_no_ghost() -> None:
     """Stopping mid-burst: waiting ones fail as STOPPED, those in flight are finished or undone."""
 
