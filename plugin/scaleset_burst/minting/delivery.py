@@ -135,7 +135,7 @@ class Deliverer:
             return
         try:
             answer = slot.call.on_ready(config)
-        except Exception as error:  # noqa: BLE001  # the host's callback may raise anything; only its config fails
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # the host's callback may raise anything
             self._failed(arrival, error)
             return
         if inspect.isawaitable(answer):
@@ -148,7 +148,10 @@ class Deliverer:
     async def _await_callback(self, arrival: Arrival, answer: object) -> None:
         try:
             await answer  # type: ignore[misc]  # inspect.isawaitable said so
-        except Exception as error:  # noqa: BLE001  # as above
+        except (Exception, asyncio.CancelledError) as error:  # as above; only its config fails
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the loop ends, and it is us who were cancelled
             self._failed(arrival, error)
         else:
             self._settle(arrival)
@@ -159,7 +162,7 @@ class Deliverer:
         elif arrival.slot.call.on_ready is None:
             self._on_orphan(arrival.config)
 
-    def _failed(self, arrival: Arrival, error: Exception) -> None:
+    def _failed(self, arrival: Arrival, error: BaseException) -> None:
         message = f"on_ready raised {type(error).__name__} for {arrival.config.runner_name}; its registration is undone"
         logger.warning("%s", message)
         arrival.slot.call.settle(arrival.slot, MintFailure(reason=FailureReason.DELIVERY, message=message))

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -436,6 +436,32 @@ def test_a_failed_delivery_is_undone() -> None:
                 raise OSError("no machine")
 
         outcomes = await minter.provision(lane, 20, PLAIN, on_ready)
+        assert reasons(outcomes) == {FailureReason.DELIVERY: 1}
+        await settled(minter)
+        assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at-once", "awaited"])
+def test_a_cancelled_delivery_ends_its_slot_only(waits: bool) -> None:
+    """A host that cancels one launch, or whose callback meets a cancelled future, still gets N outcomes."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service)
+        launches: list[asyncio.Future[None]] = []
+
+        def on_ready(_config: JitConfig) -> Awaitable[None] | None:
+            launch: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            launches.append(launch)
+            if len(launches) == 3:
+                launch.cancel()
+            else:
+                launch.set_result(None)
+            return launch if waits else launch.result()
+
+        outcomes = await asyncio.wait_for(minter.provision(lane, 20, PLAIN, on_ready), 60.0)
         assert reasons(outcomes) == {FailureReason.DELIVERY: 1}
         await settled(minter)
         assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
