@@ -77,7 +77,7 @@ class Deliverer:
         self._on_lost = on_lost
         self._gathering: list[Arrival] = []
         self._task: asyncio.Task[None] | None = None
-        self._callbacks: set[asyncio.Task[None]] = set()
+        self._callbacks: dict[asyncio.Task[None], Arrival] = {}
 
     @property
     def idle(self) -> bool:
@@ -94,11 +94,16 @@ class Deliverer:
         """Take a config that nobody waits for; it is undone."""
         self._on_orphan(config)
 
-    async def finish(self) -> None:
-        """Wait until everything that arrived has been handed out."""
-        while not self.idle:
-            pending = [task for task in (self._task, *self._callbacks) if task is not None]
-            await asyncio.wait(pending)
+    async def finish(self, seconds: float) -> None:
+        """Wait until everything that arrived has been handed out.
+
+        What `on_ready` still works on after `seconds` counts as delivered: the host has it, and may be launching it.
+        """
+        until = self._clock.monotonic() + seconds
+        while not self.idle and self._clock.monotonic() < until:
+            await self._clock.sleep(0.02)
+        for arrival in list(self._callbacks.values()):
+            self._settle(arrival)
 
     async def _run(self) -> None:
         try:
@@ -140,8 +145,8 @@ class Deliverer:
             return
         if inspect.isawaitable(answer):
             task = asyncio.ensure_future(self._await_callback(arrival, answer))
-            self._callbacks.add(task)
-            task.add_done_callback(self._callbacks.discard)
+            self._callbacks[task] = arrival
+            task.add_done_callback(self._callbacks.pop)
         else:
             self._settle(arrival)
 

@@ -203,7 +203,7 @@ class Minter:
         for lane in self._lanes.values():
             lane.drop_waiting(len(lane.waiting), FailureReason.STOPPED, "the host is stopping")
         await self.dispatcher.stop(seconds * 0.6)
-        await self.deliverer.finish()
+        await self.deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
         for lane in self._lanes.values():
             for call in list(lane.calls):
                 for slot in call.slots:

@@ -56,6 +56,7 @@ class Resolver:
         self._strays: dict[str, Stray] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._drained = False
         self.removed = 0
         self.settled = 0
 
@@ -67,7 +68,7 @@ class Resolver:
         """Take charge of strays; a known id is removed at once, a name is looked for when it is due."""
         for stray in strays:
             self._strays[stray.name] = stray
-        if self._strays and self._task is None:
+        if self._strays and self._task is None and not self._drained:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
 
@@ -77,16 +78,14 @@ class Resolver:
             self._strays.pop(name, None)
 
     async def drain(self, seconds: float) -> tuple[Stray, ...]:
-        """Settle what can be settled within `seconds`, without waiting for later looks; return the rest.
+        """Settle what can be settled within `seconds`, then end; return the rest.
 
-        What is returned stays in the journal, and is resolved by the next start.
+        What is returned, and what goes astray later, stays in the journal, and is resolved by the next start.
         """
         until = self._clock.monotonic() + seconds
-        while self._strays and self._clock.monotonic() < until:
-            ready = [stray for stray in self._strays.values() if due(stray, self._clock.monotonic())]
-            if not ready:
-                break
+        while any(due(stray, until) for stray in self._strays.values()) and self._clock.monotonic() < until:
             await self._clock.sleep(0.05)
+        self._drained = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
