@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random as random_module
 import secrets
 from collections.abc import Awaitable
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.journal import Journal, JournalNames, Orphan, open_journal
+from scaleset_burst.journal import JournalNames, Orphan
 from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
@@ -22,7 +21,7 @@ from scaleset_burst.observation import observe
 from scaleset_burst.settings import Settings
 from scaleset_burst.snapshot import EngineSnapshot
 from scaleset_burst.upkeep import Upkeep
-from scaleset_burst.wiring import build_client, build_gate, build_sharing
+from scaleset_burst.wiring import build_client, build_gate, build_journal, build_sharing
 from scaleset_hookspecs import (
     Answer,
     JitConfig,
@@ -133,14 +132,15 @@ class Engine:
             return
         self._stopped = True
         self._background.cancel()
-        if self._minter is not None:
-            await self._minter.stop(seconds)
-        if self._sharing is not None:
-            await self._sharing.stop()
-        if self._names is not None:
-            await self._names.close()
-        await self.metadata.aclose()
-        await self.client.aclose()
+        async with AsyncExitStack() as rest:  # whatever fails on the way, or is cancelled by the host, the rest closes
+            rest.push_async_callback(self.client.aclose)
+            rest.push_async_callback(self.metadata.aclose)
+            if self._names is not None:
+                rest.push_async_callback(self._names.close)
+            if self._sharing is not None:
+                rest.push_async_callback(self._sharing.stop)
+            if self._minter is not None:
+                await self._minter.stop(seconds)
 
     # Requests
 
@@ -155,6 +155,8 @@ class Engine:
             Unavailable: The service cannot be reached and nothing was minted.
         """
         check_count(scale_set, count, settings)
+        if self._stopped:
+            raise Unavailable("the host is stopping; nothing more is minted")
         await self._open()
         lane = await self._lane(scale_set, settings)
         outcomes = await self.minter.provision(lane, count, settings, on_ready)
@@ -191,8 +193,7 @@ class Engine:
 
     def demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
         """Cancel what has not been sent beyond the demand."""
-        lane = self.minter.lane(_key(scale_set))
-        if lane is not None:
+        if (lane := self._known_lane(scale_set)) is not None:
             lane.lower_demand(max(0, desired))
 
     def job_started(self, scale_set: ScaleSetRef, event: JobStarted) -> None:
@@ -214,7 +215,7 @@ class Engine:
 
     def _rooms(self) -> tuple[Minter, JournalNames]:
         if self._minter is None or self._names is None:
-            journal = self._journal()
+            journal = build_journal(self.settings, self.scope, clock=self._clock)
             self._names = JournalNames(journal) if self._sharing is None else self._sharing.names(journal)
             self._minter = self._minting(self._names)
         return self._minter, self._names
@@ -241,16 +242,6 @@ class Engine:
             budget.recall(self._clock.monotonic(), await names.registered(budget.window))
         except Exception:
             logger.exception("the journal could not say what was registered before; the limits begin empty")
-
-    def _journal(self) -> Journal:
-        return open_journal(
-            self.settings.journal.directory,
-            self.scope,
-            environ=os.environ,
-            home=Path.home(),
-            warn=logger.warning,
-            now=self._clock.time,
-        )
 
     def _minting(self, names: JournalNames) -> Minter:
         batch = self.settings.batch
@@ -291,9 +282,12 @@ class Engine:
         return await self.metadata.re_resolve(lane.ref, dead_id=lane.scale_set_id)
 
     def _forget(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
-        lane = self.minter.lane(_key(scale_set))
-        if lane is not None:
+        if (lane := self._known_lane(scale_set)) is not None:
             lane.roster.drop(runner.name, runner.id)
+
+    def _known_lane(self, scale_set: ScaleSetRef) -> Lane | None:
+        """Return the scale set's queue if anything was minted for it; hearing news opens no journal."""
+        return None if self._minter is None else self._minter.lane(_key(scale_set))
 
 
 def _key(scale_set: ScaleSetRef) -> tuple[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random as random_module
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +20,7 @@ from scaleset_burst.github import (
     UserAgent,
 )
 from scaleset_burst.github.observing import RequestRecord
+from scaleset_burst.journal import Journal, open_journal
 from scaleset_burst.minting import BurstGate
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.limiter import Limiter
@@ -29,7 +32,9 @@ from scaleset_hookspecs import UsageError
 if TYPE_CHECKING:
     from scaleset_burst.sharing import Sharing
 
-__all__ = ["build_client", "build_gate", "build_sharing", "connection_options"]
+__all__ = ["build_client", "build_gate", "build_journal", "build_sharing", "connection_options"]
+
+logger = logging.getLogger(__name__)
 
 
 def build_client(
@@ -101,6 +106,18 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
         registrations=settings.budget.registrations,
         window=settings.budget.window,
         clock=clock,
+    )
+
+
+def build_journal(settings: Settings, scope: str, *, clock: Clock) -> Journal:
+    """Open the journal of the scope: on disk if that can be, else in memory with one warning."""
+    return open_journal(
+        settings.journal.directory,
+        scope,
+        environ=os.environ,
+        home=Path.home(),
+        warn=logger.warning,
+        now=clock.time,
     )
 
 

@@ -111,12 +111,14 @@ class DatabaseJournal:
 
     def close(self) -> None:
         """Forget names that were written down and never sent, then release file and lock."""
-        with self._transaction():
-            self._database.execute(
-                "DELETE FROM names WHERE owner = ? AND state = ?", (self.owner.id, State.RESERVED.value)
-            )
-        self._database.close()
-        self.owner.release()
+        try:
+            with self._transaction():
+                self._database.execute(
+                    "DELETE FROM names WHERE owner = ? AND state = ?", (self.owner.id, State.RESERVED.value)
+                )
+        finally:
+            self._database.close()
+            self.owner.release()
 
     def _first_heard_of(self, changes: Sequence[Change]) -> int:
         """Return how many names are registered, or may be, that were only written down before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from scaleset_burst.journal.states import Change, Orphan, State
 from scaleset_burst.journal.writer import GroupWriter
 
 __all__ = ["Journal", "JournalNames"]
+
+logger = logging.getLogger(__name__)
 
 
 class Journal(Protocol):
@@ -67,6 +70,9 @@ class JournalNames:
         return await self._writer.call(lambda: self._journal.registered(window))
 
     async def close(self) -> None:
-        """Write what is left, then release the journal."""
+        """Write what is left, then release the journal; a disk that is full does not keep the host from ending."""
         self._closed = True
-        await self._writer.close(self._journal.close)
+        try:
+            await self._writer.close(self._journal.close)
+        except Exception:
+            logger.exception("the journal could not write at the end; the next start looks at what it holds")

@@ -25,6 +25,7 @@ class GroupWriter(Generic[T]):
         self._gathering: list[T] = []
         self._written: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def put(self, items: Sequence[T]) -> None:
         """Write items; returns when they would survive a crash. Raises what the write raised."""
@@ -33,6 +34,11 @@ class GroupWriter(Generic[T]):
 
     def put_soon(self, items: Sequence[T]) -> asyncio.Future[None]:
         """Write items with the next group; order with `put` is kept."""
+        if self._closed:
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.add_done_callback(_seen)
+            refused.set_exception(RuntimeError("the journal is closed"))
+            return refused
         self._gathering.extend(items)
         if self._written is None:
             self._written = asyncio.get_running_loop().create_future()
@@ -50,8 +56,11 @@ class GroupWriter(Generic[T]):
         """Write what has gathered, run `last` in the thread, then end it."""
         while self._task is not None:
             await asyncio.wait([self._task])
-        await self.call(last)
-        self._thread.shutdown(wait=True)
+        self._closed = True
+        try:
+            await self.call(last)
+        finally:
+            self._thread.shutdown(wait=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
