@@ -127,6 +127,8 @@ class Dispatcher:
         for _ in range(len(self._lanes)):
             lane = self._lanes[self._turn % len(self._lanes)]
             self._turn += 1
+            if self._gate.carries > 1:
+                lane.forget_unwanted()
             wanted = lane.sendable(now)
             if not wanted:
                 self._wake_for(lane, now)

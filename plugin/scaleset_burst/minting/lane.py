@@ -87,6 +87,11 @@ class Lane:
             return 0
         return len(self.waiting)
 
+    def forget_unwanted(self) -> None:
+        """Forget slots that nobody waits for, wherever they stand: a slice is counted before it is filled."""
+        if not all(slot.wanted for slot in self.waiting):
+            self.waiting = deque(slot for slot in self.waiting if slot.wanted)
+
     def take(self, count: int) -> tuple[list[Slot], list[str]]:
         """Take up to `count` slots that are still wanted, each with a reserved name."""
         slots: list[Slot] = []

@@ -395,6 +395,25 @@ def test_a_service_without_slices_costs_one_request_more() -> None:
     run_virtually(main)
 
 
+def test_a_slice_counts_only_what_it_carries() -> None:
+    """Slots of a caller that went stand in the queue: no slice is paid for them, and a trial of one is no trial."""
+
+    async def main() -> None:
+        for mode, kept in (("always", 120), ("auto", 1)):
+            budget = Budget(1500, 300.0)
+            service = ModelService(slices=True)
+            minter, lane, _ = make_minter(service, slicing=Slicing(mode, 50), budget=budget, most=1)  # type: ignore[arg-type]
+            stays = asyncio.create_task(minter.provision(lane, kept, PLAIN, None))
+            goes = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
+            await asyncio.sleep(0.003)
+            goes.cancel()
+            assert len(configs(await stays)) == kept
+            assert budget.sent == 0
+            assert len(configs(await asyncio.wait_for(minter.provision(lane, 60, PLAIN, None), 60.0))) == 60
+
+    run_virtually(main)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_slices_are_exactly_once_too(seed: int) -> None:
