@@ -67,9 +67,12 @@ class BurstGate:
         return count
 
     def opens_at(self, now: float) -> float | None:
-        """Return when to ask again, if time alone will open it."""
+        """Return when to ask again, if time alone will open it: later than now, or whoever waits would spin."""
         if self.circuit.is_open:
-            return None if self.circuit.probing else max(now, self.circuit.probe_at)
+            if self.circuit.probing:
+                return None
+            if now < self.circuit.probe_at:
+                return self.circuit.probe_at
         return self.budget.opens_at(now)
 
     def eta(self, now: float, count: int) -> float:
