@@ -90,10 +90,10 @@ class Call:
         return True
 
     def fail(self, error: Exception, failure: MintFailure) -> None:
-        """End the call: with the error if nothing was delivered, else with failures for the rest."""
+        """End the call: with the error if nothing was minted for it, else with failures for the rest."""
         if self.ended.is_set():
             return
-        if not any(isinstance(outcome, JitConfig) for outcome in self.outcomes):
+        if not any(slot.claimed for slot in self.slots):
             self.error = error
             self.ended.set()
             return

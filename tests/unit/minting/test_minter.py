@@ -300,6 +300,29 @@ def test_what_can_never_work_fails_fast() -> None:
     run_virtually(main)
 
 
+@pytest.mark.parametrize("fault", ["forbidden", "down"])
+def test_what_is_being_launched_was_minted(fault: str) -> None:
+    """A call fails as a whole only if nothing came of it; machines that are starting have their configs."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service, most=4, max_attempts=1000)
+        launched: list[str] = []
+
+        async def launch(config: JitConfig) -> None:
+            service.fault = lambda _name: fault
+            await asyncio.sleep(60.0)
+            launched.append(config.runner_name)
+
+        outcomes = await minter.provision(lane, 20, PLAIN, launch)
+        assert sorted(launched) == sorted(config.runner_name for config in configs(outcomes))
+        assert len(outcomes) == 20
+        await settled(minter)
+        assert set(service.runners) == set(launched)
+
+    run_virtually(main)
+
+
 def test_one_bad_item_fails_alone() -> None:
     """A refusal of one name fails that item only."""
 
