@@ -193,6 +193,11 @@ class Dispatcher:
             task.uncancel()
             hung = Unavailable("no answer within the time limit of an attempt", maybe_applied=True)
             return [hung] * len(attempt.names)
+        except Exception as error:
+            # A fault of ours: whether the request left is not known, and its slots must not wait for ever.
+            logger.exception("a mint failed in a way that no service causes")
+            broken = Unavailable(f"the mint failed: {type(error).__name__}", maybe_applied=True)
+            return [broken] * len(attempt.names)
         finally:
             del self._running[attempt]
 

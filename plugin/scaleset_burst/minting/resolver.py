@@ -125,7 +125,11 @@ class Resolver:
 
         async def guarded(stray: Stray) -> None:
             async with gate:
-                await self._resolve(stray, found)
+                try:
+                    await self._resolve(stray, found)
+                except Exception:  # a fault of ours: the others, and this one later, are resolved all the same
+                    logger.exception("resolving %s failed", stray.name)
+                    self._postpone([stray], None)
 
         await asyncio.gather(*(guarded(stray) for stray in [*known, *unknown]))
 
@@ -139,7 +143,8 @@ class Resolver:
     def _postpone(self, strays: Sequence[Stray], retry_after: float | None) -> None:
         now = self._clock.monotonic()
         for stray in strays:
-            self._strays[stray.name] = after_failure(stray, now, retry_after, self._random.random)
+            if stray.name in self._strays:
+                self._strays[stray.name] = after_failure(stray, now, retry_after, self._random.random)
 
     async def _resolve(self, stray: Stray, found: dict[str, Runner] | None) -> None:
         step, stray = await self._look(stray, found) if stray.runner_id is None else (Step.REMOVE, stray)

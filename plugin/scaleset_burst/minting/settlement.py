@@ -22,7 +22,7 @@ from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.report import ConfigTiming
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.strays import Stray
-from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError
+from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError, Unavailable
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
 __all__ = ["Settlement"]
@@ -208,6 +208,9 @@ class Settlement:
             lane.scale_set_id = await self._re_resolve(lane)
         except ScalesetError as failure:
             self._reject_lane(lane, failure)
+        except Exception as failure:
+            logger.exception("the scale set %s could not be resolved once more", lane.ref.name)
+            self._reject_lane(lane, Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
         else:
             if lane.scale_set_id == dead:
                 self._reject_lane(lane, error)
