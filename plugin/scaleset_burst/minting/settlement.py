@@ -198,7 +198,8 @@ class Settlement:
     def _reject_lane(self, lane: Lane, error: ScalesetError) -> None:
         failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
         if isinstance(error, ServiceError):
-            failure = replace(failure, status=error.status, request_id=error.request_id)
+            reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
+            failure = _failure(reason, error)
         self._fail_all(lane, error, failure)
 
     async def _heal(self, lane: Lane, error: ServiceError) -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.journal import State
+from scaleset_burst.minting import Lane
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.slices import Slicing
 from scaleset_hookspecs import (
@@ -367,6 +368,27 @@ def test_a_scale_set_that_is_gone_fails_the_call() -> None:
         with pytest.raises(NotFound):
             await minter.provision(lane, 100, PLAIN, None)
         assert service.requests["mint"] <= 16
+
+    run_virtually(main)
+
+
+def test_a_scale_set_that_cannot_be_resolved_now_may_be_later() -> None:
+    """If the look-up fails for the moment, what is missing is unavailable, and not refused for good."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service, most=16)
+
+        async def resolve(_lane: Lane) -> int:
+            raise Unavailable("gateway", status=502, retry_after=7.0)
+
+        minter._settlement._re_resolve = resolve
+        call = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
+        await asyncio.sleep(0.12)
+        service.dead_scale_sets.add(42)
+        outcomes = await call
+        assert reasons(outcomes) == {FailureReason.UNAVAILABLE: 100 - len(configs(outcomes))}
+        assert {outcome.retry_after for outcome in outcomes if isinstance(outcome, MintFailure)} == {7.0}
 
     run_virtually(main)
 
