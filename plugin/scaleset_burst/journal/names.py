@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +14,9 @@ from scaleset_burst.journal.writer import GroupWriter
 __all__ = ["Journal", "JournalNames"]
 
 logger = logging.getLogger(__name__)
+
+MOST_UNWRITTEN = 256
+"""Waves kept at most while the disk takes none."""
 
 
 class Journal(Protocol):
@@ -38,7 +43,8 @@ class JournalNames:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._writer: GroupWriter[Change] = GroupWriter(journal.write)
+        self._writer: GroupWriter[Change] = GroupWriter(self._write_down)
+        self._unwritten: deque[Sequence[Change]] = deque(maxlen=MOST_UNWRITTEN)
         self._closed = False
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
@@ -73,6 +79,26 @@ class JournalNames:
         """Write what is left, then release the journal; a disk that is full does not keep the host from ending."""
         self._closed = True
         try:
-            await self._writer.close(self._journal.close)
+            await self._writer.close(self._finish)
         except Exception:
             logger.exception("the journal could not write at the end; the next start looks at what it holds")
+
+    def _write_down(self, changes: Sequence[Change]) -> None:
+        """Write what the disk did not take before, in its order, then this."""
+        self._unwritten.append(changes)
+        while self._unwritten:
+            try:
+                self._journal.write(self._unwritten[0])
+            except sqlite3.OperationalError:  # full or locked: a name must not be taken for an older state of it
+                raise
+            except Exception:
+                self._unwritten.popleft()
+                raise
+            self._unwritten.popleft()
+
+    def _finish(self) -> None:
+        try:
+            if self._unwritten:
+                self._write_down(())
+        finally:
+            self._journal.close()

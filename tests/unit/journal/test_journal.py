@@ -191,3 +191,57 @@ def test_nothing_to_write_is_written_at_once() -> None:
         await names.close()
 
     asyncio.run(main())
+
+
+def test_a_disk_that_was_full_is_told_later(tmp_path: Path) -> None:
+    """What could not be written is written before what comes next: no name stays in an older state of it."""
+    program = textwrap.dedent(
+        """
+        import asyncio, resource, signal, sys
+        from pathlib import Path
+        from scaleset_burst.journal import Change, DatabaseJournal, JournalNames, State
+
+        async def main():
+            journal = DatabaseJournal(Path(sys.argv[1]))
+            names = JournalNames(journal)
+            await names.reserve(42, ["a", "b", "c"])
+            full = (Path(sys.argv[1]) / "journal.db-wal").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+            failed = 0
+            for change in (
+                [Change(name=f"r{i}", state=State.RESERVED, scale_set_id=42) for i in range(500)],
+                [Change(name="a", state=State.DELIVERED, runner_id=1), Change(name="b", state=State.AMBIGUOUS)],
+            ):
+                try:
+                    await names.record(change)
+                except Exception:
+                    failed += 1
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            await names.record([Change(name="c", state=State.MINTED, runner_id=3)])
+            rows = journal._database.execute("SELECT name, state FROM names WHERE name NOT LIKE 'r%'")
+            print(failed, journal.open_names(), *sorted(f"{name}={state}" for name, state in rows))
+            await names.close()
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        asyncio.run(main())
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["2", "503", "a=delivered", "b=ambiguous", "c=minted"]
+
+
+def test_what_can_never_be_written_holds_up_nothing(tmp_path: Path) -> None:
+    """An error that is no matter of time fails its own wave only."""
+
+    async def main() -> None:
+        journal = DatabaseJournal(tmp_path)
+        names = JournalNames(journal)
+        with pytest.raises(OverflowError):
+            await names.record([change("a", State.MINTED, 2**70)])
+        await names.record([change("b", State.MINTED, 2)])
+        assert journal.open_names() == 1
+        await names.close()
+
+    asyncio.run(main())
