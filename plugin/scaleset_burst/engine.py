@@ -273,9 +273,8 @@ class Engine:
         if lane is None:
             limit = own.max_concurrency if isinstance(own.max_concurrency, int) else None
             return self.minter.add_lane(_key(scale_set), Lane(scale_set, scale_set_id, prefix, folder, limit))
-        if not lane.calls:
-            lane.scale_set_id = scale_set_id
-        lane.name_prefix, lane.work_folder = prefix, folder
+        self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id, prefix))
+        lane.work_folder = folder
         return lane
 
     async def _re_resolve(self, lane: Lane) -> int:

@@ -18,11 +18,12 @@ class RecordingNames:
 
     def __init__(self) -> None:
         self.states: dict[str, list[State]] = {}
+        self.scale_sets: dict[str, int] = {}
         self.transactions = 0
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
         """Note reserved names."""
-        del scale_set_id
+        self.scale_sets |= dict.fromkeys(names, scale_set_id)
         self.transactions += 1
         for name in names:
             self.states[name] = [State.RESERVED]

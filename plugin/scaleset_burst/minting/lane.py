@@ -69,6 +69,18 @@ class Lane:
         """Return how many slots still wait for their outcome."""
         return sum(1 for call in self.calls for slot in call.slots if slot.open)
 
+    def aim(self, scale_set_id: int, name_prefix: str) -> list[str]:
+        """Mint for this id and prefix from now on; return the names in stock if they were written down for others.
+
+        The journal knows for each name the scale set it is looked for in, if this process dies.
+        """
+        if (scale_set_id, name_prefix) == (self.scale_set_id, self.name_prefix):
+            return []
+        self.scale_set_id, self.name_prefix = scale_set_id, name_prefix
+        names = list(self.stock)
+        self.stock.clear()
+        return names
+
     def push(self, slots: Iterable[Slot]) -> None:
         """Queue slots behind the others."""
         self.waiting.extend(slots)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from scaleset_burst.clock import Clock
@@ -117,6 +118,10 @@ class Minter:
         self.dispatcher.add_lane(lane)
         return lane
 
+    def forget(self, names: Sequence[str]) -> None:
+        """Close names that were written down and will never be sent."""
+        self._names.note([Change(name=name, state=State.CLOSED) for name in names])
+
     async def provision(
         self, lane: Lane, count: int, settings: ProvisionSettings, on_ready: OnReady | None
     ) -> tuple[Outcome, ...]:
@@ -213,17 +218,20 @@ class Minter:
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
     async def _reserve_names(self, lane: Lane, count: int) -> None:
+        wanted = lane.scale_set_id, lane.name_prefix
         names = [draw_name(lane.name_prefix, self._random_bits) for _ in range(count)]
+        usable = True
         try:
             await self._names.reserve(lane.scale_set_id, names)
-        except LostNames as error:
-            self._names.note([Change(name=name, state=State.CLOSED) for name in error.names])
-            await self._reserve_names(lane, count)
-            return
+        except LostNames:
+            usable = False
         except Exception:
             # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
             logger.exception("the journal could not write down names; minting without it")
-        lane.stock.extend(names)
+        if usable and wanted == (lane.scale_set_id, lane.name_prefix):
+            lane.stock.extend(names)
+        else:  # whoever still lacks names asks again
+            self.forget(names)
 
     async def _watch_deadline(self, call: Call) -> None:
         assert call.deadline is not None  # noqa: S101  # only started for calls that have one
@@ -289,7 +297,8 @@ class Minter:
 
     def _orphan(self, config: JitConfig) -> None:
         now = self._clock.monotonic()
-        self._names.note([Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)])
+        doubt = Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)
+        self._names.note([replace(doubt, scale_set_id=config.scale_set.id)])
         stray = Stray(
             name=config.runner_name,
             scale_set_id=config.scale_set.id or 0,

@@ -115,7 +115,7 @@ class Settlement:
         self._gate.slice_refused(attempt, now)
         for slot in attempt.slots:
             slot.attempts -= 1
-        attempt.lane.stock.extend(attempt.names)
+        self._unused(attempt, attempt.names)
         attempt.lane.push_back(attempt.slots)
         if self._gate.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
@@ -159,7 +159,7 @@ class Settlement:
         if verdict.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}:
             aftermath.strays.append(name)
         else:
-            attempt.lane.stock.append(name)  # never registered, so still good for another try
+            self._unused(attempt, [name])
         if not slot.wanted:
             return
         if verdict.fate is Fate.BATCH_REJECTED:
@@ -175,9 +175,18 @@ class Settlement:
             aftermath.retried.append(slot)
             aftermath.backs_off |= verdict.overload
 
+    def _unused(self, attempt: Attempt, names: Sequence[str]) -> None:
+        """Keep names that were never registered for another try, if they are written down for the right scale set."""
+        if attempt.scale_set_id == attempt.lane.scale_set_id:
+            attempt.lane.stock.extend(names)
+        else:
+            self._names.note([Change(name=name, state=State.CLOSED) for name in names])
+
     def _lost(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
         """Hand names that may be registered to the resolver; the burst goes on without waiting for it."""
-        self._names.note([Change(name=name, state=State.AMBIGUOUS) for name in names])
+        self._names.note(
+            [Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id) for name in names]
+        )
         self._resolver.add(
             Stray(name=name, scale_set_id=attempt.scale_set_id, since=now, next_at=now + FIRST_LOOK) for name in names
         )
@@ -206,7 +215,8 @@ class Settlement:
         """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
         dead = lane.scale_set_id
         try:
-            lane.scale_set_id = await self._re_resolve(lane)
+            stale = lane.aim(await self._re_resolve(lane), lane.name_prefix)
+            self._names.note([Change(name=name, state=State.CLOSED) for name in stale])
         except ScalesetError as failure:
             self._reject_lane(lane, failure)
         except Exception as failure:

@@ -135,3 +135,19 @@ def test_after_the_end_nothing_is_opened(tmp_path: Path) -> None:
         assert client.requests == {}
 
     asyncio.run(main())
+
+
+def test_a_prefix_holds_from_its_call_on(tmp_path: Path) -> None:
+    """Names that were written down ahead for an earlier prefix are not used for another one."""
+
+    async def main() -> None:
+        client = ModelClient()
+        engine = make_engine(client, tmp_path)
+        for prefix in ("one", "two"):
+            wanted = ProvisionSettings(name_prefix=prefix)
+            for outcome in await engine.provision(LINUX, 300, wanted, None):
+                assert isinstance(outcome, JitConfig)
+                assert outcome.runner_name.startswith(f"{prefix}-")
+        await engine.stop()
+
+    asyncio.run(main())

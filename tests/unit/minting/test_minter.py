@@ -348,13 +348,18 @@ def test_a_scale_set_deleted_and_recreated_heals() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=16, new_id=43)
+        minter, lane, names = make_minter(service, most=16, new_id=43)
         call = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
         await asyncio.sleep(0.12)
         service.dead_scale_sets.add(42)
         outcomes = await call
         assert len(configs(outcomes)) == 100
         assert service.requests["resolve"] == 1
+        assert {runner.scale_set_id for runner in service.runners.values()} == {42, 43}
+        for name, runner in service.runners.items():
+            assert names.scale_sets[name] == runner.scale_set_id, "a crash would look for it in the wrong scale set"
+        open_names = {name for name, states in names.states.items() if states[-1] is State.RESERVED}
+        assert open_names == set(lane.stock), "names for the dead id are closed"
 
     run_virtually(main)
 
