@@ -24,6 +24,7 @@ from scaleset_burst.minting.resolver import Resolver, RunnerService
 from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.strays import Stray
 from scaleset_burst.minting.sweeper import Sweeper
+from scaleset_burst.minting.waits import Waits
 from scaleset_hookspecs.errors import Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
@@ -70,6 +71,7 @@ class Minter:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self.ledger = BurstLedger()
         self._stopping = False
+        self._waits = Waits(gate, clock=clock)
         self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
         self.deliverer = Deliverer(
             names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered, on_lost=self._lost
@@ -93,7 +95,7 @@ class Minter:
             clock=clock,
             refill=self._reserve_names,
             on_result=self._settlement.settle,
-            on_wait=self._waiting,
+            on_wait=lambda opens_at: self._waits.closed(opens_at, self._calls()),
         )
         self._settlement.pump = self.dispatcher.pump
         self._sweeper = Sweeper(self.dispatcher, gate, clock=clock, attempt_timeout=attempt_timeout, hedge=hedge)
@@ -154,7 +156,7 @@ class Minter:
 
     async def _mint(self, lane: Lane, call: Call, wanted: int) -> None:
         self._enter(lane, call, wanted)
-        watch = asyncio.create_task(self._watch_deadline(call)) if call.deadline is not None else None
+        watch = asyncio.create_task(self._waits.watch_deadline(call)) if call.deadline is not None else None
         try:
             await call.ended.wait()
         except asyncio.CancelledError:
@@ -233,42 +235,8 @@ class Minter:
         else:  # whoever still lacks names asks again
             self.forget(names)
 
-    async def _watch_deadline(self, call: Call) -> None:
-        assert call.deadline is not None  # noqa: S101  # only started for calls that have one
-        await self._clock.sleep(max(0.0, call.deadline - self._clock.monotonic()))
-        self._expire(call, FailureReason.DEADLINE, None)
-
-    def _expire(self, call: Call, reason: FailureReason, retry_after: float | None) -> None:
-        message = f"not minted within the {call.settings.deadline:g} s the host gave"
-        for slot in call.slots:
-            if slot.wanted and (reason is FailureReason.DEADLINE or slot.in_flight == 0):
-                call.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
-
-    def _waiting(self, opens_at: float) -> None:
-        now = self._clock.monotonic()
-        for lane in self._lanes.values():
-            for call in list(lane.calls):
-                if call.deadline is not None and opens_at > call.deadline:
-                    self._expire(call, FailureReason.RATE_LIMITED, opens_at - now)
-                elif call.remaining:
-                    self._tell(call, self._gate.eta(now, call.remaining))
-
-    def _tell(self, call: Call, eta: float) -> None:
-        if call.told_eta is not None and abs(call.told_eta - eta) < 1.0:
-            return
-        call.told_eta = eta
-        seconds = max(0.0, eta - self._clock.monotonic())
-        logger.info(
-            "%d runners of %s wait for the limits: ready in about %.0f s",
-            call.remaining,
-            call.ref.name,
-            seconds,
-        )
-        if call.settings.on_wait is not None:
-            try:
-                call.settings.on_wait(seconds, call.remaining)
-            except Exception:
-                logger.exception("on_wait raised; the burst goes on")
+    def _calls(self) -> list[Call]:
+        return [call for lane in self._lanes.values() for call in lane.calls]
 
     def _fail_all(self, lane: Lane | None, error: Exception, failure: MintFailure) -> None:
         for each in self._lanes.values() if lane is None else (lane,):

@@ -1,0 +1,62 @@
+"""What calls hear while they wait: when the limits let them go on, and that their deadline has passed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from scaleset_burst.clock import Clock
+from scaleset_burst.minting.call import Call
+from scaleset_burst.minting.gate import BurstGate
+from scaleset_hookspecs.types import FailureReason, MintFailure
+
+__all__ = ["Waits"]
+
+logger = logging.getLogger(__name__)
+
+
+class Waits:
+    """Ends calls at their deadline, or as soon as it cannot be kept; tells the others how long it takes."""
+
+    def __init__(self, gate: BurstGate, *, clock: Clock) -> None:
+        self._gate = gate
+        self._clock = clock
+
+    async def watch_deadline(self, call: Call) -> None:
+        """Fail what is missing once the call's deadline has passed."""
+        assert call.deadline is not None  # noqa: S101  # only started for calls that have one
+        await self._clock.sleep(max(0.0, call.deadline - self._clock.monotonic()))
+        _expire(call, FailureReason.DEADLINE, None)
+
+    def closed(self, opens_at: float, calls: Iterable[Call]) -> None:
+        """Hear that nothing can be sent before `opens_at` (monotonic seconds)."""
+        now = self._clock.monotonic()
+        for call in calls:
+            if call.deadline is not None and opens_at > call.deadline:
+                _expire(call, FailureReason.RATE_LIMITED, opens_at - now)
+            elif call.remaining:
+                self._tell(call, self._gate.eta(now, call.remaining))
+
+    def _tell(self, call: Call, eta: float) -> None:
+        if call.told_eta is not None and abs(call.told_eta - eta) < 1.0:
+            return
+        call.told_eta = eta
+        seconds = max(0.0, eta - self._clock.monotonic())
+        logger.info(
+            "%d runners of %s wait for the limits: ready in about %.0f s",
+            call.remaining,
+            call.ref.name,
+            seconds,
+        )
+        if call.settings.on_wait is not None:
+            try:
+                call.settings.on_wait(seconds, call.remaining)
+            except Exception:
+                logger.exception("on_wait raised; the burst goes on")
+
+
+def _expire(call: Call, reason: FailureReason, retry_after: float | None) -> None:
+    message = f"not minted within the {call.settings.deadline:g} s the host gave"
+    for slot in call.slots:
+        if slot.wanted and (reason is FailureReason.DEADLINE or slot.in_flight == 0):
+            call.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
