@@ -149,7 +149,7 @@ class DatabaseJournal:
             ]
         self._database.executemany(
             "UPDATE names SET owner = ?, state = ?, changed = ? WHERE name = ?",
-            [(self.owner.id, State.AMBIGUOUS.value, self._now(), orphan.name) for orphan in found],
+            [(self.owner.id, _adopted(orphan).value, self._now(), orphan.name) for orphan in found],
         )
         return found
 
@@ -176,6 +176,11 @@ class DatabaseJournal:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._database)
+
+
+def _adopted(orphan: Orphan) -> State:
+    """A delivered name stays one: should its new owner die, too, the next one must be as careful with it."""
+    return State.DELIVERED if orphan.delivered else State.AMBIGUOUS
 
 
 class _Transaction:

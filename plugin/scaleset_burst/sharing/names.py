@@ -180,7 +180,14 @@ class SharedNames(JournalNames):
         self._mirrored |= set(found)
         orphans = tuple(_orphan(name, value) for name, value in found.items())
         super().note(
-            [Change(name=orphan.name, state=State.AMBIGUOUS, scale_set_id=orphan.scale_set_id) for orphan in orphans]
+            [
+                Change(
+                    name=orphan.name,
+                    state=State.DELIVERED if orphan.delivered else State.AMBIGUOUS,
+                    scale_set_id=orphan.scale_set_id,
+                )
+                for orphan in orphans
+            ]
         )
         return orphans
 
