@@ -57,7 +57,7 @@ class JournalNames:
 
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon; order with `record` is kept."""
-        _ = self._writer.put_soon(changes)
+        self._writer.put_soon(changes)
 
     def launched(self, name: str, runner_id: int) -> None:
         """Close a name: a machine uses its config."""

@@ -1,0 +1,106 @@
+"""The thread that writes: in order, in groups, and to the last item."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from scaleset_burst.journal.writer import GroupWriter
+
+pytestmark = pytest.mark.anyio
+
+
+class Pages:
+    """What was written, group by group; each write waits for leave if there is a gate."""
+
+    def __init__(self, *, gate: threading.Event | None = None, error: Exception | None = None) -> None:
+        self.groups: list[list[int]] = []
+        self._gate = gate
+        self._error = error
+
+    def write(self, items: Sequence[int]) -> None:
+        if self._gate is not None:
+            assert self._gate.wait(10)
+        if self._error is not None:
+            raise self._error
+        self.groups.append(list(items))
+
+
+async def test_what_gathers_while_one_group_is_written_goes_next_in_order() -> None:
+    """One transaction for a whole wave."""
+    gate = threading.Event()
+    pages = Pages(gate=gate)
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    first = asyncio.ensure_future(writer.put([1]))
+    await asyncio.sleep(0)
+    rest = [asyncio.ensure_future(writer.put([number])) for number in (2, 3)]
+    await asyncio.sleep(0)
+    writer.put_soon([4])
+    gate.set()
+    await asyncio.gather(first, *rest)
+    await writer.close(lambda: None)
+    assert pages.groups == [[1], [2, 3, 4]]
+
+
+async def test_who_goes_away_takes_nobody_along() -> None:
+    """The items of a cancelled caller are written, and the others hear of it."""
+    gate = threading.Event()
+    pages = Pages(gate=gate)
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    first, second = (asyncio.ensure_future(writer.put([number])) for number in (1, 2))
+    await asyncio.sleep(0)
+    first.cancel()
+    second_too = asyncio.ensure_future(writer.put([3]))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(second, second_too)
+    await writer.close(lambda: None)
+    assert [item for group in pages.groups for item in group] == [1, 2, 3]
+
+
+async def test_everybody_in_a_group_hears_of_its_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """And if nobody waits, it is said: a disk may be full."""
+    writer: GroupWriter[int] = GroupWriter(Pages(error=OSError("full")).write)
+    outcomes = await asyncio.gather(writer.put([1]), writer.put([2]), return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["full", "full"]
+    writer.put_soon([3])
+    await writer.close(lambda: None)
+    assert "the journal could not write: full" in caplog.text
+
+
+async def test_the_end_comes_after_the_last_item() -> None:
+    """What was handed in before is written before; what comes later is refused; no thread stays."""
+    pages = Pages()
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    for number in range(100):
+        writer.put_soon([number])
+    ended: list[int] = []
+    await writer.close(lambda: ended.append(sum(len(group) for group in pages.groups)))
+    assert ended == [100]
+    writer.put_soon([100])
+    with pytest.raises(RuntimeError, match="closed"):
+        await writer.put([100])
+    with pytest.raises(RuntimeError, match="closed"):
+        await writer.call(lambda: None)
+    assert "journal" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_other_work_waits_for_what_is_being_written() -> None:
+    """A read sees the writes before it, and its error is its caller's."""
+    pages = Pages()
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    writer.put_soon([1])
+    assert await writer.call(lambda: list(pages.groups)) == [[1]]
+    with pytest.raises(ZeroDivisionError):
+        await writer.call(lambda: 1 // 0)
+    await writer.close(lambda: None)
+
+
+async def test_nothing_is_written_for_nothing() -> None:
+    """A call that minted nothing hands over nothing, and does not wait."""
+    pages = Pages()
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    await writer.put([])
+    await writer.close(lambda: None)
+    assert pages.groups == []
