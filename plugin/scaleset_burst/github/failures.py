@@ -24,6 +24,7 @@ __all__ = [
     "SliceRefused",
     "again",
     "failure",
+    "is_gone",
     "is_job_still_running",
     "is_name_taken",
     "is_session_lost",
@@ -137,6 +138,16 @@ def item_failure(item: Mapping[str, object], response: Response, *, secrets: Ite
 def is_name_taken(error: ServiceError) -> bool:
     """Say whether a mint failed because a runner of that name is registered (protocol 8.4)."""
     return "AgentExistsException" in (error.type_name or "")
+
+
+def is_gone(error: ServiceError) -> bool:
+    """Say whether the service itself named what it does not have: the runner or the scale set (protocol 5.3).
+
+    Any other 404 proves nothing: a router's, or that of GitHub to credentials that may not see the scope any more.
+    """
+    name = error.type_name or ""
+    named = "AgentNotFoundException" in name or "RunnerScaleSetNotFoundException" in name
+    return isinstance(error, NotFound) and (named or error.status == 200)
 
 
 def is_job_still_running(error: ServiceError) -> bool:

@@ -10,6 +10,7 @@ from scaleset_burst.metadata.resting import Rest
 from scaleset_hookspecs import (
     Answer,
     Certainty,
+    NotFound,
     Rejected,
     RunnerInfo,
     ScaleSetSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "runner_info",
     "scale_set_settings",
     "unknown",
+    "unproven",
     "waiting",
     "with_statistics",
 ]
@@ -127,6 +129,18 @@ def waiting(error: ServiceError, seconds: float) -> Unavailable:
         activity_id=error.activity_id,
         request_id=error.request_id,
         retry_after=max(0.0, seconds),
+    )
+
+
+def unproven(error: NotFound) -> Unavailable:
+    """Return what a 404 is that does not name what is missing: a look that failed."""
+    return Unavailable(
+        f"{error.message}; that does not prove anything gone",
+        status=error.status,
+        type_name=error.type_name,
+        activity_id=error.activity_id,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
     )
 
 

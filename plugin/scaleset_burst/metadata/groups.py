@@ -65,7 +65,7 @@ class Groups:
             raise Elsewhere(error.message, status=error.status, retry_after=max(0.0, wait)) from error
         memory.tally.misses += 1
         if look.found is None:
-            raise NotFound(f"there is no runner group called {name!r}", status=404)
+            raise NotFound(f"there is no runner group called {name!r}", status=200)
         return look.found.id, False
 
     def _refresh(self, name: str) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scaleset_burst.clock import Clock
+from scaleset_burst.github.failures import is_gone
+from scaleset_burst.metadata.answers import unproven
 from scaleset_burst.metadata.decisions import Decision, decide
 from scaleset_burst.metadata.entries import Entry, make_entry
 from scaleset_burst.metadata.flights import Flight, Flights
@@ -134,7 +136,7 @@ class Memory(Generic[V, F]):
 
         Args:
             key: What is asked for.
-            fetch: Asks; `None` or `NotFound` if there is none.
+            fetch: Asks; `None`, or the service's own `NotFound`, if there is none.
             commit: Keeps what was found; not called if something overtook the look-up.
         """
 
@@ -161,14 +163,12 @@ class Memory(Generic[V, F]):
         reason = None
         try:
             answer = await fetch()
-        except NotFound as error:
-            answer, reason = None, str(error)
         except Elsewhere:
             raise
         except ServiceError as error:
-            self.tally.failures += 1
-            self.rests.failed(key, error, self._clock.monotonic())
-            raise
+            if not is_gone(error):
+                raise self._failed(key, error) from error
+            answer, reason = None, str(error)
         self.rests.succeeded(key)
         found: F | None
         if isinstance(answer, Dated):
@@ -176,3 +176,9 @@ class Memory(Generic[V, F]):
         else:
             found = answer
         return Look(found=found, asked_at=asked_at, number=flight.number, overtaken=flight.overtaken, reason=reason)
+
+    def _failed(self, key: Hashable, error: ServiceError) -> ServiceError:
+        failed = unproven(error) if isinstance(error, NotFound) else error
+        self.tally.failures += 1
+        self.rests.failed(key, failed, self._clock.monotonic())
+        return failed

@@ -7,7 +7,7 @@ from typing import TypeAlias, cast
 from scaleset_burst.github.types import ScaleSet
 from scaleset_burst.metadata.answers import scale_set_settings
 from scaleset_burst.metadata.flights import Flight
-from scaleset_burst.metadata.groups import DEFAULT_GROUP_ID, Groups
+from scaleset_burst.metadata.groups import Groups
 from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.metadata.memory import Look, Memory
 from scaleset_burst.metadata.secondlevel import Dated, Level
@@ -99,25 +99,30 @@ class ScaleSets:
 
         async def ask() -> ScaleSet | None:
             group_id, remembered = await self._groups.id_of(group)
-            found = await self._in_group(group, name, group_id, tolerant=remembered)
-            if found is not None or not remembered:
+            if not remembered:
+                return await self._in_group(group, name, group_id)
+            refused: NotFound | None = None
+            try:
+                found = await self._in_group(group, name, group_id)
+            except NotFound as error:
+                found, refused = None, error
+            if found is not None:
                 return found
             # A remembered group may be dead: look it up once more before believing that it is empty.
             self._groups.drop(group)
             again, _ = await self._groups.id_of(group)
-            return await self._in_group(group, name, again, tolerant=False) if again != group_id else None
+            if again != group_id:
+                return await self._in_group(group, name, again)
+            if refused is not None:
+                raise refused
+            return None
 
         return await self._level.scale_set(
             key, self.names.lifetime, ask, lambda found: not self.successions.is_dead(found.id)
         )
 
-    async def _in_group(self, group: str, name: str, group_id: int, *, tolerant: bool) -> ScaleSet | None:
-        try:
-            found = await self._service.get_scale_set_by_name(name, group_id)
-        except NotFound:
-            if tolerant and group_id != DEFAULT_GROUP_ID:
-                return None
-            raise
+    async def _in_group(self, group: str, name: str, group_id: int) -> ScaleSet | None:
+        found = await self._service.get_scale_set_by_name(name, group_id)
         if found is not None and not found.runner_group_name:
             return replace(found, runner_group_id=group_id, runner_group_name=group)
         return found

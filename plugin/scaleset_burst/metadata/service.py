@@ -16,7 +16,7 @@ class MetadataService(Protocol):
         """Return the scale set of that name in the group, or `None`."""
 
     async def get_scale_set(self, scale_set_id: int) -> ScaleSet | None:
-        """Return the scale set; `None` or `NotFound` if there is none."""
+        """Return the scale set; `None`, or a `NotFound` that the service named itself, if there is none."""
 
     async def get_runner_group(self, name: str) -> RunnerGroup:
         """Return the runner group, or raise `NotFound`."""

@@ -8,6 +8,7 @@ from scaleset_burst.github.failures import (
     SliceRefused,
     again,
     failure,
+    is_gone,
     is_job_still_running,
     is_name_taken,
     is_session_lost,
@@ -193,6 +194,10 @@ def test_predicates() -> None:
     assert is_name_taken(fail(Kind.MINT, 409))
     assert is_job_still_running(fail(Kind.REMOVE_RUNNER, 400, {"typeName": "X.TaskAgentJobStillRunningException"}))
     assert not is_job_still_running(fail(Kind.REMOVE_RUNNER, 400))
+    assert is_gone(fail(Kind.GET_RUNNER, 404, {"typeName": "X.TaskAgentNotFoundException"}))
+    assert is_gone(fail(Kind.GET_SCALE_SET, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
+    assert not is_gone(fail(Kind.GET_RUNNER, 404, b"page not found"))
+    assert not is_gone(fail(Kind.REGISTRATION_TOKEN, 404, {"message": "Not Found"}))
     assert is_session_lost(fail(Kind.REFRESH_SESSION, 400, {"typeName": "X.RunnerScaleSetSessionExpiredException"}))
     assert is_session_lost(fail(Kind.REFRESH_SESSION, 404))
     assert not is_session_lost(fail(Kind.REFRESH_SESSION, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))

@@ -58,18 +58,18 @@ class ModelService:
             for each in self.sets.values():
                 if each.id == scale_set_id:
                     return each
-            raise NotFound("no such scale set", status=404)
+            raise NotFound("no such scale set", status=404, type_name="RunnerScaleSetNotFoundException")
 
     async def get_runner_group(self, name: str) -> RunnerGroup:
         async with _Request(self, "group", name):
             if name not in self.groups:
-                raise NotFound("no such group", status=404)
+                raise NotFound("no such group", status=200)
             return self.groups[name]
 
     async def get_runner(self, runner_id: int) -> Runner:
         async with _Request(self, "runner by id", runner_id):
             if runner_id not in self.runners or runner_id in self.hidden:
-                raise NotFound("no such runner", status=404)
+                raise NotFound("no such runner", status=404, type_name="TaskAgentNotFoundException")
             return self.runners[runner_id]
 
     async def find_runner(self, name: str) -> Runner | None:

@@ -13,6 +13,7 @@ from scaleset_hookspecs import (
     JitConfig,
     JobCompleted,
     JobStarted,
+    NotFound,
     RunnerInfo,
     RunnerRef,
     ScaleSetRef,
@@ -67,6 +68,34 @@ def test_a_runner_that_the_service_does_not_have_is_absent_and_asked_for_each_ti
             answer = await ask(cache, **ref)
             assert (answer.certainty, answer.source, answer.age) == (Certainty.ABSENT, "service", 0.0)
         assert service.requests == 3
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("ref", [{"name": "r1"}, {"id": 101}])
+@pytest.mark.parametrize("type_name", [None, "HostDoesNotExistException"])
+def test_a_404_that_does_not_name_the_runner_proves_nothing(ref: dict[str, object], type_name: str | None) -> None:
+    """A router's, or that of GitHub for a token that may not see the scope any more."""
+
+    async def main() -> None:
+        service = ModelService()
+        service.add_runner("r1", busy=True)
+        service.error = NotFound("page not found", status=404, type_name=type_name)
+        cache = make(service, runner_ttl=30)
+        for _ in range(3):
+            answer = await ask(cache, **ref)
+            assert answer.certainty is Certainty.UNKNOWN
+            assert "page not found" in str(answer.reason)
+        assert service.requests == 1
+        service.error = None
+        await asyncio.sleep(2)
+        assert (await ask(cache, **ref)).certainty is Certainty.FRESH
+        service.error = NotFound("page not found", status=404, type_name=type_name)
+        await asyncio.sleep(30)
+        answer = await ask(cache, **ref)
+        assert answer.certainty is Certainty.STALE
+        assert answer.value is not None
+        assert answer.value.busy
 
     run_virtually(main)
 

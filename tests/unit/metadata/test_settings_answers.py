@@ -227,6 +227,41 @@ def test_a_remembered_group_that_died_is_looked_up_once_more_before_its_sets_are
     run_virtually(main)
 
 
+@pytest.mark.parametrize("ref", [LINUX, GROUPED, ScaleSetRef(name="linux", id=101)])
+def test_a_404_that_does_not_name_what_is_missing_makes_nothing_absent(ref: ScaleSetRef) -> None:
+    async def main() -> None:
+        service = grouped()
+        service.error = NotFound("page not found", status=404)
+        cache = make(service)
+        assert (await cache.scale_set_settings(ref)).certainty is Certainty.UNKNOWN
+        service.error = None
+        await asyncio.sleep(2)
+        assert (await cache.scale_set_settings(ref)).certainty is Certainty.FRESH
+        service.error = NotFound("page not found", status=404)
+        await asyncio.sleep(300)
+        assert (await cache.scale_set_settings(ref)).certainty is Certainty.STALE
+        assert await cache.scale_set_id(ref) > 0
+
+    run_virtually(main)
+
+
+def test_a_group_that_refuses_its_scale_sets_without_naming_what_is_missing_makes_none_absent() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service)
+        await cache.scale_set_id(GROUPED)
+        cache.invalidate(Kind.SCALE_SET_NAME)
+
+        async def lost(name: str, runner_group_id: int = 1) -> None:
+            raise NotFound("page not found", status=404)
+
+        service.get_scale_set_by_name = lost  # type: ignore[method-assign]
+        assert (await cache.scale_set_settings(GROUPED)).certainty is Certainty.UNKNOWN
+        assert service.asked["group"] == 2
+
+    run_virtually(main)
+
+
 def test_refused_credentials_are_raised_and_not_tried_again_at_once() -> None:
     async def main() -> None:
         service = grouped()
