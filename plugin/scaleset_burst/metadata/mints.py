@@ -17,6 +17,7 @@ class Mint:
     Attributes:
         at: When it was minted, in monotonic seconds.
         seen: A look-up has shown it since, or an event its end.
+        ended: An event told that its job is over.
         missed_at: When a look-up that proves something first failed to show it.
     """
 
@@ -24,6 +25,7 @@ class Mint:
     runner_id: int
     at: float
     seen: bool = False
+    ended: bool = False
     missed_at: float | None = None
 
 
@@ -47,10 +49,16 @@ class Mints:
         self._by_name[name] = self._by_id[runner_id] = mint
 
     def seen(self, runner: RunnerRef) -> None:
-        """Note that a look-up showed a runner, or an event its end: from here on its absence can be believed."""
+        """Note that a look-up showed a runner: after its grace period its absence can be believed."""
         mint = self.find(runner)
         if mint is not None:
             mint.seen = True
+
+    def ended(self, runner: RunnerRef) -> None:
+        """Note that a runner's job is over: its absence can be believed, of a host before the grace period ends."""
+        mint = self.find(runner)
+        if mint is not None:
+            mint.seen = mint.ended = True
 
     def doubt(self, runner: RunnerRef, now: float) -> str | None:
         """Return why the absence that a look-up just found cannot be believed, or `None` if it can.
@@ -74,9 +82,9 @@ class Mints:
         return None
 
     def may_appear(self, runner: RunnerRef, now: float) -> bool:
-        """Return whether a runner of ours may not have been shown by the service yet."""
+        """Return whether a host that found a runner missing may only have looked too early, or at a copy behind."""
         mint = self.find(runner)
-        return mint is not None and not mint.seen and now - mint.at < self._grace
+        return mint is not None and not mint.ended and (not mint.seen or now - mint.at < self._grace)
 
     def forget(self, runner: RunnerRef) -> None:
         """Note that a runner is gone for certain."""

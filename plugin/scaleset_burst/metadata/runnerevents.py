@@ -52,7 +52,7 @@ class RunnerEvents:
 
     def completed(self, runner: RunnerRef) -> None:
         """Forget a runner whose job is over: its registration goes away by itself, but has not yet (protocol 8.3)."""
-        self._runners.mints.seen(runner)
+        self._runners.mints.ended(runner)
         self._end(runner)
 
     def removed(self, runner: RunnerRef) -> None:

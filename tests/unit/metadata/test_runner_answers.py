@@ -250,6 +250,47 @@ def test_a_report_that_a_young_runner_of_ours_is_gone_is_not_believed_but_our_ow
     run_virtually(main)
 
 
+def test_a_report_that_a_young_runner_is_gone_is_not_believed_though_a_look_has_shown_it() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_runner("r9")
+        cache = make(service, runner_ttl=1, runner_grace=60)
+        mint(cache, made.id, "r9")
+        await asyncio.sleep(5)
+        assert (await ask(cache, id=made.id)).certainty is Certainty.FRESH
+        service.hidden.add(made.id)
+        cache.on_runner_removed(LINUX, RunnerRef(id=made.id))
+        assert (await ask(cache, id=made.id)).certainty is Certainty.UNKNOWN
+
+    run_virtually(main)
+
+
+def test_a_report_that_a_runner_never_seen_is_gone_is_not_believed_however_old_it_is() -> None:
+    async def main() -> None:
+        cache = make(ModelService(), runner_grace=60)
+        mint(cache, 9, "r9")
+        await asyncio.sleep(3600)
+        cache.on_runner_removed(LINUX, RunnerRef(id=9))
+        assert (await ask(cache, id=9)).certainty is Certainty.UNKNOWN
+        await asyncio.sleep(60)
+        assert (await ask(cache, id=9)).certainty is Certainty.ABSENT
+
+    run_virtually(main)
+
+
+def test_a_report_that_a_young_runner_is_gone_is_believed_once_its_job_is_over() -> None:
+    async def main() -> None:
+        cache = make(ModelService(), runner_grace=60)
+        mint(cache, 9, "r9")
+        cache.on_job_completed(LINUX, JobCompleted(job_id="1", result="succeeded", runner=RunnerRef(id=9)))
+        assert (await ask(cache, id=9)).certainty is Certainty.UNKNOWN
+        cache.on_runner_removed(LINUX, RunnerRef(id=9))
+        answer = await ask(cache, id=9)
+        assert (answer.certainty, answer.source) == (Certainty.ABSENT, "event")
+
+    run_virtually(main)
+
+
 def test_without_cache_runner_info_every_question_is_a_request_and_still_one_at_a_time() -> None:
     async def main() -> None:
         service = ModelService()

@@ -219,7 +219,7 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
     def host_looks_too_early(self, data: st.DataObject, how: str) -> None:
         """A host that believes a list reports a runner gone that is only not shown yet."""
         truth = data.draw(st.sampled_from(list(self.runners.values())))
-        if truth.alive and truth.id in self.service.hidden and self.now < min(truth.visible_at, truth.minted_at + 60):
+        if truth.alive and truth.id in self.service.hidden:
             self.on_loop(lambda: self.cache.on_runner_removed(SET, self.ref(truth, how)))
 
     @rule(jobs=st.integers(0, 3))
