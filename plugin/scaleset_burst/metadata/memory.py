@@ -47,6 +47,14 @@ class Look(Generic[F]):
     overtaken: bool
     reason: str | None = None
 
+    def answers(self, asked: int) -> bool:
+        """Return whether it settles a question; one that began before the question proves nothing absent.
+
+        Args:
+            asked: The number of the last flight when the question came.
+        """
+        return not self.overtaken and (self.found is not None or self.number > asked)
+
 
 class Memory(Generic[V, F]):
     """Keeps values of one kind (V), made from what look-ups find (F)."""

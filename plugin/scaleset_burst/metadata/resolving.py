@@ -79,6 +79,7 @@ class Resolver:
 
     async def _asked(self, key: Key, stale: int | None) -> int:
         names = self._sets.names
+        asked = names.flights.number
         for _ in range(ROUNDS):
             try:
                 self._rest(key)
@@ -89,7 +90,7 @@ class Resolver:
                     raise self._hinted(key, error) from error
                 names.tally.stale += 1
                 return stale
-            if look.overtaken:
+            if not look.answers(asked):
                 continue
             names.tally.misses += 1
             if look.found is None:

@@ -70,8 +70,7 @@ class RunnerAnswers:
             now = self._clock.monotonic()
             rest = memory.rests.of(runner.id if runner.id is not None else runner.name)
             return self._without_service(runner, reason_of(error, rest, now), now)
-        # A look that began before the question may have missed a runner registered in between.
-        if look.overtaken or (look.found is None and look.number <= asked):
+        if not look.answers(asked):
             return None
         if look.found is not None and self._runners.touched_since(look.found.id, look.asked_at):
             return None

@@ -61,6 +61,7 @@ class SettingsAnswers:
         answer = self.peek(ref)
         if answer is not None:
             return answer
+        asked = self._sets.names.flights.number
         for _ in range(ROUNDS):
             known = Known(self._sets, ref)
             now = self._clock.monotonic()
@@ -68,19 +69,19 @@ class SettingsAnswers:
             if now < rest.until:
                 raise_rest(rest, now, rejected_only=True)
                 return self._resting(known, rest, now)
-            answer = await self._asked(ref, known.key)
+            answer = await self._asked(ref, known.key, asked)
             if answer is not None:
                 return answer
         return unknown("the scale set changed each time it was looked up")
 
-    async def _asked(self, ref: ScaleSetRef, key: Key | int) -> Answer[ScaleSetSettings] | None:
+    async def _asked(self, ref: ScaleSetRef, key: Key | int, asked: int) -> Answer[ScaleSetSettings] | None:
         """Ask once; `None` if the question has to be put again."""
         try:
             look = await self._look(key)
         except Unavailable as error:
             now = self._clock.monotonic()
             return self._without_service(Known(self._sets, ref), reason_of(error, self._rest(key), now), now)
-        if look.overtaken:
+        if look.overtaken or not (isinstance(key, int) or look.answers(asked)):
             return None
         now = self._clock.monotonic()
         if look.found is not None:

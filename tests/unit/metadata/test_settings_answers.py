@@ -200,6 +200,23 @@ def test_a_name_that_the_service_does_not_have_is_absent_and_not_remembered_as_s
     run_virtually(main)
 
 
+def test_a_look_that_began_before_the_question_proves_no_absence() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.latency = 2.0
+        cache = make(service)
+        early = asyncio.create_task(cache.scale_set_settings(LINUX))
+        await asyncio.sleep(1.5)
+        made = service.add_set("linux")
+        late = asyncio.create_task(cache.scale_set_settings(LINUX))
+        assert await cache.scale_set_id(LINUX) == made.id
+        assert (await early).certainty is Certainty.ABSENT
+        assert (await late).certainty is Certainty.FRESH
+        assert service.requests == 2
+
+    run_virtually(main)
+
+
 def test_a_group_that_does_not_exist_makes_its_scale_sets_absent() -> None:
     async def main() -> None:
         cache = make(ModelService())
