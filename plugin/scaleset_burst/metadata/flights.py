@@ -38,6 +38,11 @@ class Flights(Generic[R]):
         self._closed = False
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing more may start."""
+        return self._closed
+
+    @property
     def number(self) -> int:
         """Number of the flight that started last."""
         return self._number

@@ -159,8 +159,8 @@ class Memory(Generic[V, F]):
     def refresh(
         self, key: Hashable, fetch: Callable[[], Awaitable[F | Dated[F] | None]], commit: Callable[[Look[F]], None]
     ) -> None:
-        """Renew behind an answer: start a look-up and wait for nothing."""
-        if key not in self.flights:
+        """Renew behind an answer: start a look-up and wait for nothing; a closed cache answers without renewing."""
+        if key not in self.flights and not self.flights.closed:
             _ = self.launch(key, fetch, commit)
             self.tally.refreshes += 1
 

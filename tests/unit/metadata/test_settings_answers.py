@@ -11,6 +11,7 @@ from scaleset_hookspecs import (
     Certainty,
     Label,
     NotFound,
+    RunnerRef,
     ScaleSetRef,
     Statistics,
     Unavailable,
@@ -430,5 +431,25 @@ def test_closing_tells_who_waits_and_starts_nothing_more() -> None:
             await asking
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.UNKNOWN
         assert service.requests == 1
+
+    run_virtually(main)
+
+
+def test_a_closed_cache_still_answers_what_it_would_have_renewed() -> None:
+    async def main() -> None:
+        service = grouped()
+        runner = service.add_runner("r1")
+        cache = make(service, ttl=300, runner_ttl=300)
+        made = await cache.scale_set_id(LINUX)
+        await cache.runner_info(LINUX, RunnerRef(id=runner.id))
+        await asyncio.sleep(255)
+        before = service.requests
+        await cache.aclose()
+        warm = cache.peek_settings(LINUX)
+        assert warm is not None
+        assert warm.certainty is Certainty.FRESH
+        assert await cache.scale_set_id(LINUX) == made
+        assert (await cache.runner_info(LINUX, RunnerRef(id=runner.id))).certainty is Certainty.FRESH
+        assert service.requests == before
 
     run_virtually(main)
