@@ -190,6 +190,8 @@ class Metadata:
             return int(self._runners.drop(_runner_ref(key)))
         if isinstance(key, ScaleSetRef):
             key = key_of(key) if kind is Kind.SCALE_SET_NAME else self._id_of(key)
+            if key is None:
+                return 0  # its id is not known, so nothing is kept under it
         keys = [key] if key is not None else memory.keys_where(lambda _: True)
         if kind in {Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP}:
             for each in keys:

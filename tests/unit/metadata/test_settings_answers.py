@@ -386,6 +386,16 @@ def test_by_hand_one_key_a_kind_or_everything_is_forgotten() -> None:
     run_virtually(main)
 
 
+def test_by_hand_a_scale_set_whose_id_is_not_known_takes_no_other_with_it() -> None:
+    async def main() -> None:
+        cache = make(grouped())
+        await cache.scale_set_settings(LINUX)
+        assert cache.invalidate(Kind.SCALE_SET, ScaleSetRef(name="nobody")) == 0
+        assert cache.peek_settings(LINUX) is not None
+
+    run_virtually(main)
+
+
 def test_what_is_forgotten_by_hand_does_not_come_back_from_a_look_under_way() -> None:
     async def main() -> None:
         service = grouped()
