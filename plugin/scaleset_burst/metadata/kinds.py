@@ -54,14 +54,18 @@ class Tally:
     def __init__(self) -> None:
         self.hits = self.misses = self.stale = self.refreshes = self.evictions = self.failures = 0
 
-    def counters(self) -> KindCounters:
-        """Return the counts so far as a value."""
+    def counters(self, pushed_out: int) -> KindCounters:
+        """Return the counts so far as a value.
+
+        Args:
+            pushed_out: Values that left to keep the bound, counted where they are kept.
+        """
         return KindCounters(
             hits=self.hits,
             misses=self.misses,
             stale=self.stale,
             refreshes=self.refreshes,
-            evictions=self.evictions,
+            evictions=self.evictions + pushed_out,
             failures=self.failures,
         )
 

@@ -82,12 +82,8 @@ class Memory(Generic[V, F]):
 
     @property
     def counters(self) -> KindCounters:
-        """What happened so far."""
-        self.tally.evictions += self._store.pushed_out - self._pushed_out_counted
-        self._pushed_out_counted = self._store.pushed_out
-        return self.tally.counters()
-
-    _pushed_out_counted = 0
+        """What happened so far; reading it changes nothing, so that any thread may."""
+        return self.tally.counters(self._store.pushed_out)
 
     def __len__(self) -> int:
         return len(self._store)

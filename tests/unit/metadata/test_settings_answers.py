@@ -429,6 +429,23 @@ def test_memory_is_bounded_and_the_least_recently_used_goes_first() -> None:
     run_virtually(main)
 
 
+def test_reading_the_counters_writes_none_of_them() -> None:
+    """A scrape comes from a thread of its own: what it wrote could undo what the loop counts meanwhile."""
+
+    async def main() -> None:
+        service = ModelService()
+        cache = make(service, max_entries=10)
+        for number in range(15):
+            service.add_set(f"s{number}")
+            await cache.scale_set_settings(ScaleSetRef(name=f"s{number}"))
+        tally = cache._memories[Kind.SCALE_SET].tally
+        before = {name: getattr(tally, name) for name in type(tally).__slots__}
+        assert [cache.counters[Kind.SCALE_SET].evictions for _ in range(2)] == [5, 5]
+        assert {name: getattr(tally, name) for name in type(tally).__slots__} == before
+
+    run_virtually(main)
+
+
 def test_closing_tells_who_waits_and_starts_nothing_more() -> None:
     async def main() -> None:
         service = grouped()
