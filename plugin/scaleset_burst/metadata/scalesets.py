@@ -130,8 +130,10 @@ class ScaleSets:
     def _commit_name(self, key: Key, look: Look[ScaleSet]) -> None:
         if look.found is None:
             entry = self.names.get(key)
+            self.names.drop(key)
             if entry is not None and entry.value is not None:
-                self.bury(entry.value)
+                # Not buried: it may live on under another name, or in another group.
+                self.settings.drop(entry.value)
             return
         self.names.put(key, look.found.id, said_at=look.asked_at)
         self._learn(look.found, look.asked_at)

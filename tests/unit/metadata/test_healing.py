@@ -1,6 +1,7 @@
 """A scale set deleted and created again under its name: one look-up finds the new one, however many ask."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -123,5 +124,22 @@ def test_a_service_that_is_down_while_an_id_heals_is_unavailable_not_absent() ->
             await cache.re_resolve(LINUX, dead_id=dead)
         assert caught.value.retry_after is not None
         assert service.requests == 2
+
+    run_virtually(main)
+
+
+def test_a_set_that_got_another_name_is_absent_under_the_old_one_and_alive_under_its_id() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_set("linux")
+        cache = make(service, ttl=300)
+        await cache.scale_set_settings(LINUX)
+        service.sets = {(1, "renamed"): replace(made, name="renamed")}
+        await asyncio.sleep(300)
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.ABSENT
+        answer = await cache.scale_set_settings(ScaleSetRef(name="linux", id=made.id))
+        assert answer.certainty is Certainty.FRESH
+        assert answer.value is not None
+        assert answer.value.name == "renamed"
 
     run_virtually(main)
