@@ -72,8 +72,9 @@ class RunnerAnswers:
             return self._without_service(runner, reason_of(error, rest, now), now)
         if not look.answers(asked):
             return None
-        if look.found is not None and self._runners.touched_since(look.found.id, look.asked_at):
-            return None
+        told = runner if look.found is None else RunnerRef(id=look.found.id, name=look.found.name)
+        if self._runners.touched_since(told, look.asked_at):
+            return None  # an event that its flight did not know to be about it, or that came just after its end
         memory.tally.misses += 1
         now = self._clock.monotonic()
         if look.found is not None:

@@ -13,8 +13,8 @@ from scaleset_hookspecs import RunnerInfo, RunnerRef
 
 __all__ = ["Runners"]
 
-TOUCHED = 10_000
-"""Ids kept with the time of their last event: only those matter that a look-up under way may still show as before."""
+TOUCHED = 20_000
+"""Ids and names kept with the time of their last event; only those matter that a look under way may show as before."""
 
 
 class Runners:
@@ -34,7 +34,7 @@ class Runners:
         self._service = service
         self._keep = keep
         self._ids: LRUCache[str, int] = LRUCache(max_entries)
-        self._touched: LRUCache[int, float] = LRUCache(TOUCHED)
+        self._touched: LRUCache[int | str, float] = LRUCache(TOUCHED)
 
     def entry(self, runner: RunnerRef) -> Entry[RunnerInfo] | None:
         """Return what is remembered of a runner; its value is `None` if it is confirmed to be gone."""
@@ -50,15 +50,16 @@ class Runners:
             return runner.id
         return None if runner.name is None else self._ids.get(runner.name)
 
-    def touched_since(self, runner_id: int, since: float) -> bool:
+    def touched_since(self, runner: RunnerRef, since: float) -> bool:
         """Return whether an event told of the runner later than that, so that what was asked then may be outdated."""
-        return self._touched.get(runner_id, since) > since
+        keys = (runner.id, runner.name)
+        return any(self._touched.get(key, since) > since for key in keys if key is not None)
 
     def touch(self, runner: RunnerRef, now: float) -> bool:
         """Forget a runner because an event told of it; return whether it was known."""
-        runner_id = self.id_of(runner)
-        if runner_id is not None:
-            self._touched[runner_id] = now
+        for key in (self.id_of(runner), runner.name):
+            if key is not None:
+                self._touched[key] = now
         return self.drop(runner)
 
     def launch(self, runner: RunnerRef) -> Flight[Look[Runner]]:
@@ -71,7 +72,10 @@ class Runners:
 
     def keep(self, info: RunnerInfo, *, said_at: float, source: str) -> None:
         """Remember a runner, if runners are remembered at all."""
-        self._ids[info.name] = info.id
+        named = self._ids.get(info.name)
+        other = None if named is None else self.memory.get(named)
+        if other is None or other.said_at <= said_at:
+            self._ids[info.name] = info.id
         if self._keep:
             self.memory.put(info.id, info, said_at=said_at, source=source)
 
@@ -109,8 +113,9 @@ class Runners:
         if look.found is None:
             self.drop(runner)
             return
-        self.mints.seen(RunnerRef(name=look.found.name, id=look.found.id))
-        if not self.touched_since(look.found.id, look.asked_at):
+        found = RunnerRef(name=look.found.name, id=look.found.id)
+        self.mints.seen(found)
+        if not self.touched_since(found, look.asked_at):
             self.keep(runner_info(look.found), said_at=look.asked_at, source="service")
 
 

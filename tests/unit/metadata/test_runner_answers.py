@@ -200,6 +200,79 @@ def test_a_started_job_outdates_the_look_under_way() -> None:
     run_virtually(main)
 
 
+def test_an_event_by_name_outdates_the_look_under_way_by_id() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_runner("r1", busy=False)
+        service.latency = 2.0
+        cache = make(service)
+        asking = asyncio.create_task(ask(cache, id=made.id))
+        await asyncio.sleep(1.5)
+        service.runners[made.id] = replace(made, busy=True)
+        cache.on_job_started(LINUX, JobStarted(job_id="1", runner=RunnerRef(name="r1")))
+        for answer in (await asking, await ask(cache, id=made.id)):
+            assert answer.value is not None
+            assert answer.value.busy
+
+    run_virtually(main)
+
+
+def test_a_look_that_is_older_than_our_mint_does_not_give_its_name_away() -> None:
+    async def main() -> None:
+        service = ModelService()
+        old = service.add_runner("r1")
+        service.latency = 2.0
+        cache = make(service)
+        asking = asyncio.create_task(ask(cache, id=old.id))
+        await asyncio.sleep(1.5)
+        service.runners.clear()
+        ours = service.add_runner("r1")
+        mint(cache, ours.id, "r1")
+        assert (await asking).certainty is Certainty.ABSENT
+        answer = await ask(cache, name="r1")
+        assert answer.value is not None
+        assert answer.value.id == ours.id
+
+    run_virtually(main)
+
+
+def test_a_name_stays_with_the_runner_that_the_younger_look_found() -> None:
+    async def main() -> None:
+        service = ModelService()
+        old = service.add_runner("r1")
+        service.latency = 4.0
+        cache = make(service)
+        by_id = asyncio.create_task(ask(cache, id=old.id))
+        await asyncio.sleep(2.5)
+        service.runners.clear()
+        new = service.add_runner("r1")
+        service.latency = 0.5
+        await ask(cache, name="r1")
+        await by_id
+        answer = await ask(cache, name="r1")
+        assert answer.value is not None
+        assert answer.value.id == new.id
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_an_event_between_the_end_of_a_look_and_its_callers_awakening_is_not_lost(turns: int) -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.latency = 1.0
+        cache = make(service)
+        asking = asyncio.create_task(ask(cache, name="r1"))
+        await asyncio.sleep(1.0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        answered = asking.done()
+        cache.on_job_started(LINUX, JobStarted(job_id="1", runner=RunnerRef(id=77, name="r1")))
+        assert ((await asking).certainty is Certainty.ABSENT) == answered
+
+    run_virtually(main)
+
+
 def test_an_ended_job_makes_the_next_question_a_request_and_a_late_start_changes_nothing() -> None:
     async def main() -> None:
         service = ModelService()
