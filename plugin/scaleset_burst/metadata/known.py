@@ -16,8 +16,8 @@ class Known:
         entry: The settings.
         statistics: The counters, if they are kept.
         fresh_until: End of the settings' life.
-        refresh_at: Start of the last part of it.
         wanted_until: The same for everything asked for, statistics included.
+        refresh_at: Start of the last part of that.
     """
 
     __slots__ = ("entry", "fresh_until", "key", "refresh_at", "statistics", "wanted_until")
@@ -41,3 +41,4 @@ class Known:
         if sets.statistics is not None:
             counted = self.statistics = sets.statistics.get(scale_set_id)
             self.wanted_until = NEVER if counted is None else min(self.fresh_until, counted.fresh_until)
+            self.refresh_at = self.refresh_at if counted is None else min(self.refresh_at, counted.refresh_at)

@@ -146,5 +146,8 @@ class ScaleSets:
 
     def _learn(self, found: ScaleSet, asked_at: float) -> None:
         self.settings.put(found.id, scale_set_settings(found), said_at=asked_at)
-        if self.statistics is not None and found.statistics is not None:
+        if self.statistics is None:
+            return
+        # That it said none is kept, too, or every question would ask again for what it does not say.
+        if found.statistics is not None or self.statistics.get(found.id) is None:
             self.statistics.put(found.id, found.statistics, said_at=asked_at)

@@ -18,7 +18,7 @@ from scaleset_burst.metadata.known import Known
 from scaleset_burst.metadata.memory import Look
 from scaleset_burst.metadata.resting import Rest
 from scaleset_burst.metadata.scalesets import Key, ScaleSets
-from scaleset_hookspecs import Answer, Rejected, ScaleSetRef, ScaleSetSettings, Unavailable
+from scaleset_hookspecs import Answer, Rejected, ScaleSetRef, ScaleSetSettings, Statistics, Unavailable
 
 __all__ = ["SettingsAnswers"]
 
@@ -112,9 +112,18 @@ class SettingsAnswers:
     def _looked(self, look: Look[ScaleSet], found: ScaleSet, now: float) -> Answer[ScaleSetSettings]:
         """Answer with what the service just said."""
         self._sets.settings.tally.misses += 1
-        statistics = None if self._sets.statistics is None else found.statistics
-        value = with_statistics(scale_set_settings(found), statistics)
+        value = with_statistics(scale_set_settings(found), self._counted(look, found, now))
         return just_said(value, look.asked_at, self._sets.settings.lifetime, now)
+
+    def _counted(self, look: Look[ScaleSet], found: ScaleSet, now: float) -> Statistics | None:
+        """Return the counters that go with a look: those of a message that came meanwhile are younger."""
+        memory = self._sets.statistics
+        if memory is None:
+            return None
+        kept = memory.get(found.id)
+        if kept is not None and kept.said_at > look.asked_at:
+            return kept.value if now < kept.fresh_until else None
+        return None if now - look.asked_at > memory.lifetime > 0 else found.statistics
 
     def _resting(self, known: Known, rest: Rest, now: float) -> Answer[ScaleSetSettings]:
         return self._without_service(known, reason_of_rest(rest, now), now)

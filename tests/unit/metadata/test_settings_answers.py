@@ -370,6 +370,64 @@ def test_statistics_that_are_kept_have_a_life_of_their_own_and_follow_the_messag
     run_virtually(main)
 
 
+def test_statistics_of_a_message_outdate_the_look_under_way() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux", statistics=Statistics(assigned_jobs=3))
+        cache = make(service, cache_statistics=True, statistics_ttl=5)
+        await cache.scale_set_settings(LINUX)
+        await asyncio.sleep(10)
+        service.latency = 2.0
+        asking = asyncio.create_task(cache.scale_set_settings(LINUX))
+        await asyncio.sleep(1.5)
+        cache.on_statistics(LINUX, Statistics(assigned_jobs=9))
+        for answer in (await asking, cache.peek_settings(LINUX)):
+            assert answer is not None
+            assert answer.value is not None
+            assert answer.value.statistics == Statistics(assigned_jobs=9)
+
+    run_virtually(main)
+
+
+def test_statistics_that_took_longer_than_their_life_are_left_out() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux", statistics=Statistics(assigned_jobs=3))
+        service.latency = 6.0
+        answer = await make(service, cache_statistics=True, statistics_ttl=5).scale_set_settings(LINUX)
+        assert answer.certainty is Certainty.FRESH
+        assert answer.value is not None
+        assert answer.value.statistics is None
+
+    run_virtually(main)
+
+
+def test_statistics_near_their_end_are_renewed_behind_the_answer() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux", statistics=Statistics(assigned_jobs=3))
+        cache = make(service, cache_statistics=True, statistics_ttl=10)
+        await cache.scale_set_settings(LINUX)
+        await asyncio.sleep(8.5)
+        assert cache.peek_settings(LINUX) is not None
+        await asyncio.sleep(0.1)
+        assert service.requests == 2
+
+    run_virtually(main)
+
+
+def test_statistics_that_the_service_does_not_say_are_not_asked_for_again_and_again() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux")
+        cache = make(service, cache_statistics=True, statistics_ttl=5)
+        for _ in range(3):
+            await cache.scale_set_settings(LINUX)
+        assert service.requests == 1
+
+    run_virtually(main)
+
+
 def test_by_hand_one_key_a_kind_or_everything_is_forgotten() -> None:
     async def main() -> None:
         service = grouped()
