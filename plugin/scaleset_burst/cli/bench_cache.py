@@ -22,7 +22,7 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.simulator import SimulatorError, SimulatorProcess
-from scaleset_hookspecs import Answer, Certainty, ScaleSetRef, ScaleSetSettings
+from scaleset_hookspecs import Answer, Certainty, ScalesetError, ScaleSetRef, ScaleSetSettings, Unavailable
 
 __all__ = ["measure", "run"]
 
@@ -53,7 +53,7 @@ def run(*, as_json: bool) -> int:
         figures = asyncio.run(measure())
     except ModuleNotFoundError as error:
         return fail(f"the simulator needs {error.name}: pip install 'scaleset-burst[simulator]'")
-    except SimulatorError as error:
+    except (SimulatorError, ScalesetError) as error:
         return fail(str(error))
     if as_json:
         sys.stdout.write(json.dumps(figures) + "\n")
@@ -158,4 +158,4 @@ def _host(plugin: object) -> Host:
 
 def _check(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise RuntimeError(f"the benchmark measured something else: {otherwise}")
+        raise Unavailable(f"the benchmark measured something else: {otherwise}")

@@ -99,7 +99,7 @@ async def _ask(engine: Engine, target: ScaleSetRef) -> Answer[ScaleSetSettings]:
     answer = engine.scale_set_settings(target)
     settled = await answer if inspect.isawaitable(answer) else answer
     if settled.certainty is Certainty.ABSENT:
-        raise NotFound(f"the scale set `{target.name}` does not exist in the runner group `{target.runner_group}`")
+        raise NotFound(settled.reason or f"the scale set `{target.name}` does not exist")
     if settled.certainty is Certainty.UNKNOWN:
         raise Unavailable(settled.reason or f"nobody could look for the scale set `{target.name}`")
     return settled

@@ -135,7 +135,7 @@ def waiting(error: ServiceError, seconds: float) -> Unavailable:
 def unproven(error: NotFound) -> Unavailable:
     """Return what a 404 is that does not name what is missing: a look that failed."""
     return Unavailable(
-        f"{error.message}; that does not prove anything gone",
+        f"{error.message}; that proves nothing gone",
         status=error.status,
         type_name=error.type_name,
         activity_id=error.activity_id,

@@ -43,6 +43,8 @@ class Service:
                 "count": self.runners,
                 "value": [{"id": n, "name": f"r{n}"} for n in range(1, self.runners + 1)],
             }
+        if url.path.endswith("/runnergroups/"):
+            return 200, {"count": 0, "value": []}
         return 404, {"message": "nothing here"}
 
 

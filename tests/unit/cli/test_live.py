@@ -43,4 +43,10 @@ def test_changes_nothing(service: Service, tmp_path: Path) -> None:
 def test_a_scale_set_that_does_not_exist_is_one_sentence(service: Service, tmp_path: Path) -> None:
     result = check(service, tmp_path, "--scale-set", "mac")
     assert result.exit_code == 1
-    assert "error: the scale set `mac` does not exist" in result.stderr
+    assert "error: the service has no scale set 'mac' in the runner group 'default'" in result.stderr
+
+
+def test_a_runner_group_that_does_not_exist_is_named(service: Service, tmp_path: Path) -> None:
+    result = check(service, tmp_path, "--scale-set", "linux", "--runner-group", "builders")
+    assert result.exit_code == 1
+    assert "there is no runner group called 'builders'" in result.stderr
