@@ -218,6 +218,7 @@ class Engine:
             journal = build_journal(self.settings, self.scope, clock=self._clock)
             self._names = JournalNames(journal) if self._sharing is None else self._sharing.names(journal)
             self._minter = self._minting(self._names)
+            self._minter.resolver.on_removed = self.metadata.on_runner_gone
         return self._minter, self._names
 
     async def _open(self) -> tuple[Minter, JournalNames]:
@@ -256,7 +257,7 @@ class Engine:
             max_attempts=batch.max_attempts,
             hedge=batch.hedge,
             merge_window=batch.merge_window,
-            re_resolve=self._re_resolve,
+            re_resolve=lambda lane: self.metadata.re_resolve(lane.ref, dead_id=lane.scale_set_id),
             on_minted=self._minted,
         )
 
@@ -276,9 +277,6 @@ class Engine:
         self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id, prefix))
         lane.work_folder = folder
         return lane
-
-    async def _re_resolve(self, lane: Lane) -> int:
-        return await self.metadata.re_resolve(lane.ref, dead_id=lane.scale_set_id)
 
     def _forget(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
         if (lane := self._known_lane(scale_set)) is not None:

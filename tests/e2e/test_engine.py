@@ -1,5 +1,6 @@
 """One engine as a host has it, against the simulator: what it asks, what it shows, and a scale set that moves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
@@ -15,11 +16,13 @@ from scaleset_burst.minting import ConfigTiming
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import (
+    Certainty,
     FailureReason,
     JitConfig,
     MintFailure,
     NotFound,
     ProvisionSettings,
+    RunnerRef,
     ScaleSetRef,
     Statistics,
 )
@@ -120,6 +123,21 @@ async def test_what_the_engine_shows_is_what_happened(simulator: SimulatorProces
         assert text["scaleset_burst_mints_total", "minted"] == 131
         assert text["scaleset_burst_cache_requests_total", "scale_set_name"] >= 1
     assert engine.snapshot().journal_open == 0
+
+
+async def test_a_runner_that_we_removed_is_not_remembered_as_minted(simulator: SimulatorProcess) -> None:
+    refused: list[JitConfig] = []
+
+    def refuse(config: JitConfig) -> None:
+        refused.append(config)
+        raise RuntimeError("no machine for it")
+
+    async with running(simulator) as engine:
+        await engine.provision(LINUX, 1, ProvisionSettings(), refuse)
+        while engine.minter.resolver.removed == 0:
+            await asyncio.sleep(0.01)
+        for runner in (RunnerRef(id=refused[0].runner_id), RunnerRef(name=refused[0].runner_name)):
+            assert (await engine.runner_info(LINUX, runner)).certainty is Certainty.ABSENT
 
 
 async def test_a_host_that_starts_again_remembers_what_the_limits_hold(

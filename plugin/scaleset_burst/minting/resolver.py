@@ -12,6 +12,7 @@ from typing import Protocol
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import Runner
 from scaleset_burst.minting.strays import Step, Stray, after_conflict, after_failure, after_look, due
+from scaleset_hookspecs import RunnerRef
 from scaleset_hookspecs.errors import Conflict, NotFound, Rejected, ServiceError
 
 __all__ = ["Resolver", "RunnerService"]
@@ -39,7 +40,13 @@ class RunnerService(Protocol):
 
 
 class Resolver:
-    """Owns the strays of one scope until each is settled; `on_settled` hears of every one that is."""
+    """Owns the strays of one scope until each is settled; `on_settled` hears of every one that is.
+
+    Attributes:
+        on_removed: Hears of each registration that the service removed for us.
+        removed: Registrations removed so far.
+        settled: Strays settled so far.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Resolver:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._drained = False
+        self.on_removed: Callable[[RunnerRef], None] = lambda _: None
         self.removed = 0
         self.settled = 0
 
@@ -168,7 +176,8 @@ class Resolver:
         assert stray.runner_id is not None  # noqa: S101  # only looks that found it, or mints that told it, get here
         now = self._clock.monotonic()
         try:
-            await self._service.remove_runner(stray.runner_id)
+            if await self._service.remove_runner(stray.runner_id):
+                self.on_removed(RunnerRef(id=stray.runner_id, name=stray.name))
         except NotFound:
             pass
         except Conflict:
