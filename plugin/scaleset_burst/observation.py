@@ -1,7 +1,6 @@
 """Reads an engine's rooms into one snapshot; changes nothing, so that any thread may look at any time."""
 
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.github.kinds import Kind
 from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.journal import JournalNames
 from scaleset_burst.metadata import Metadata
@@ -45,7 +44,7 @@ def observe(
         connections_open=client.connections_open,
         connections_opened=counters.connections_opened,
         requests=counters.requests,
-        token_renewals=counters.requests.get(Kind.ADMIN_CONNECTION.value, 0),
+        token_renewals=client.token_renewals,
         cache={kind.value: values for kind, values in metadata.counters.items()},
         ghosts_removed=0 if minter is None else minter.resolver.removed,
         strays_open=0 if minter is None else len(minter.resolver),

@@ -39,7 +39,11 @@ class AdminConnection:
 
 
 class TokenChain:
-    """Holds the admin connection, and renews it before its token ends while callers go on with the old one."""
+    """Holds the admin connection, and renews it before its token ends while callers go on with the old one.
+
+    Attributes:
+        renewals: Chains completed.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class TokenChain:
         self._failed_renewals = 0
         self._not_before = 0.0
         self._refusal: ServiceError | None = None
+        self.renewals = 0
 
     def current(self) -> AdminConnection | None:
         """Return a connection to use now, or `None` if one has to be obtained first; never waits."""
@@ -128,6 +133,7 @@ class TokenChain:
             raise
         self._failed_renewals, self._not_before, self._refusal = 0, 0.0, None
         self._held = connection
+        self.renewals += 1
         return connection
 
     async def _admin_connection(self) -> AdminConnection:

@@ -109,6 +109,11 @@ class ScaleSetClient:
         """Connections for short calls that are open now, as far as the transport can tell."""
         return self._adapter.connections_open
 
+    @property
+    def token_renewals(self) -> int:
+        """Token chains completed."""
+        return self._caller.chain.renewals
+
     async def connect(self) -> None:
         """Get the tokens ahead of the first call, and find out whether the credentials are good."""
         await self._caller.chain.obtain()

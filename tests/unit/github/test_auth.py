@@ -84,6 +84,7 @@ async def test_new_registration_tokens_may_be_refused_for_a_while(
     assert len(clock.slept) == 3
     assert sum(clock.slept) < 6
     assert len(service.asked(REGISTRATION)) == 1
+    assert client.token_renewals == 1
 
 
 @pytest.mark.parametrize(("body", "most"), [(b"", 6), (b'{"message":"Bad credentials"}', 3)])
@@ -94,6 +95,7 @@ async def test_a_refusal_that_stays_is_reported(
     service.on("POST", ADMIN, Answer(403, body))
     with pytest.raises(PermissionDenied):
         await client.connect()
+    assert client.token_renewals == 0
     assert 2 <= len(service.asked(ADMIN)) <= most
     assert sum(clock.slept) < 20
 
