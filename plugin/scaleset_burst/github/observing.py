@@ -56,8 +56,9 @@ class Tally:
 
     def counters(self, connections_opened: int) -> Counters:
         """Return the counts so far."""
+        counted = dict(self._requests)  # whole, in one step: the loop may count a new kind while another thread reads
         return Counters(
-            requests=MappingProxyType({kind.value: count for kind, count in self._requests.items()}),
-            token_requests=sum(self._requests.get(kind, 0) for kind in TOKEN_KINDS),
+            requests=MappingProxyType({kind.value: count for kind, count in counted.items()}),
+            token_requests=sum(counted.get(kind, 0) for kind in TOKEN_KINDS),
             connections_opened=connections_opened,
         )
