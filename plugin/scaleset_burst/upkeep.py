@@ -45,7 +45,11 @@ class Upkeep:
 
     async def adopt(self, names: JournalNames, minter: Minter) -> None:
         """Take over what dead processes left open; it is resolved beside the first burst."""
-        orphans = await names.adopt()
+        try:
+            orphans = await names.adopt()
+        except Exception:
+            logger.exception("the journal could not say what dead processes left; the next look will")
+            return
         if orphans:
             self.resolve(orphans, minter)
 

@@ -2,16 +2,18 @@
 
 import asyncio
 import gc
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from scaleset_burst import upkeep
 from scaleset_burst.engine import Engine
 from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.github.types import ScaleSet
-from scaleset_burst.journal import DatabaseJournal
+from scaleset_burst.journal import Change, DatabaseJournal, State
 from scaleset_burst.settings import load_settings
 from scaleset_hookspecs import (
     JitConfig,
@@ -81,6 +83,32 @@ def test_a_full_disk_keeps_nobody_from_ending(tmp_path: Path, monkeypatch: pytes
             await engine.stop()
         assert client.closed
         assert list(tmp_path.glob("*/owner-*")) == []
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dead processes left is looked for again later, also after a look that failed."""
+
+    async def main() -> None:
+        client = ModelClient()
+        monkeypatch.setattr(upkeep, "ADOPT_SECONDS", 0.02)
+        dead = make_engine(client, tmp_path)
+        await dead.provision(LINUX, 5, PLAIN, None)
+        journal = next(tmp_path.iterdir())
+        engine = make_engine(client, tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(DatabaseJournal, "adopt", full)
+            await engine.start()
+            await asyncio.sleep(0.1)
+        left = DatabaseJournal(journal)
+        left.write([Change(name="left", state=State.RESERVED, scale_set_id=42)])
+        left._database.close()
+        os.close(left.owner._file)  # what the kernel does when a process dies
+        await asyncio.sleep(0.2)
+        assert len(engine.minter.resolver) == 1
+        await dead.stop(0.1)
+        await engine.stop(0.1)
 
     asyncio.run(main())
 
