@@ -74,7 +74,11 @@ class SharedNames(JournalNames):
         value = f"r|{scale_set_id}"
         fitting = names[: max(0, MOST_NAMES - len(self._open))]
         self._open |= dict.fromkeys(fitting, value)
-        await asyncio.gather(super().reserve(scale_set_id, names), self._mirror(dict.fromkeys(fitting, value)))
+        both = super().reserve(scale_set_id, names), self._mirror(dict.fromkeys(fitting, value))
+        here, there = await asyncio.gather(*both, return_exceptions=True)
+        for error in (there, here):  # lost names must not be used, whatever our own disk says
+            if error is not None:
+                raise error
 
     async def record(self, changes: Sequence[Change]) -> None:
         """Write down what became of names.
@@ -82,7 +86,12 @@ class SharedNames(JournalNames):
         Raises:
             LostNames: Redis could not be told that these are delivered.
         """
-        await super().record(changes)
+        try:
+            await super().record(changes)
+        finally:  # minting goes on without a disk, so other hosts must know of what it hands out
+            await self._tell_given(changes)
+
+    async def _tell_given(self, changes: Sequence[Change]) -> None:
         given = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
         values = {name: self._open[name].replace("r|", "d|", 1) for name in given if name in self._open}
         self._open |= values

@@ -1,0 +1,61 @@
+"""The mirror of open names, over a store in memory."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from scaleset_burst.journal import Change, MemoryJournal, State
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.names import SharedNames
+
+
+class OneHash:
+    """The part of a store that a mirror uses: one hash."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, str] = {}
+
+    async def run(self, _script: object, _keys: Sequence[str], _arguments: Sequence[object]) -> list[object]:
+        """Lose nothing."""
+        return []
+
+    async def update(self, _key: str, values: dict[str, str], gone: Iterable[str], _kept: int) -> None:
+        """Keep fields."""
+        self.fields |= values
+        for name in gone:
+            self.fields.pop(name, None)
+
+
+class Full(MemoryJournal):
+    """A journal whose disk becomes full."""
+
+    full = False
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Fail once it is full."""
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        super().write(changes)
+
+
+def test_a_full_disk_here_hides_no_delivery_from_others() -> None:
+    """A config that is handed out without our own journal must not look undelivered to another host."""
+
+    async def main() -> None:
+        store: Any = OneHash()
+        journal = Full()
+        names = SharedNames(journal, store, Keys("burst", "github.com/acme"), "me", per_second=1000.0)
+        await names.upload()
+        await names.reserve(42, ["a"])
+        assert store.fields == {"a": "r|42"}
+        journal.full = True
+        with pytest.raises(sqlite3.OperationalError):
+            await names.record([Change(name="a", state=State.DELIVERED, runner_id=1)])
+        assert store.fields == {"a": "d|42"}
+        journal.full = False
+        await names.close()
+
+    asyncio.run(main())
