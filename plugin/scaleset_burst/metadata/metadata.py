@@ -184,10 +184,9 @@ class Metadata:
         if kind is None:
             return sum(self.invalidate(each) for each in self._memories)
         memory = self._memories[kind]
-        if kind is not Kind.RUNNER:
-            self._sets.overtake_all()
-        if kind is Kind.RUNNER and key is not None:
-            return int(self._runners.drop(_runner_ref(key)))
+        if kind is Kind.RUNNER:
+            return self._runners.drop_all() if key is None else int(self._runners.drop(_runner_ref(key)))
+        self._sets.overtake_all()
         if isinstance(key, ScaleSetRef):
             key = key_of(key) if kind is Kind.SCALE_SET_NAME else self._id_of(key)
             if key is None:

@@ -16,6 +16,8 @@ class Mint:
 
     Attributes:
         at: When it was minted, in monotonic seconds.
+        scale_set_id: Its scale set.
+        recalled: The memory of runners has it, or has forgotten it on purpose: until then nobody asked about it.
         seen: A look-up has shown it since, or an event its end.
         ended: An event told that its job is over.
         missed_at: When a look-up that proves something first failed to show it.
@@ -24,6 +26,8 @@ class Mint:
     name: str
     runner_id: int
     at: float
+    scale_set_id: int | None = None
+    recalled: bool = False
     seen: bool = False
     ended: bool = False
     missed_at: float | None = None
@@ -40,13 +44,32 @@ class Mints:
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def minted(self, name: str, runner_id: int, now: float) -> None:
+    def minted(self, name: str, runner_id: int, now: float, scale_set_id: int | None = None) -> None:
         """Note a mint."""
-        self.forget(RunnerRef(name=name, id=runner_id))
+        if name in self._by_name or runner_id in self._by_id:
+            self.forget(RunnerRef(name=name, id=runner_id))
         while len(self._by_name) >= MOST:
             self._remove(next(iter(self._by_name.values())))
-        mint = Mint(name, runner_id, now)
+        mint = Mint(name, runner_id, now, scale_set_id)
         self._by_name[name] = self._by_id[runner_id] = mint
+
+    def recall(self, runner: RunnerRef) -> list[Mint]:
+        """Return the mints of this id and of this name that are asked about, or told of, for the first time."""
+        of_id = None if runner.id is None else self._by_id.get(runner.id)
+        of_name = None if runner.name is None else self._by_name.get(runner.name)
+        first = []
+        for mint in (of_id, of_name):
+            if mint is not None and not mint.recalled:
+                mint.recalled = True
+                first.append(mint)
+        return first
+
+    def recall_none(self) -> int:
+        """Let the memory of runners learn nothing more from the mints so far; return from how many it had not yet."""
+        unasked = [mint for mint in self._by_name.values() if not mint.recalled]
+        for mint in unasked:
+            mint.recalled = True
+        return len(unasked)
 
     def seen(self, runner: RunnerRef) -> None:
         """Note that a look-up showed a runner: after its grace period its absence can be believed."""

@@ -22,12 +22,7 @@ class RunnerEvents:
 
     def minted(self, config: JitConfig) -> None:
         """Remember our own mint: the service said that it registered the runner."""
-        now = self._clock.monotonic()
-        runner = RunnerRef(name=config.runner_name, id=config.runner_id)
-        self._runners.touch(runner, now)
-        self._runners.mints.minted(config.runner_name, config.runner_id, now)
-        info = RunnerInfo(id=config.runner_id, name=config.runner_name, scale_set_id=config.scale_set.id)
-        self._runners.keep(info, said_at=now, source="mint")
+        self._runners.minted(config.runner_name, config.runner_id, config.scale_set.id, self._clock.monotonic())
 
     def started(self, runner: RunnerRef, scale_set_id: int | None) -> None:
         """Mark a runner busy. Whether it is online was not said, so an older state is not carried over.

@@ -44,14 +44,25 @@ class Runners:
             return None  # the id is gone, but somebody may have registered the name again
         return entry
 
+    def minted(self, name: str, runner_id: int, scale_set_id: int | None, now: float) -> None:
+        """Note that the service has just registered a runner of ours.
+
+        It is remembered when somebody first asks about it: of a burst hardly any are asked about.
+        """
+        self.mints.minted(name, runner_id, now, scale_set_id)
+        self.memory.flights.overtake(name)
+        self.memory.flights.overtake(runner_id)
+
     def id_of(self, runner: RunnerRef) -> int | None:
         """Return the runner's id, if it is known."""
+        self._recall(runner)
         if runner.id is not None:
             return runner.id
         return None if runner.name is None else self._ids.get(runner.name)
 
     def touched_since(self, runner: RunnerRef, since: float) -> bool:
         """Return whether an event told of the runner later than that, so that what was asked then may be outdated."""
+        self._recall(runner)
         keys = (runner.id, runner.name)
         return any(self._touched.get(key, since) > since for key in keys if key is not None)
 
@@ -102,6 +113,17 @@ class Runners:
             self.memory.flights.overtake(name)
             self._ids.pop(name, None)
         return dropped
+
+    def drop_all(self) -> int:
+        """Forget every runner; return how many were remembered."""
+        unasked = self.mints.recall_none()
+        return self.memory.drop_all() + (unasked if self._keep else 0)
+
+    def _recall(self, runner: RunnerRef) -> None:
+        for mint in self.mints.recall(runner):
+            self._touched[mint.runner_id] = self._touched[mint.name] = mint.at
+            info = RunnerInfo(id=mint.runner_id, name=mint.name, scale_set_id=mint.scale_set_id)
+            self.keep(info, said_at=mint.at, source="mint")
 
     async def _fetch(self, runner: RunnerRef) -> Runner | None:
         if runner.id is not None:
