@@ -18,10 +18,8 @@ KEPT_SECONDS = 2 * 86_400
 """Delivered names whose launch was never reported are forgotten after this time: a JIT runner that has not connected
 within a day is removed by the service itself (protocol 8.3)."""
 
-AT_ONCE = 500
-"""Names in one query at most; SQLite binds 999 values in its oldest builds."""
-
 _CLOSED = (State.CLOSED, State.LAUNCHED)
+_BEFORE_AND_AFTER = (State.RESERVED, *_CLOSED)
 _OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
 
 _SCHEMA = """
@@ -29,7 +27,7 @@ CREATE TABLE IF NOT EXISTS names (
     name TEXT PRIMARY KEY, scale_set_id INTEGER, state TEXT NOT NULL, runner_id INTEGER,
     owner TEXT NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner, state);
+CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner);
 CREATE TABLE IF NOT EXISTS registrations (at REAL NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
@@ -38,6 +36,11 @@ _UPSERT = """
 INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
     runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
+"""
+
+_FIRST = """
+UPDATE names SET state = ?, changed = ?, runner_id = COALESCE(?, runner_id), scale_set_id = COALESCE(?, scale_set_id)
+WHERE name = ? AND state = ?
 """
 
 _LAUNCHES = "INSERT INTO facts VALUES ('launches', ?) ON CONFLICT (fact) DO UPDATE SET count = count + excluded.count"
@@ -71,14 +74,17 @@ class DatabaseJournal:
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names, in one transaction; durable against the process's death when it returns."""
         now = self._now()
-        kept = [change for change in changes if change.state not in _CLOSED]
+        reserved = [change for change in changes if change.state is State.RESERVED]
+        known = [change for change in changes if change.state not in _BEFORE_AND_AFTER]
         closed = [(change.name,) for change in changes if change.state in _CLOSED]
         launches = sum(1 for change in changes if change.state is State.LAUNCHED)
         with self._transaction():
-            if fresh := self._first_heard_of(kept):
-                self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
-            self._database.executemany(_UPSERT, [self._row(change, now) for change in kept])
-            self._database.executemany("DELETE FROM names WHERE name = ?", closed)
+            if reserved:
+                self._database.executemany(_UPSERT, [self._row(change, now) for change in reserved])
+            if known:
+                self._advance(known, now)
+            if closed:
+                self._database.executemany("DELETE FROM names WHERE name = ?", closed)
             if launches:
                 self._database.execute(_LAUNCHES, (launches,))
 
@@ -120,15 +126,17 @@ class DatabaseJournal:
             self._database.close()
             self.owner.release()
 
-    def _first_heard_of(self, changes: Sequence[Change]) -> int:
-        """Return how many names are registered, or may be, that were only written down before."""
-        names = [change.name for change in changes if change.state is not State.RESERVED]
-        count = 0
-        for start in range(0, len(names), AT_ONCE):
-            part = names[start : start + AT_ONCE]
-            query = f"SELECT COUNT(*) FROM names WHERE state = ? AND name IN ({', '.join('?' * len(part))})"  # noqa: S608
-            count += int(self._database.execute(query, (State.RESERVED.value, *part)).fetchone()[0])
-        return count
+    def _advance(self, changes: Sequence[Change], now: float) -> None:
+        """Write what became of names that are registered, or may be; count those of which that is news."""
+        rows = [
+            (change.state.value, now, change.runner_id, change.scale_set_id, change.name, State.RESERVED.value)
+            for change in changes
+        ]
+        fresh = self._database.executemany(_FIRST, rows).rowcount
+        if fresh:
+            self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
+        if fresh < len(rows):  # a second word of some, or a name that was never written down
+            self._database.executemany(_UPSERT, [self._row(change, now) for change in changes])
 
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}

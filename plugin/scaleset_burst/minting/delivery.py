@@ -12,6 +12,7 @@ from typing import Protocol
 from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Slot
+from scaleset_burst.minting.lane import Attempt
 from scaleset_burst.minting.report import ConfigTiming
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
@@ -46,11 +47,33 @@ class Names(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A minted config on its way to its slot."""
+    """A minted config on its way to its slot.
+
+    Attributes:
+        attempt: The request that brought it.
+        answered_at: When, in monotonic seconds.
+        blocked: Seconds of the slot's waiting during which the limits were closed.
+    """
 
     slot: Slot
     config: JitConfig
-    timing: Callable[[float], ConfigTiming]
+    attempt: Attempt
+    answered_at: float
+    blocked: float
+
+    def timing(self, delivered_at: float) -> ConfigTiming:
+        """Return where the seconds until its delivery went."""
+        slot, attempt = self.slot, self.attempt
+        return ConfigTiming.from_times(
+            queued=slot.queued_at,
+            first_sent=attempt.sent_at if slot.first_sent_at is None else slot.first_sent_at,
+            budget_wait=self.blocked,
+            sent=attempt.sent_at,
+            answered=self.answered_at,
+            delivered=delivered_at,
+            token=attempt.trace.token,
+            connect=attempt.trace.connect,
+        )
 
 
 class Deliverer:
@@ -143,7 +166,7 @@ class Deliverer:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # the host's callback may raise anything
             self._failed(arrival, error)
             return
-        if inspect.isawaitable(answer):
+        if answer is not None and inspect.isawaitable(answer):
             task = asyncio.ensure_future(self._await_callback(arrival, answer))
             self._callbacks[task] = arrival
             task.add_done_callback(self._callbacks.pop)

@@ -97,6 +97,9 @@ class BurstGate:
         self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[object], now: float
     ) -> None:
         """Learn from the answer to one request."""
+        if not any(verdicts):
+            self._minted(attempt, len(verdicts), now)
+            return
         perhaps = {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
         committed = sum(1 for verdict in verdicts if verdict is None or verdict.fate in perhaps)
         self.budget.settle(now, committed, len(verdicts) - committed)
@@ -121,6 +124,16 @@ class BurstGate:
                 self._opened = self._down(now)
         else:
             self.circuit.succeeded(now)
+
+    def _minted(self, attempt: Attempt, count: int, now: float) -> None:
+        """Learn from a request that was granted in full: most are, so this is the short way."""
+        self.budget.settle(now, count, 0)
+        self.budget.succeeded(attempt.sent_at)
+        if count > 1:
+            self.slicing.accepted()
+        self._in_flight -= 1
+        self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
+        self.circuit.succeeded(now)
 
     def slice_refused(self, attempt: Attempt, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaleset_burst.github.tracing import Trace
 from scaleset_burst.minting.call import Call, Slot
@@ -63,6 +63,7 @@ class Lane:
     held: bool = False
     opens_at: float = 0.0
     failures: int = 0
+    _named: ScaleSetRef | None = None
 
     @property
     def under_way(self) -> int:
@@ -80,6 +81,12 @@ class Lane:
         names = list(self.stock)
         self.stock.clear()
         return names
+
+    def ref_of(self, scale_set_id: int) -> ScaleSetRef:
+        """Return the scale set as its configs name it: with the id that they were minted with."""
+        if self._named is None or self._named.id != scale_set_id:
+            self._named = replace(self.ref, id=scale_set_id)
+        return self._named
 
     def push(self, slots: Iterable[Slot]) -> None:
         """Queue slots behind the others."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.failures import SliceRefused
@@ -19,7 +19,6 @@ from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.gate import BurstGate
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
-from scaleset_burst.minting.report import ConfigTiming
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.strays import Stray
 from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError, Unavailable
@@ -94,6 +93,10 @@ class Settlement:
         verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._gate.learn(attempt, verdicts, results, now)
         self._ledger.answered(attempt, verdicts)
+        if len(results) == 1 and isinstance(results[0], MintedRunner):
+            attempt.lane.failures = 0
+            self._minted(attempt, attempt.slots[0], results[0], now)
+            return
         aftermath = Aftermath()
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
@@ -124,7 +127,7 @@ class Settlement:
         config = JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
-            scale_set=replace(attempt.lane.ref, id=attempt.scale_set_id),
+            scale_set=attempt.lane.ref_of(attempt.scale_set_id),
             encoded=minted.encoded_jit_config,
             minted_at=self._clock.time(),
         )
@@ -133,24 +136,8 @@ class Settlement:
             self._deliverer.reject(config)
             return
         slot.claimed = True
-        closed = self._gate.closed_seconds(now)
-        sent, answered, queued, blocked = attempt.sent_at, now, slot.queued_at, closed - slot.blocked
-        trace = attempt.trace
-        first = slot.first_sent_at if slot.first_sent_at is not None else sent
-
-        def timing(delivered: float) -> ConfigTiming:
-            return ConfigTiming.from_times(
-                queued=queued,
-                first_sent=first,
-                budget_wait=blocked,
-                sent=sent,
-                answered=answered,
-                delivered=delivered,
-                token=trace.token,
-                connect=trace.connect,
-            )
-
-        self._deliverer.add(Arrival(slot, config, timing))
+        blocked = self._gate.closed_seconds(now) - slot.blocked
+        self._deliverer.add(Arrival(slot, config, attempt, now, blocked))
 
     def _failed(
         self, attempt: Attempt, slot: Slot, name: str, verdict: Verdict, error: ServiceError, aftermath: Aftermath
