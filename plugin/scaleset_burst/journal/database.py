@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -24,8 +25,8 @@ _OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (
-    name TEXT PRIMARY KEY, scale_set_id INTEGER, state TEXT NOT NULL, runner_id INTEGER,
-    owner TEXT NOT NULL, changed REAL NOT NULL
+    name TEXT PRIMARY KEY, scale_set_id INTEGER, state TEXT NOT NULL,
+    runner_id INTEGER CHECK (typeof(runner_id) IN ('integer', 'null')), owner TEXT NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner);
 CREATE TABLE IF NOT EXISTS registrations (at REAL NOT NULL, count INTEGER NOT NULL);
@@ -33,15 +34,14 @@ CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL)
 """
 
 _UPSERT = """
-INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), ?2, ?3 FROM json_each(?1) WHERE TRUE
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
     runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
 """
-
-_FIRST = """
-UPDATE names SET state = ?, changed = ?, runner_id = COALESCE(?, runner_id), scale_set_id = COALESCE(?, scale_set_id)
-WHERE name = ? AND state = ?
-"""
+_COUNT = "SELECT COUNT(*) FROM names WHERE state = ?2 AND name IN (SELECT value FROM json_each(?1))"
+_DELETE = "DELETE FROM names WHERE name IN (SELECT value FROM json_each(?1))"
 
 _LAUNCHES = "INSERT INTO facts VALUES ('launches', ?) ON CONFLICT (fact) DO UPDATE SET count = count + excluded.count"
 
@@ -73,18 +73,23 @@ class DatabaseJournal:
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names, in one transaction; durable against the process's death when it returns."""
+        # One statement for a whole wave, not one for each name: between two of them this thread has to wait for the
+        # interpreter's lock, which the loop holds.
         now = self._now()
-        reserved = [change for change in changes if change.state is State.RESERVED]
-        known = [change for change in changes if change.state not in _BEFORE_AND_AFTER]
-        closed = [(change.name,) for change in changes if change.state in _CLOSED]
+        rows = [
+            (change.name, change.scale_set_id, change.state.value, change.runner_id)
+            for change in changes
+            if change.state not in _CLOSED
+        ]
+        closed = [change.name for change in changes if change.state in _CLOSED]
         launches = sum(1 for change in changes if change.state is State.LAUNCHED)
         with self._transaction():
-            if reserved:
-                self._database.executemany(_UPSERT, [self._row(change, now) for change in reserved])
-            if known:
-                self._advance(known, now)
+            if fresh := self._first_heard_of(changes):
+                self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
+            if rows:
+                self._database.execute(_UPSERT, (json.dumps(rows), self.owner.id, now))
             if closed:
-                self._database.executemany("DELETE FROM names WHERE name = ?", closed)
+                self._database.execute(_DELETE, (json.dumps(closed),))
             if launches:
                 self._database.execute(_LAUNCHES, (launches,))
 
@@ -126,17 +131,12 @@ class DatabaseJournal:
             self._database.close()
             self.owner.release()
 
-    def _advance(self, changes: Sequence[Change], now: float) -> None:
-        """Write what became of names that are registered, or may be; count those of which that is news."""
-        rows = [
-            (change.state.value, now, change.runner_id, change.scale_set_id, change.name, State.RESERVED.value)
-            for change in changes
-        ]
-        fresh = self._database.executemany(_FIRST, rows).rowcount
-        if fresh:
-            self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
-        if fresh < len(rows):  # a second word of some, or a name that was never written down
-            self._database.executemany(_UPSERT, [self._row(change, now) for change in changes])
+    def _first_heard_of(self, changes: Sequence[Change]) -> int:
+        """Return how many names are registered, or may be, that were only written down before."""
+        names = [change.name for change in changes if change.state not in _BEFORE_AND_AFTER]
+        if not names:
+            return 0
+        return int(self._database.execute(_COUNT, (json.dumps(names), State.RESERVED.value)).fetchone()[0])
 
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
@@ -160,9 +160,6 @@ class DatabaseJournal:
             [(self.owner.id, _adopted(orphan).value, self._now(), orphan.name) for orphan in found],
         )
         return found
-
-    def _row(self, change: Change, now: float) -> tuple[object, ...]:
-        return change.name, change.scale_set_id, change.state.value, change.runner_id, self.owner.id, now
 
     def _prepare(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")

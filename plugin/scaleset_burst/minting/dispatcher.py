@@ -23,6 +23,9 @@ Result = MintedRunner | ServiceError
 REFILL = 256
 """Names written down in one transaction at most."""
 
+FIRST = 64
+"""The same while none are there: a burst begins as soon as it can, and its first wave gives time for the rest."""
+
 
 class MintService(Protocol):
     """What minting needs of the service."""
@@ -213,7 +216,8 @@ class Dispatcher:
         if lane.refilling or len(lane.stock) >= max(enough, min(wanted, REFILL // 2)):
             return
         lane.refilling = True
-        task = asyncio.create_task(self._refill(lane, min(wanted, max(enough, REFILL))), name="reserve names")
+        most = REFILL if lane.stock else FIRST
+        task = asyncio.create_task(self._refill(lane, min(wanted, max(enough, most))), name="reserve names")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -72,6 +72,7 @@ async def test_everybody_in_a_group_hears_of_its_failure(caplog: pytest.LogCaptu
 async def test_the_end_comes_after_the_last_item() -> None:
     """What was handed in before is written before; what comes later is refused; no thread stays."""
     pages = Pages()
+    before = threading.active_count()
     writer: GroupWriter[int] = GroupWriter(pages.write)
     for number in range(100):
         writer.put_soon([number])
@@ -83,7 +84,7 @@ async def test_the_end_comes_after_the_last_item() -> None:
         await writer.put([100])
     with pytest.raises(RuntimeError, match="closed"):
         await writer.call(lambda: None)
-    assert "journal" not in {thread.name for thread in threading.enumerate()}
+    assert threading.active_count() == before
 
 
 async def test_other_work_waits_for_what_is_being_written() -> None:
