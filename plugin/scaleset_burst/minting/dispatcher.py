@@ -213,11 +213,12 @@ class Dispatcher:
             slot.in_flight -= 1
 
     def _top_up(self, lane: Lane, wanted: int, enough: int) -> None:
-        if lane.refilling or len(lane.stock) >= max(enough, min(wanted, REFILL // 2)):
+        ready = len(lane.stock)
+        if lane.refilling or ready >= max(enough, min(wanted, REFILL // 2)):
             return
         lane.refilling = True
-        most = REFILL if lane.stock else FIRST
-        task = asyncio.create_task(self._refill(lane, min(wanted, max(enough, most))), name="reserve names")
+        count = min(wanted - ready, max(enough, REFILL if ready else FIRST))
+        task = asyncio.create_task(self._refill(lane, count), name="reserve names")
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
