@@ -386,6 +386,47 @@ async def test_closing_does_not_wait_for_a_dial(serve: Serve, transports: Transp
             await dialling
 
 
+async def test_closing_does_not_wait_for_a_dial_that_has_not_begun(serve: Serve, transports: Transports) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.ended()
+
+    transport = transports(connect_timeout=100.0)
+    async with serve(script) as server:
+        warming = asyncio.create_task(transport.warm(server.url.copy_with(scheme="https"), 2))
+        await asyncio.sleep(0)  # its dials are tasks by now, and have not had their first turn
+        async with asyncio.timeout(5):
+            await transport.aclose()
+        assert await warming == 0
+        assert server.visits == 0
+
+
+async def test_dials_whose_time_has_just_run_out_are_given_up_once(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.ended()
+
+    transport = transports()
+    loop = asyncio.get_running_loop()
+    given_up = []
+
+    def give_up(limit: asyncio.Timeout) -> None:
+        given_up.append(limit.expired())
+        transport._dialer.give_up()
+        given_up.append(True)
+
+    async with serve(script) as server:
+        dialling = asyncio.create_task(ask(transport, server.url.copy_with(scheme="https"), connect=0.05))
+        await until(lambda: transport._dialer._limits)
+        (limit,) = transport._dialer._limits
+        when = limit.when()
+        assert when is not None
+        loop.call_at(when + 1e-9, give_up, limit)  # in the same turn as the limit, after it
+        with pytest.raises(httpx.ConnectTimeout):
+            await dialling
+        assert given_up == [True, True]
+
+
 async def test_repr_tells_the_counts(serve: Serve, transports: Transports, ask: Ask) -> None:
     transport = transports(max_connections=7)
     async with serve() as server:

@@ -42,11 +42,14 @@ class Dialer:
         self._options = options
         self._proxy_trust: ssl.SSLContext | None = None
         self._limits: set[asyncio.Timeout] = set()
+        self._given_up = False
 
     def give_up(self) -> None:
-        """Let every attempt under way fail now."""
+        """Let every attempt under way fail now, and those to come at once."""
+        self._given_up = True
         for limit in self._limits:
-            limit.reschedule(0.0)
+            if not limit.expired():  # it would not be moved, and that attempt is failing already
+                limit.reschedule(0.0)
 
     def route(self, url: httpx.URL) -> Route:
         """Return the way to the URL's origin."""
@@ -60,6 +63,8 @@ class Dialer:
             httpx.ProxyError: The proxy could not be reached or refused.
             httpx.ConnectError: The origin could not be reached, or its certificate is not trusted.
         """
+        if self._given_up:
+            raise httpx.ConnectError(f"no connection to {route.authority}: the transport was closed")
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._limits.add(limit)
