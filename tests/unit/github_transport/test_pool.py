@@ -298,6 +298,22 @@ async def test_the_limit_counts_all_origins_and_an_idle_one_makes_room(
         assert len(one.requests) + len(other.requests) == 22
 
 
+async def test_who_waits_for_another_origin_costs_one_connection_and_no_more(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    transport = transports(max_connections=8)
+    script = Held()
+    async with serve(script) as one, serve() as other:
+        tasks = [asyncio.create_task(ask(transport, one.url)) for _ in range(8)]
+        await until(lambda: script.busy == 8)
+        tasks.append(asyncio.create_task(ask(transport, other.url)))
+        await until(lambda: len(transport._waiters) == 1)
+        script.gate.set()
+        await asyncio.gather(*tasks)
+        assert len(transport._origin(one.url).idle) == 7
+        assert transport.connections_opened == 9
+
+
 async def test_warm_opens_what_is_missing_and_no_more_than_allowed(
     serve: Serve, transports: Transports, ask: Ask
 ) -> None:

@@ -239,6 +239,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 return
             else:
                 connection.abort()
+                origin.lost(connection)  # its slot is passed on now, lest the next one back is closed for it, too
                 return
         origin.idle.append(connection)
         self._watch(connection, asyncio.get_running_loop().time() + connection.idle_limit)
