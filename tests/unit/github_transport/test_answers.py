@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from typing import cast
 
 import httpx
 import pytest
@@ -146,6 +147,21 @@ async def test_a_reset_in_the_middle_is_a_read_error(serve: Serve, transports: T
         with pytest.raises(httpx.ReadError):
             await ask(transport, server.url)
         assert len(server.requests) == 1
+
+
+async def test_an_answer_before_the_request_was_sent_counts_but_its_connection_is_done(
+    serve: Serve, transports: Transports, ask: Ask
+) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.reader.readuntil(b"\r\n\r\n")
+        cast("asyncio.Transport", visit.writer.transport).pause_reading()
+        await visit.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.sleep(60)
+
+    transport = transports()
+    async with serve(script) as server:
+        assert (await ask(transport, server.url, content=bytes(20_000_000))).status_code == 413
+        assert transport._origin(server.url).idle == []
 
 
 async def test_large_bodies_pass_whole(serve: Serve, transports: Transports, ask: Ask) -> None:

@@ -176,13 +176,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser; settle the exchange when the answer is complete."""
-        data = self._owner.buffer[:nbytes]
         if self._answer is None:
             self.abort()  # nobody asked: an answer to nothing, or an error before closing
             return
-        self._received += len(data)
+        self._received += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._owner.buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._complete:
                 self._break(_reason(error))
@@ -260,7 +259,8 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = math.inf
         if self.uses == 1:
             self.idle_limit = _idle_limit(result.headers)
-        if self._reusable and self.usable and self.idle_limit > 0:
+        # A server that answers early may never read the rest, and a request after it would hang.
+        if self._reusable and self.usable and self.idle_limit > 0 and not self.transport.get_write_buffer_size():
             self._owner.released(self)
         elif not self._tunnel:
             self.abort()
