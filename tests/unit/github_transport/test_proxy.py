@@ -1,6 +1,7 @@
 """Through real proxies: tunnels, plain forwarding, credentials, refusals."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Iterator
 
@@ -160,6 +161,33 @@ async def test_an_untrusted_certificate_behind_a_tunnel_means_not_sent(
         with pytest.raises(httpx.ConnectError, match="certificate"):
             await ask(transport, server.url)
         assert server.requests == []
+
+
+async def test_a_tunnel_that_ends_together_with_its_handshake_means_not_sent(
+    serve: Serve, transports: Transports, ask: Ask, tls: ssl.SSLContext, ca_file: str
+) -> None:
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2  # there the server has the last word of a handshake
+
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = tls.wrap_bio(incoming, outgoing, server_side=True)
+        done = False
+        while not done:
+            incoming.write(await visit.reader.read(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                server.do_handshake()
+                done = True
+                server.unwrap()
+            await visit.send(outgoing.read())
+        await visit.ended()
+
+    async with serve(script) as proxy:
+        transport = transports(ca_file=ca_file, proxy=f"127.0.0.1:{proxy.port}")
+        with pytest.raises(httpx.ConnectError, match="closed during the TLS handshake"):
+            await ask(transport, httpx.URL("https://service.localhost/"))
+        assert transport.requests_sent == 0
 
 
 async def test_the_environment_names_the_proxy_but_never_for_this_machine(

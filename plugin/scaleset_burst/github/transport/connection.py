@@ -75,8 +75,8 @@ class Connection(asyncio.BufferedProtocol):
         self._reset(head_only=False, tunnel=False)
         self._parser = httptools.HttpResponseParser(self)
         self._poll = select.poll()
-        self.usable = False
-        """Open, and nothing speaks against another request."""
+        self.usable = True
+        """Nothing speaks against another request, once it is open."""
         self.uses = 0
         self.idle_limit = IDLE_LIMIT
         self.deadline = math.inf
@@ -167,7 +167,6 @@ class Connection(asyncio.BufferedProtocol):
         """Note the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self.usable = True
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to put what comes in."""

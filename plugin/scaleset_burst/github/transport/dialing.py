@@ -92,7 +92,8 @@ class Dialer:
         except BaseException:
             below.abort()
             raise
-        if above is None:
+        if above is None or not connection.usable:  # its end came together with the end of the handshake
+            below.abort()
             raise httpx.ConnectError(f"the tunnel to {route.authority} closed during the TLS handshake")
         connection.connection_made(above)
         return connection
