@@ -15,7 +15,7 @@ from scaleset_burst.github.responses import MAX_BODY, Response
 from scaleset_burst.github.transport import BurstTransport, Head, WholeRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
 
-__all__ = ["Adapter"]
+__all__ = ["Adapter", "address"]
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,20 @@ class Adapter:
             self._on_request(record)
         except Exception:  # a broken observer must not break a mint that has succeeded
             log.exception("on_request raised for a %s request", record.kind)
+
+
+def address(text: str) -> httpx.URL:
+    """Return an address as httpx takes it.
+
+    Raises:
+        Rejected: It is none. The services name addresses themselves, so one may be anything.
+    """
+    try:
+        url = httpx.URL(text)
+        url.host  # noqa: B018  # an encoded name is only decoded when it is read
+    except (httpx.InvalidURL, UnicodeError):  # an IDNA error is a UnicodeError
+        raise Rejected("nothing was sent: the address is not a valid URL") from None
+    return url
 
 
 async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:

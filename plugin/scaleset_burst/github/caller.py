@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import httpx
 
-from scaleset_burst.github.adapter import Adapter
+from scaleset_burst.github.adapter import Adapter, address
 from scaleset_burst.github.auth import AdminConnection, TokenChain
 from scaleset_burst.github.credentials import Credentials
 from scaleset_burst.github.kinds import RULES, Kind
@@ -49,7 +49,7 @@ class Prepared:
         return head
 
     def _made(self, request: Request) -> Head:
-        url = httpx.URL(endpoint_url(self.connection.url, request.path, request.query))
+        url = address(endpoint_url(self.connection.url, request.path, request.query))
         return Head(request.method, url, self._headers)
 
 
@@ -141,7 +141,7 @@ class ServiceCaller:
             body: The body, or nothing.
         """
         own = [(b"Authorization", b"Bearer " + token.encode()), (b"User-Agent", self._agent), *headers]
-        return await self._adapter.exchange(kind, Head(method, httpx.URL(url), own), body=body)
+        return await self._adapter.exchange(kind, Head(method, address(url), own), body=body)
 
     def read(self, kind: Kind, response: Response, decode: Callable[[object], T], secrets: Sequence[str] = ()) -> T:
         """Return what an answer says, or raise what is wrong with it."""
@@ -157,6 +157,6 @@ class ServiceCaller:
         ]
 
     async def _send_rest(self, request: Request, authorization: str) -> Response:
-        url = httpx.URL(endpoint_url(self._config.api_base, request.path, request.query))
+        url = address(endpoint_url(self._config.api_base, request.path, request.query))
         headers = self._headers(authorization, request.content_type)
         return await self._adapter.exchange(request.kind, Head(request.method, url, headers), body=request.body)

@@ -10,7 +10,7 @@ import httpx
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import decoding, protocol
 from scaleset_burst.github import requests as rows
-from scaleset_burst.github.adapter import Adapter
+from scaleset_burst.github.adapter import Adapter, address
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.credentials import Credentials
 from scaleset_burst.github.events import offers
@@ -121,7 +121,7 @@ class ScaleSetClient:
     async def warm(self, count: int) -> int:
         """Open connections to the Actions service until `count` are open; return how many are."""
         connection = await self._caller.chain.obtain()
-        return await self._adapter.warm(httpx.URL(connection.url), count)
+        return await self._adapter.warm(address(connection.url), count)
 
     async def get_scale_set_by_name(self, name: str, runner_group_id: int = 1) -> ScaleSet | None:
         """Return the scale set of that name in the group, or `None` if there is none."""

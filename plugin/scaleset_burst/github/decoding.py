@@ -65,8 +65,10 @@ def entries(value: object) -> list[Any]:
 
 
 def text(value: object) -> str:
-    """Return a text; anything else counts as empty."""
-    return value if isinstance(value, str) else ""
+    """Return a text that can be sent back; half a character becomes a question mark, anything else counts as empty."""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def integer(value: object) -> int | None:

@@ -211,6 +211,28 @@ async def test_no_token_is_sent_in_clear_over_a_network(service: ScriptedService
         await client.connect()
 
 
+@pytest.mark.parametrize("url", ["https://xn--/", "https://[v1.x]/", "https://h/\x00", f"https://h/{'x' * 70_000}"])
+async def test_an_address_that_is_none_is_an_error_of_ours(
+    service: ScriptedService, client: ScaleSetClient, url: str
+) -> None:
+    """Python takes these for URLs, httpx does not; whichever call comes first says so."""
+    service.on("POST", ADMIN, Answer(200, {"url": url, "token": "t"}))
+    for call in (client.list_scale_sets(), client.generate_jit_config(42, "r"), client.warm(1)):
+        with pytest.raises(Rejected, match="not a valid URL"):
+            await call
+
+
+async def test_a_token_with_half_a_character_is_sent_as_far_as_it_goes(
+    service: ScriptedService, client: ScaleSetClient
+) -> None:
+    """JSON can spell what no encoding can write."""
+    service.on("POST", REGISTRATION, Answer(201, {"token": "R\ud800", "expires_at": "2100-01-01T00:00:00Z"}))
+    service.on("POST", ADMIN, Answer(200, {"url": f"{service.base}/tenant", "token": "A\ud800"}))
+    await client.generate_jit_config(42, "r")
+    assert service.requests[1].token == "R?"
+    assert service.requests[2].token == "A?"
+
+
 async def test_a_cancelled_caller_cancels_nobody_else(service: ScriptedService, client: ScaleSetClient) -> None:
     """The chain runs on for those who still wait."""
     gate = asyncio.Event()

@@ -14,7 +14,15 @@ from scaleset_burst.github import (
     SessionEventKind,
     SessionOptions,
 )
-from scaleset_hookspecs import AuthenticationFailed, Conflict, NotFound, PermissionDenied, RateLimited, Unavailable
+from scaleset_hookspecs import (
+    AuthenticationFailed,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from tests.unit.github.scripted import Answer, Received, ScriptedService, SteppedClock, jwt_ending
 
 pytestmark = pytest.mark.anyio
@@ -332,6 +340,23 @@ async def test_an_open_conflict_is_reported_in_the_end(
     assert sum(clock.slept) <= 100
     assert 4 <= len(clock.slept) <= 9, "the waits grow"
     assert "SessionConflictException" in str(caught.value.type_name)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("messageQueueUrl", "https://h/\ud800\x00"), ("sessionId", "\ud800"), ("sessionId", "../s")]
+)
+async def test_a_session_described_in_odd_characters_raises_nothing_but_our_errors(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient, member: str, value: str
+) -> None:
+    """What the service names becomes part of addresses."""
+    described = json.loads(queue.session(Received("", "", {}, {}, b"")).wire().partition(b"\r\n\r\n")[2])
+    service.on_service("POST", SESSIONS, Answer(200, described | {member: value}))
+    session = await client.open_session(42, "host")
+    if member == "messageQueueUrl":
+        with pytest.raises(Rejected, match="not a valid URL"):
+            await session.poll(1)
+    await session.close()
+    assert service.requests[-1].path.rpartition("/")[2] in {"s-1", "%3F", "..%2Fs"}
 
 
 @pytest.mark.parametrize("answer", [Answer(204), EXPIRED, Answer(404, b"page not found")])
