@@ -72,6 +72,7 @@ class Adapter:
         self._clock = clock
         self._tally = Tally()
         self._on_request = on_request
+        self._closed = False
 
     @property
     def counters(self) -> Counters:
@@ -89,13 +90,15 @@ class Adapter:
         warm = getattr(self._short, "warm", None)
         if warm is None:
             return 0
+        self._check_open("opening connections")
         try:
             return int(await warm(url, count))
         except (httpx.HTTPError, OSError) as error:
             raise _failed("opening connections", error, changes=False) from error
 
     async def aclose(self) -> None:
-        """Close both transports."""
+        """Close both transports; whoever waits for its turn, and whoever comes later, is refused."""
+        self._closed = True
         await self._short.aclose()
         if self._long is not self._short:
             await self._long.aclose()
@@ -122,6 +125,7 @@ class Adapter:
             return await self._timed(kind, self._short, request)
 
     async def _timed(self, kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+        self._check_open(RULES[kind].words)
         self._tally.add(kind)
         if self._on_request is None:
             return await _carry_out(kind, transport, request)
@@ -137,6 +141,10 @@ class Adapter:
             seconds = self._clock.monotonic() - started
             self._report(RequestRecord(kind=kind, status=status, seconds=seconds, failure=failure))
         return response
+
+    def _check_open(self, words: str) -> None:
+        if self._closed:
+            raise Rejected(f"{words} failed: the client is closed")
 
     def _report(self, record: RequestRecord) -> None:
         if self._on_request is None:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import httpx
-
 from scaleset_burst.github.adapter import Adapter, address
 from scaleset_burst.github.auth import AdminConnection, TokenChain
 from scaleset_burst.github.credentials import Credentials

@@ -437,6 +437,25 @@ async def test_connections_are_opened_ahead(service: ScriptedService, client: Sc
     assert service.connections == 5
 
 
+async def test_closing_refuses_whoever_waits_for_a_turn_and_whoever_comes_later(service: ScriptedService) -> None:
+    """With an error of ours, also to those whose request was under way."""
+    gate = asyncio.Event()
+    service.on_service("POST", f"{SETS}/42/generatejitconfig", Answer(wait_for=gate))
+    client = client_of(service, options=ConnectionOptions(max_connections=2))
+    await client.connect()
+    minting = [asyncio.create_task(client.generate_jit_config(42, f"r-{i}")) for i in range(5)]
+    while len(service.asked("generatejitconfig")) < 2:
+        await asyncio.sleep(0.01)
+    await client.aclose()
+    errors = await asyncio.gather(*minting, return_exceptions=True)
+    assert [type(error) for error in errors] == [Unavailable, Unavailable, Rejected, Rejected, Rejected]
+    assert [error.maybe_applied for error in errors if isinstance(error, ServiceError)] == [True] * 2 + [False] * 3
+    for call in (client.list_runners(), client.warm(1)):
+        with pytest.raises(Rejected, match="the client is closed"):
+            await call
+    gate.set()
+
+
 async def test_any_httpx_transport_will_do(service: ScriptedService) -> None:
     """A transport of one's own needs nothing but httpx's face, and is closed with the client."""
     async with ScaleSetClient(
