@@ -74,12 +74,11 @@ class TokenChain:
         held = self._held
         if held is None:
             return None
-        now = self._clock.time()
-        decision = decide(held.token, now)
+        decision = decide(held.token, self._clock.time())
         if decision is Decision.KEEP:
             return held
         if decision is Decision.RENEW_AHEAD:
-            if now >= self._not_before:
+            if self._clock.monotonic() >= self._not_before:
                 self._flight.launch()
             return held
         return None
@@ -94,7 +93,7 @@ class TokenChain:
         held = self.current()
         if held is not None:
             return held
-        left = self._not_before - self._clock.time()
+        left = self._not_before - self._clock.monotonic()
         if self._refusal is not None and left > 0:
             error = again(self._refusal)
             error.retry_after = left if isinstance(error, RateLimited) else error.retry_after
@@ -126,7 +125,7 @@ class TokenChain:
         except ServiceError as error:
             self._failed_renewals += 1
             wait = RENEWAL_BACKOFF.wait(self._failed_renewals, self._chance)
-            self._not_before = self._clock.time() + max(wait, error.retry_after or 0.0)
+            self._not_before = self._clock.monotonic() + max(wait, error.retry_after or 0.0)
             self._refusal = error if isinstance(error, Rejected | RateLimited) else None
             if self._held is not None:  # else whoever waits hears of it
                 log.warning("the admin token could not be renewed, the old one is still in use: %s", error)

@@ -28,10 +28,16 @@ class SteppedClock:
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
+        self._behind = 0.0
         self.slept: list[float] = []
 
+    def set_back_by(self, seconds: float) -> None:
+        """Set the wall clock back by so many seconds; time itself goes on."""
+        self.now -= seconds
+        self._behind += seconds
+
     def monotonic(self) -> float:
-        return self.now
+        return self.now + self._behind
 
     def time(self) -> float:
         return self.now

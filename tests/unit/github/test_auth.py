@@ -164,6 +164,19 @@ async def test_a_thousand_callers_with_bad_credentials_ask_once(
     await client.connect()
 
 
+async def test_a_refusal_is_forgotten_in_time_though_the_wall_clock_was_set_back(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """How long to wait is time that passes, not a time of day."""
+    service.on("POST", REGISTRATION, Answer(401, {"message": "Bad credentials"}))
+    with pytest.raises(AuthenticationFailed):
+        await client.connect()
+    service.on("POST", REGISTRATION, service.registration)
+    clock.set_back_by(3600)
+    clock.now += 60
+    await client.connect()
+
+
 async def test_the_steps_are_repeated_while_github_is_unavailable(
     service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
 ) -> None:
