@@ -162,11 +162,14 @@ class TokenChain:
     async def _registration_token(self) -> Token:
         if self._registration is None or decide(self._registration, self._clock.time()) is not Decision.KEEP:
             request = requests.registration_token(self._config)
+            reused = decide(self._installation, self._clock.time()) is Decision.KEEP
             try:
                 self._registration = await self._rest_token(request, await self._rest_credentials())
-            except AuthenticationFailed:
-                self._installation = None  # it may have been revoked before its end
-                raise
+            except (AuthenticationFailed, PermissionDenied):
+                self._installation = None  # it may have been revoked before its end, or be older than a permission
+                if not reused:
+                    raise
+                self._registration = await self._rest_token(request, await self._rest_credentials())
         return self._registration
 
     async def _rest_credentials(self) -> str:

@@ -121,6 +121,37 @@ async def test_a_reused_registration_token_that_is_refused_is_replaced(
     assert clock.slept == []
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_reused_installation_token_that_is_refused_is_replaced(
+    service: ScriptedService, app: AppCredentials, clock: SteppedClock, status: int
+) -> None:
+    """A host lives through its revocation; a new token that is refused as well is the App's own trouble."""
+    serial = iter(range(1, 9))
+    refused = {"ghs_3", "ghs_4"}
+
+    def registration(request: Received) -> Answer:
+        short = {"token": "R", "expires_at": stamp(clock.now + 60)}
+        return Answer(status, {"message": "no"}) if request.token in refused else Answer(201, short)
+
+    service.on(
+        "POST",
+        INSTALLATION,
+        lambda _: Answer(201, {"token": f"ghs_{next(serial)}", "expires_at": stamp(clock.now + 36000)}),
+    )
+    service.on("POST", REGISTRATION, registration)
+    async with client_of(service, credentials=app) as client:
+        await client.connect()
+        refused.add("ghs_1")
+        clock.now += 3600
+        await client.connect()
+        assert [one.token for one in service.asked(REGISTRATION)] == ["ghs_1", "ghs_1", "ghs_2"]
+        refused.add("ghs_2")
+        clock.now += 3600
+        with pytest.raises(Rejected):
+            await client.connect()
+        assert [one.token for one in service.asked(REGISTRATION)][3:] == ["ghs_2", "ghs_3"]
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "hint"),
     [
