@@ -27,6 +27,7 @@ __all__ = [
     "is_gone",
     "is_job_still_running",
     "is_name_taken",
+    "is_session_expired",
     "is_session_lost",
     "item_failure",
     "unreadable",
@@ -157,9 +158,13 @@ def is_job_still_running(error: ServiceError) -> bool:
 
 def is_session_lost(error: ServiceError) -> bool:
     """Say whether the session is gone, so that only a new one helps (protocol 6.4)."""
-    name = error.type_name or ""
-    gone = isinstance(error, NotFound) and "RunnerScaleSetNotFoundException" not in name
-    return gone or "SessionExpiredException" in name
+    gone = isinstance(error, NotFound) and "RunnerScaleSetNotFoundException" not in (error.type_name or "")
+    return gone or is_session_expired(error)
+
+
+def is_session_expired(error: ServiceError) -> bool:
+    """Say whether the service itself names the session's end as the reason (protocol 5.3)."""
+    return "SessionExpiredException" in (error.type_name or "")
 
 
 def again(error: E) -> E:

@@ -1,14 +1,13 @@
 """A message session: polls, acknowledges and acquires, and survives what sessions die of (protocol section 6)."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from scaleset_burst.github import decoding, requests
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.events import message
-from scaleset_burst.github.failures import is_session_lost
+from scaleset_burst.github.failures import is_session_expired, is_session_lost
 from scaleset_burst.github.flights import SingleFlight
 from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.opening import Opener
@@ -120,11 +119,14 @@ class MessageSession:
                 url = acknowledge_url(session.queue_url, message.id)
                 return self._caller.respond_queue(Kind.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON])
 
-            response, secret = await self._with_token(send)
+            response, secret = await self._with_token(Kind.ACKNOWLEDGE, send)
             self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
 
-        with suppress(NotFound):
+        try:
             await self._caller.repeater.run(once, repeatable=True)
+        except NotFound as error:
+            if is_session_expired(error):
+                raise
         self.cursor = max(self.cursor, message.id)
 
     async def acquire(self, request_ids: Iterable[int]) -> tuple[int, ...]:
@@ -142,7 +144,7 @@ class MessageSession:
             def send(session: Session) -> Awaitable[Response]:
                 return send_acquire(self._caller, self._opener.scale_set_id, wanted, session.queue_token)
 
-            response, secret = await self._with_token(send)
+            response, secret = await self._with_token(Kind.ACQUIRE_JOBS, send)
             return self._caller.read(Kind.ACQUIRE_JOBS, response, decoding.acquired_ids, (secret,))
 
         try:
@@ -184,7 +186,7 @@ class MessageSession:
             url = poll_url(session.queue_url, self.cursor)
             return self._caller.respond_queue(Kind.POLL, "GET", url, session.queue_token, headers=headers)
 
-        response, secret = await self._with_token(send)
+        response, secret = await self._with_token(Kind.POLL, send)
         if response.status == 202:
             return None
         last = self._statistics
@@ -199,15 +201,28 @@ class MessageSession:
         self._not_before = self._caller.clock.monotonic() + wait
         self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
 
-    async def _with_token(self, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
-        """Send with the queue token; a 401 means that it has ended, so renew it and send once more (protocol 5.3)."""
+    async def _with_token(self, kind: Kind, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
+        """Send with the queue token; where it or the session has ended, renew it and send once more (protocol 5.3)."""
         session = self._session
         response = await send(session)
-        if response.status != 401:
+        expired = self._expiry(kind, response, session)
+        if response.status != 401 and expired is None:
             return response, session.queue_token
         if self._session is session:
+            if expired is not None and not self._lost:
+                self._lost = True
+                self._opener.report(SessionEventKind.LOST, expired)
             await self._flight.join()
         return await send(self._session), self._session.queue_token
+
+    def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
+        """Return the error of an answer that says, by name, that the session has ended."""
+        try:
+            if 400 <= response.status < 500 and response.status != 401:
+                self._caller.read(kind, response, nothing, (session.queue_token,))
+        except ServiceError as error:
+            return error if is_session_expired(error) else None
+        return None
 
     async def _renew_if_due(self) -> None:
         decision = Decision.RENEW_NOW if self._lost else decide(self._token, self._caller.clock.time())

@@ -293,6 +293,31 @@ async def test_a_session_lost_during_a_poll_is_replaced(
     assert queue.refreshes() == 0
 
 
+async def test_a_session_that_expires_meanwhile_is_replaced_before_a_message_counts_as_gone(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """Its end says nothing about the message, which would come again after a restart; nor does it refuse the jobs."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    old = queue.tokens[0]
+    service.on_service("POST", ACQUIRE, lambda r: EXPIRED if r.token == old else Answer(200, {"value": [5]}))
+    assert await session.acquire([5]) == (5,)
+    assert session.id == "s-2"
+    second = queue.tokens[1]
+    service.on("DELETE", "/queue/message/7", lambda r: EXPIRED if r.token == second else Answer(204))
+    await session.acknowledge(message)
+    assert (session.id, session.cursor) == ("s-3", 7)
+    assert [request.token for request in service.asked("/queue/message/7")] == queue.tokens[1:]
+    opened, lost = SessionEventKind.OPENED, SessionEventKind.LOST
+    assert queue.kinds() == [opened, lost, opened, lost, opened]
+    service.on("DELETE", "/queue/message/7", EXPIRED)
+    session.cursor = 0
+    with pytest.raises(NotFound):
+        await session.acknowledge(message)
+    assert session.cursor == 0
+
+
 async def test_acquire_sends_the_offers_exactly(
     service: ScriptedService, queue: Queue, session: MessageSession
 ) -> None:
