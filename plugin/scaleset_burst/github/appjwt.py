@@ -29,6 +29,6 @@ def app_jwt(credentials: AppCredentials, now: float) -> str:
     claims = {"iat": issued, "exp": issued + LIFETIME, "iss": credentials.client_id, "jti": uuid.uuid4().hex}
     try:
         return jwt.encode(claims, credentials.private_key, algorithm="RS256")
-    except (ValueError, TypeError, jwt.PyJWTError):
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # it takes a public key until it signs
         # The library's error may quote the key: do not chain it.
         raise UsageError("the GitHub App's private key is not an RSA key in PEM form") from None

@@ -2,12 +2,22 @@
 
 import jwt.algorithms
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scaleset_burst.github import AppCredentials
 from scaleset_burst.github.appjwt import app_jwt
 from scaleset_hookspecs import UsageError
 
 BAD_KEY = "-----BEGIN RSA PRIVATE KEY-----\nSECRETKEY\n-----END RSA PRIVATE KEY-----"
+
+
+def test_a_public_key_is_refused_like_any_other_text() -> None:
+    """It is the file beside the right one."""
+    pair = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(UsageError, match="PEM"):
+        app_jwt(AppCredentials(client_id="c", installation_id=1, private_key=key), 1e9)
 
 
 @pytest.mark.parametrize("key", ["", "SECRETKEY", BAD_KEY])
