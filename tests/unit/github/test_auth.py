@@ -8,8 +8,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from scaleset_burst.github import AppCredentials, Backoff, ScaleSetClient
-from scaleset_hookspecs import AuthenticationFailed, NotFound, PermissionDenied, RateLimited, Rejected, Unavailable
+from scaleset_burst.github import AppCredentials, Backoff, ScaleSetClient, TokenCredentials
+from scaleset_hookspecs import (
+    AuthenticationFailed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UsageError,
+)
 from tests.unit.github.scripted import PAT, Answer, Received, ScriptedService, SteppedClock, client_of, jwt_ending
 
 pytestmark = pytest.mark.anyio
@@ -176,6 +184,14 @@ async def test_bad_credentials_are_reported_at_once(
     assert len(service.requests) == 1
     assert clock.slept == []
     assert PAT not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["", "ghp_x\n", "ghp x", "ghp_\u00fc", "ghp_\udcff"])
+def test_a_token_that_no_header_can_hold_is_refused_at_once(token: str) -> None:
+    """Not when it is sent, again and again; a file often ends with a line break."""
+    with pytest.raises(UsageError, match="one line") as caught:
+        TokenCredentials(token=token)
+    assert "ghp" not in str(caught.value)
 
 
 async def test_a_thousand_callers_with_bad_credentials_ask_once(
