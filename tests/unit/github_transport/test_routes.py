@@ -81,7 +81,15 @@ def test_a_proxy_url_is_read(text: str, host: str, port: int, tls: bool, authori
     assert parse_proxy(text) == Proxy(host=host, port=port, tls=tls, authorization=authorization)
 
 
-@pytest.mark.parametrize("text", ["socks5://user:hunter2@p.example", "http://", "http://user:hunter2@p.example:port"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "socks5://user:hunter2@p.example",
+        "http://",
+        "http://user:hunter2@p.example:port",
+        "http://user:hunter2@p.example:99999",
+    ],
+)
 def test_what_is_no_proxy_url_is_refused_without_its_password(text: str) -> None:
     with pytest.raises(ValueError, match="the proxy's URL") as caught:
         parse_proxy(text)

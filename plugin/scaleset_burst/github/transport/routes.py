@@ -59,6 +59,8 @@ def parse_proxy(text: str) -> Proxy:
         raise ValueError("the proxy's URL is not valid") from None
     if url.scheme not in _PORTS or not url.host:
         raise ValueError(f"the proxy's URL must start with http:// or https:// and name a host, not {url.scheme}://")
+    if (url.port or 0) > 65_535:  # asyncio raises an IndexError for such a port
+        raise ValueError(f"the proxy's URL names the port {url.port}, which does not exist")
     credentials = f"{url.username}:{url.password}".encode() if url.userinfo else b""
     return Proxy(
         host=url.raw_host.decode("ascii"),
