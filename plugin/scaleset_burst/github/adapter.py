@@ -13,7 +13,7 @@ from scaleset_burst.github.observing import Counters, RequestRecord, Tally
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY, Response
 from scaleset_burst.github.transport import BurstTransport, Head, WholeRequest
-from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
+from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
 __all__ = ["Adapter", "address"]
 
@@ -62,10 +62,8 @@ class Adapter:
         poll_transport: httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
-        self._short = BurstTransport(options) if transport is None else transport
-        self._long = (
-            BurstTransport(options, max_connections=SESSION_CONNECTIONS) if poll_transport is None else poll_transport
-        )
+        self._short = transport or _own(options)
+        self._long = poll_transport or _own(options, SESSION_CONNECTIONS)
         # A caller waits for its turn here, not in the pool, so that no time limit of a request runs meanwhile.
         self._turns = asyncio.Semaphore(options.max_connections)
         self._options = options
@@ -153,6 +151,13 @@ class Adapter:
             self._on_request(record)
         except Exception:  # a broken observer must not break a mint that has succeeded
             log.exception("on_request raised for a %s request", record.kind)
+
+
+def _own(options: ConnectionOptions, max_connections: int | None = None) -> BurstTransport:
+    try:
+        return BurstTransport(options, max_connections=max_connections)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"the connection options cannot be used: {error}") from error
 
 
 def address(text: str) -> httpx.URL:

@@ -71,7 +71,7 @@ class ScaleSetClient:
             on_request: Called after each request, for metrics.
 
         Raises:
-            UsageError: The config URL names no scope.
+            UsageError: The config URL names no scope, the proxy is none, or a file holds no usable certificate or key.
         """
         self._config = parse_config_url(config_url, force_ghes=force_ghes)
         clock = clock or SystemClock()

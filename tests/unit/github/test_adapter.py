@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from scaleset_burst.github.observing import RequestRecord
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY
 from scaleset_burst.github.transport import Head
-from scaleset_hookspecs import Rejected, ServiceError, Unavailable
+from scaleset_hookspecs import Rejected, ServiceError, Unavailable, UsageError
 from tests.unit.github.scripted import SteppedClock
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,18 @@ async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
     assert not caught.value.maybe_applied
     await made.aclose()
     server.close()
+
+
+@pytest.mark.parametrize("name", ["proxy", "ca_file", "client_certificate"])
+def test_options_that_cannot_be_used_are_refused_at_once(tmp_path: Path, name: str) -> None:
+    """A proxy that is none, a file that is missing or holds something else: a wrong argument."""
+    made = tmp_path / "made.pem"
+    made.write_text("nothing")
+    files = (str(tmp_path / "missing"), str(made))
+    for value in ("socks5://u:hunter2@p", "http://u:hunter2@p:99999") if name == "proxy" else files:
+        with pytest.raises(UsageError, match="connection options") as caught:
+            Adapter(ConnectionOptions(**{name: value}), SteppedClock())  # type: ignore[arg-type]
+        assert "hunter2" not in str(caught.value)
 
 
 class Dripping(httpx.AsyncByteStream):
