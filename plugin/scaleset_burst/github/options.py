@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from scaleset_hookspecs.errors import UsageError
+
 __all__ = ["ConnectionOptions"]
 
 
@@ -18,6 +20,9 @@ class ConnectionOptions:
         ca_file: PEM file of certificate authorities to trust instead of the system's.
         client_certificate: PEM file of the client's certificate, for mTLS.
         client_key: PEM file of its key, if not in the same file.
+
+    Raises:
+        UsageError: With such a limit nothing would ever be sent.
     """
 
     max_connections: int = 64
@@ -28,3 +33,11 @@ class ConnectionOptions:
     ca_file: str | None = None
     client_certificate: str | None = None
     client_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that leave no room."""
+        if self.max_connections < 1:
+            raise UsageError(f"max_connections is {self.max_connections}; at least 1 is needed")
+        for name in ("connect_timeout", "read_timeout", "poll_timeout"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} is {getattr(self, name)}; a time above 0 is needed")

@@ -109,6 +109,17 @@ def test_options_that_cannot_be_used_are_refused_at_once(tmp_path: Path, name: s
         assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_connections", 0), ("max_connections", -1), ("connect_timeout", 0), ("read_timeout", -1.0),
+     ("poll_timeout", float("nan"))],
+)  # fmt: skip
+def test_limits_that_leave_no_room_are_refused(name: str, value: float) -> None:
+    """Nobody would ever get a turn, or an answer in time."""
+    with pytest.raises(UsageError, match=name):
+        ConnectionOptions(**{name: value})  # type: ignore[arg-type]
+
+
 class Dripping(httpx.AsyncByteStream):
     """A body that comes a byte at a time, for ever."""
 
