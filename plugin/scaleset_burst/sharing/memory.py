@@ -48,10 +48,8 @@ class SharedMemory:
             text = await self._store.fetch(place)
             if text is not None:
                 return _read(text)
-            asked_by = await self._store.keep(
-                asking, self._host, int(ASKING_SECONDS * self._per_second), if_absent=True
-            )
-            if asked_by in {None, self._host} or self._clock.monotonic() >= until:
+            first = await self._store.claim(asking, self._host, int(ASKING_SECONDS * self._per_second))
+            if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
                 return None
             await self._clock.sleep(LOOK_SECONDS)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, ReadOnlyError, RedisError
 
 __all__ = ["Away", "RedisStore", "Store"]
@@ -28,8 +28,11 @@ class Store(Protocol):
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
 
-    async def keep(self, key: str, value: str, milliseconds: int, *, if_absent: bool = False) -> str | None:
-        """Keep a value for so long; return the one before, or with `if_absent` `None` if it was kept."""
+    async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
+        """Keep a value for so long; return the one before."""
+
+    async def claim(self, key: str, value: str, milliseconds: int) -> bool:
+        """Keep a value for so long unless there is one; return whether it was kept."""
 
     async def drop(self, key: str) -> None:
         """Forget a value."""
@@ -61,14 +64,16 @@ class RedisStore:
             timeout: Seconds for each answer, connecting included.
         """
         self._timeout = timeout
-        self._redis = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
             decode_responses=True,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=None,
             max_connections=16,
+            timeout=timeout,
         )
+        self._redis = Redis.from_pool(pool)
         self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None)
         self._said: str | None = None
         self._abandoned: set[asyncio.Future[Any]] = set()
@@ -82,10 +87,15 @@ class RedisStore:
         """Return a value."""
         return cast("str | None", await self._bounded(self._redis.get(key)))
 
-    async def keep(self, key: str, value: str, milliseconds: int, *, if_absent: bool = False) -> str | None:
-        """Keep a value for so long; return the one before, or with `if_absent` `None` if it was kept."""
-        work = self._redis.set(key, value, px=max(1, milliseconds), nx=if_absent, get=True)
+    async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
+        """Keep a value for so long; return the one before."""
+        work = self._redis.set(key, value, px=max(1, milliseconds), get=True)
         return cast("str | None", await self._bounded(work))
+
+    async def claim(self, key: str, value: str, milliseconds: int) -> bool:
+        """Keep a value for so long unless there is one; return whether it was kept."""
+        # Not together with `GET`: that needs Redis 7.
+        return bool(await self._bounded(self._redis.set(key, value, px=max(1, milliseconds), nx=True)))
 
     async def drop(self, key: str) -> None:
         """Forget a value."""
