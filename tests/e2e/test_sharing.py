@@ -168,10 +168,15 @@ async def test_without_redis_every_burst_ends_and_it_is_said_once(
 async def test_a_read_only_replica_is_named_as_such(
     server: RedisServer, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with RedisServer("--replicaof", f"127.0.0.1 {server.port}") as replica:
+    caplog.set_level(logging.WARNING, "scaleset_burst")
+    with RedisServer("--replicaof", "127.0.0.1", str(server.port)) as replica:
         async with fleet(simulator, replica.url, ORIGIN) as hosts:
-            assert await hosts.burst(await hosts.engine(), 10) == 10
-    assert "read-only replica" in caplog.text
+            engine = await hosts.engine()
+            assert await hosts.burst(engine, 10) == 10
+            await asyncio.sleep(0.5)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1, said
+    assert "read-only replica" in said[0]
 
 
 async def test_what_a_killed_host_left_is_resolved_once_by_another(

@@ -89,6 +89,7 @@ class Heart:
         self._lost = lost
         self._epoch: str | None = None
         self._seen = 0
+        self._puzzled = False
         self._wake = asyncio.Event()
         self.gaps = 0
         """How often Redis went away."""
@@ -112,10 +113,19 @@ class Heart:
         try:
             if self._epoch is None:
                 await self._join()
-            return await self._tell()
+            rest = await self._tell()
         except Away:
             self._away()
-            return BEAT_SECONDS
+        except Exception:
+            # Without beats nothing would ever be granted again.
+            if not self._puzzled:
+                logger.exception("what Redis answered makes no sense; this host goes on alone until it does")
+            self._puzzled = True
+            self._away()
+        else:
+            self._puzzled = False
+            return rest
+        return BEAT_SECONDS
 
     async def leave(self) -> None:
         """Give back what is not used; the rest counts as used."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from scaleset_burst.github.types import RunnerGroup, ScaleSet
 from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.metadata.service import Shared
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.store import Store
+from scaleset_burst.sharing.store import Away, Store
 from scaleset_hookspecs import Label
 
 __all__ = ["SharedMemory"]
@@ -42,6 +43,12 @@ class SharedMemory:
 
     async def get(self, kind: Kind, key: str) -> Shared | None:
         """Return what is known; `None` to the one host that shall ask the service, while the others wait for it."""
+        try:
+            return await self._get(kind, key)
+        except Away:  # the store has said why
+            return None
+
+    async def _get(self, kind: Kind, key: str) -> Shared | None:
         place, asking = self._keys.known(kind.value, key), self._keys.asking(kind.value, key)
         until = self._clock.monotonic() + ASKING_SECONDS
         while True:
@@ -56,17 +63,19 @@ class SharedMemory:
     async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
         """Keep a value, and tell the other hosts if it is another one than before."""
         milliseconds = int(lifetime * self._per_second)
-        before = await self._store.keep(self._keys.known(kind.value, key), _write(shared), milliseconds)
-        await self._store.drop(self._keys.asking(kind.value, key))
-        known = None if before is None else _read(before)
-        if known is not None and known.value.id != shared.value.id:
-            await self._tell(kind, key)
+        with suppress(Away):
+            before = await self._store.keep(self._keys.known(kind.value, key), _write(shared), milliseconds)
+            await self._store.drop(self._keys.asking(kind.value, key))
+            known = None if before is None else _read(before)
+            if known is not None and known.value.id != shared.value.id:
+                await self._tell(kind, key)
 
     async def invalidate(self, kind: Kind, key: str) -> None:
         """Forget a value, here and in every host."""
-        await self._store.drop(self._keys.known(kind.value, key))
-        await self._store.drop(self._keys.asking(kind.value, key))
-        await self._tell(kind, key)
+        with suppress(Away):
+            await self._store.drop(self._keys.known(kind.value, key))
+            await self._store.drop(self._keys.asking(kind.value, key))
+            await self._tell(kind, key)
 
     async def _tell(self, kind: Kind, key: str) -> None:
         await self._store.tell(self._keys.news, f"{self._host} drop {kind.value} {key}")

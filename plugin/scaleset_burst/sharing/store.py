@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 
 __all__ = ["Away", "RedisStore", "Store"]
 
@@ -75,13 +82,17 @@ class RedisStore:
         )
         self._redis = Redis.from_pool(pool)
         self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None)
-        self._said: str | None = None
+        self._said: set[str] = set()
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
         """Run a script."""
         registered = self._redis.register_script(script)
-        return await self._bounded(registered(keys=list(keys), args=[str(each) for each in arguments]))
+        reply = await self._bounded(registered(keys=list(keys), args=[str(each) for each in arguments]))
+        if self._said:  # a replica, or a server that is full, answers what only reads
+            self._said.clear()
+            logger.warning("Redis answers again: limits, names and answers are shared with the other hosts")
+        return reply
 
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
@@ -131,7 +142,7 @@ class RedisStore:
             await self._bounded(listening.subscribe(channel))
             async for message in listening.listen():
                 yield str(message["data"])
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # as below
             raise Away(type(error).__name__) from None
         finally:
             await _quietly(listening.aclose())
@@ -145,23 +156,20 @@ class RedisStore:
         # In a task of its own: the driver may turn a cancellation into an error of its own, and then it would be lost.
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task}, timeout=self._timeout)
-            if not task.done():
-                raise TimeoutError
-            result = task.result()
-        except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-            reason = _reason(error, self._timeout)
-            self._say(reason)
-            raise Away(reason) from None
+            done, _ = await asyncio.wait({task}, timeout=self._timeout)
+            if done:
+                return task.result()
+            error: Exception = TimeoutError()
+        except Exception as failed:  # noqa: BLE001  # what stands there may be no Redis, and the driver is not ours
+            error = failed
         finally:
             if not task.done():
                 self._abandoned.add(task)
                 task.add_done_callback(self._forget)
                 task.cancel()
-        if self._said is not None:
-            self._said = None
-            logger.warning("Redis answers again: limits, names and answers are shared with the other hosts")
-        return result
+        reason = _reason(error, self._timeout)
+        self._say(reason)
+        raise Away(reason)
 
     def _forget(self, task: asyncio.Future[Any]) -> None:
         self._abandoned.discard(task)
@@ -169,17 +177,20 @@ class RedisStore:
             task.exception()  # nobody waits for it any more
 
     def _say(self, reason: str) -> None:
-        """Say why Redis is of no use, once until it answers again or the reason is another one."""
-        if reason != self._said:
-            self._said = reason
+        """Say why Redis is of no use, each reason once until it can be used again."""
+        if reason not in self._said:
+            self._said.add(reason)
             logger.warning("%s; this host goes on alone with its safe share of the limits", reason)
 
 
 def _reason(error: Exception, timeout: float) -> str:
+    text = str(error)  # before Redis 7 a script's error only names the one inside it
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return "Redis refuses the user name or the password: check the reference in `plugins.burst.sharing.url`"
-    if isinstance(error, ReadOnlyError):
+    if isinstance(error, ReadOnlyError) or "-READONLY " in text:
         return "Redis is a read-only replica: `plugins.burst.sharing.url` has to name the primary"
+    if isinstance(error, OutOfMemoryError) or "-OOM " in text:
+        return "Redis is out of memory and evicts nothing"
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return f"Redis does not answer within {timeout:g} s"
     # The text of an error may repeat the URL; its type cannot.

@@ -6,10 +6,12 @@ import pytest
 
 from scaleset_burst.clock import SystemClock
 from scaleset_burst.metadata.kinds import Kind
+from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.store import RedisStore
-from tests.kit.redis_server import RedisServer
+from tests.kit.redis_server import RedisServer, find_server
 
 pytestmark = pytest.mark.anyio
 
@@ -38,3 +40,46 @@ async def test_more_questions_at_once_than_connections_wait_for_one(
     assert await asyncio.gather(*(store.fetch(f"key {number}") for number in range(100))) == [None] * 100
     assert not caplog.records
     await store.aclose()
+
+
+async def test_a_server_that_takes_nothing_more_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    if find_server() is None:
+        pytest.skip("needs redis-server or valkey-server: make redis fetches one")
+    with RedisServer("--maxmemory", "1", "--maxmemory-policy", "noeviction") as full:
+        store = RedisStore(full.url, timeout=1.0)
+        heart = beating(store)
+        for _ in range(3):
+            await heart.beat()
+            assert await store.all_of("anything") == {}
+        await store.aclose()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1, said
+    assert "out of memory" in said[0]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"+OK\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$2\r\n\xff\xfe\r\n", b"*1\r\n:1\r\n"]
+)
+async def test_whatever_else_listens_there_the_host_goes_on_and_beats_again(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        store = RedisStore(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0", timeout=0.2)
+        heart = beating(store)
+        for _ in range(2):
+            assert await heart.beat() == BEAT_SECONDS
+        await store.aclose()
+
+
+def beating(store: RedisStore) -> Heart:
+    share = Fallback(100, 100, NEVER, 300.0)
+    budget = SharedBudget(limit=100, window=300.0, whole=100, fallback=share)
+
+    async def joined() -> None:
+        pass
+
+    tuning = Tuning(lease=30.0, window=300.0, hosts=1, waiting=lambda: 0, ceiling=lambda *_: None, changed=lambda: None)
+    return Heart(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, lost=lambda: None)
