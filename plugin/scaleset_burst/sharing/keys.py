@@ -35,7 +35,7 @@ class Keys:
 
     @property
     def taken(self) -> str:
-        """Which host resolves which name of a dead one."""
+        """Start of the keys that say which host resolves a name of a dead one; each name has its own."""
         return self.key("taken")
 
     def names(self, host: str) -> str:

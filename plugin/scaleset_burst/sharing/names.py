@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.scripts import CLAIM, TAKE, UPLOAD
+from scaleset_burst.sharing.scripts import CLAIM, MARK, TAKE, UPLOAD
 from scaleset_burst.sharing.store import Away, Store
 
 __all__ = ["MOST_NAMES", "SharedNames"]
@@ -61,7 +61,13 @@ class SharedNames(JournalNames):
         self._delivered: dict[str, None] = {}
         self._reports_launches = False
         self._present = False
+        self._lost: set[str] = set()
+        """Reserved names that another host resolves: their configs, should they come, are not handed out."""
+        self._unsure = False
+        """Whether names may have been taken over without our hearing of it."""
+        self._uploading = asyncio.Lock()
         self.on_taken: Callable[[Sequence[str]], None] = lambda _names: None
+        self.on_found: Callable[[tuple[Orphan, ...]], None] = lambda _orphans: None
 
     # What minting tells
 
@@ -84,7 +90,7 @@ class SharedNames(JournalNames):
         """Write down what became of names.
 
         Raises:
-            LostNames: Redis could not be told that these are delivered.
+            LostNames: Redis could not be told that these are delivered, or another host took them over.
         """
         try:
             await super().record(changes)
@@ -93,21 +99,25 @@ class SharedNames(JournalNames):
 
     async def _tell_given(self, changes: Sequence[Change]) -> None:
         given = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
-        values = {name: self._open[name].replace("r|", "d|", 1) for name in given if name in self._open}
+        lost = self._lost.intersection(given)
+        async with self._uploading:  # what it tells may not know of these
+            pass
+        values = {name: "d|" + open_[2:] for name in given if (open_ := self._open.get(name, "")).startswith("r|")}
         self._open |= values
         self._bound(values)
         concerned = self._mirrored.intersection(values)
-        if not concerned:
-            return
         try:
-            await self._write({name: values[name] for name in concerned}, ())
+            lost |= await self._mark({name: values[name] for name in concerned})
         except Away:
-            raise LostNames(concerned) from None
+            lost |= concerned
+        if lost:
+            raise LostNames(lost)
 
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon."""
         super().note(changes)
         for change in changes:
+            self._lost.discard(change.name)
             if change.state in {State.CLOSED, State.LAUNCHED}:
                 if change.state is State.LAUNCHED and not self._reports_launches:
                     self._reports_launches = True
@@ -136,41 +146,56 @@ class SharedNames(JournalNames):
         orphans = await super().adopt()
         if not orphans:
             return orphans
+        values = {orphan.name: f"{'d' if orphan.delivered else 'r'}|{orphan.scale_set_id or 0}" for orphan in orphans}
         try:
-            arguments = [self._host, self._kept, *(orphan.name for orphan in orphans)]
-            mine = set(await self._store.run(TAKE, [self._keys.taken], arguments))
+            pairs = [each for pair in values.items() for each in pair]
+            keys = [self._keys.taken, self._keys.names(self._host)]
+            mine = set(await self._store.run(TAKE, keys, [self._host, self._kept, *pairs]))
         except Away:
-            return orphans
+            mine = set(values)
+        else:
+            self._mirrored |= mine
+        self._open |= {name: value for name, value in values.items() if name in mine}
         return tuple(orphan for orphan in orphans if orphan.name in mine)
 
     # What the beats do
 
     async def upload(self) -> None:
         """Tell Redis every open name, after it has heard of us anew."""
-        told = set(self._open)
-        fields = dict(self._open) | ({REPORTS: "yes"} if self._reports_launches else {})
-        pairs = [each for pair in fields.items() for each in pair]
-        self._settled.clear()
-        self._changed.clear()
-        arguments = [self._host, self._kept, *pairs]
-        lost = await self._store.run(UPLOAD, [self._keys.names(self._host), self._keys.taken], arguments)
-        self._present = True
-        self._mirrored = told & set(self._open) - set(lost)
-        self._settled |= told - set(self._open)
+        async with self._uploading:
+            told, settled = dict(self._open), self._settled
+            fields = told | ({REPORTS: "yes"} if self._reports_launches else {})
+            pairs = [each for pair in fields.items() for each in pair]
+            self._changed, self._settled = {}, set()
+            self._mirrored |= told.keys()
+            keys = [self._keys.names(self._host), self._keys.taken]
+            lost, found = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
+            self._present, self._unsure = True, False
+        self._mirrored -= set(lost)
+        # Reserved ones may still be minted; what was delivered is in use, and treated with care over there.
+        self._lost |= {name for name in lost if told[name].startswith("r|")}
         for name in lost:
             self._open.pop(name, None)
         if lost:
             logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(lost))
             self.on_taken(lost)
+        ours = dict(zip(found[::2], found[1::2], strict=True))
+        self._settled |= settled & ours.keys()
+        if unheard := self._taken_over({name: value for name, value in ours.items() if name not in settled}):
+            self.on_found(unheard)
 
     async def flush(self) -> None:
         """Tell Redis which names are settled, and which are in doubt again."""
+        if self._unsure and self._present:
+            await self.upload()
         gone, self._settled = self._settled, set()
         changed, self._changed = self._changed, {}
         try:
             if self._present and (gone or changed):
                 await self._write(changed, sorted(gone))
-                self._mirrored |= changed.keys() - {REPORTS}
+                written = changed.keys() - {REPORTS}
+                self._mirrored |= written & self._open.keys()
+                self._settled |= written - self._open.keys()
         except Away:
             self._settled |= gone
             self._changed = changed | self._changed
@@ -183,10 +208,16 @@ class SharedNames(JournalNames):
     async def claim(self, dead: str, beats: str) -> tuple[Orphan, ...]:
         """Take over names of a host that fell silent; each name goes to one host only."""
         keys = [self._keys.names(dead), self._keys.names(self._host), self._keys.taken, self._keys.ledger[-1]]
-        moved = await self._store.run(CLAIM, keys, [dead, self._host, beats, self._kept, CLAIMED])
-        found = dict(zip(moved[::2], moved[1::2], strict=True))
+        try:
+            moved = await self._store.run(CLAIM, keys, [dead, self._host, beats, self._kept, CLAIMED])
+        except Away:
+            self._unsure = True
+            raise
+        return self._taken_over(dict(zip(moved[::2], moved[1::2], strict=True)))
+
+    def _taken_over(self, found: dict[str, str]) -> tuple[Orphan, ...]:
         self._open |= found
-        self._mirrored |= set(found)
+        self._mirrored |= found.keys()
         orphans = tuple(_orphan(name, value) for name, value in found.items())
         super().note(
             [
@@ -212,6 +243,14 @@ class SharedNames(JournalNames):
                 self._open.pop(name, None)
             raise LostNames(values) from None
         self._mirrored |= set(values)
+
+    async def _mark(self, values: dict[str, str]) -> set[str]:
+        """Say which are delivered; return those that are another host's meanwhile."""
+        if not values:
+            return set()
+        pairs = [each for pair in values.items() for each in pair]
+        keys = [self._keys.names(self._host), self._keys.taken]
+        return set(await self._store.run(MARK, keys, [self._host, self._kept, *pairs]))
 
     async def _write(self, values: dict[str, str], gone: Iterable[str]) -> None:
         await self._store.update(self._keys.names(self._host), values, list(gone), self._kept)

@@ -123,6 +123,7 @@ class Sharing:
             changed=minter.dispatcher.pump,
         )
         names.on_taken = minter.resolver.forget
+        names.on_found = on_orphans
         heart = Heart(
             self._store,
             self._keys,
