@@ -55,7 +55,8 @@ end
 
 local function touch()
   for index = 1, 5 do redis.call('PEXPIRE', KEYS[index], ttl) end
-  redis.call('PEXPIRE', owners, ttl)
+  -- As long as names are kept: who comes back to an empty house must still find whose they are.
+  redis.call('PEXPIRE', owners, 86400000)
 end
 """
 
