@@ -58,7 +58,7 @@ class SharedBudget(Budget):
         promise: What Redis keeps back for this host in case it goes away.
         fallback: What holds while it is away.
         unreported: Settled registrations that Redis does not count as used yet.
-        told: Seconds to wait that the service told us and Redis does not know yet.
+        told: Until when (monotonic) the service told us to wait, if Redis does not know yet.
         cleared: Our probe ended a pause, which Redis does not know yet.
         may_probe: Redis let us find out whether a pause is over.
         ask_at: Asking for more makes no sense before (monotonic).
@@ -112,14 +112,14 @@ class SharedBudget(Budget):
         was = self.paused_until
         Budget.succeeded(self, sent_at)
         if was is not None and self.paused_until is None:
-            self.cleared = True
+            self.cleared, self.told = True, 0.0
             self.on_want()
 
     def told_to_wait(self, now: float, retry_after: float | None, random: Random) -> float:
         """Note a rate limit, for all hosts."""
         until = Budget.told_to_wait(self, now, retry_after, random)
-        self.told = max(self.told, until - now)
-        self.may_probe = False
+        self.told = max(self.told, until)
+        self.cleared, self.may_probe = False, False
         self.on_want()
         return until
 

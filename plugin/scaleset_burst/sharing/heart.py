@@ -142,6 +142,8 @@ class Heart:
         budget, now = self._budget, self._clock.monotonic()
         spent = [(self._ms(leaves - now), count) for leaves, count in tuple(budget.spent) if leaves > now]
         unreported, budget.unreported = budget.unreported, 0
+        # An empty Redis knows of no pause, and would call it over.
+        budget.told = max(budget.told, budget.paused_until or 0.0)
         try:
             lease, settle = self._ms(self._tuning.lease), self._ms(SETTLE_SECONDS)
             arguments = [*self._head(), lease, settle, secrets.token_hex(8), self._seen, budget.sent]
@@ -153,7 +155,7 @@ class Heart:
         await self._joined()
 
     async def _tell(self) -> float:
-        budget, waiting = self._budget, self._tuning.waiting()
+        budget, waiting, now = self._budget, self._tuning.waiting(), self._clock.monotonic()
         if not waiting:
             budget.tokens = 0  # what a burst did not use goes back
         want = max(0, waiting - budget.tokens)
@@ -161,16 +163,27 @@ class Heart:
         budget.unreported, budget.told, budget.cleared = 0, 0.0, False
         arguments = [
             *self._head(), self._ms(self._tuning.lease), budget.whole, self._epoch, used,
-            budget.tokens + budget.sent, want, int(bool(waiting or budget.sent)), self._ms(told), int(cleared),
-            self._ms(PROBE_SECONDS), self._keys.news,
+            budget.tokens + budget.sent, want, int(bool(waiting or budget.sent)), self._ms(max(0.0, told - now)),
+            int(cleared), self._ms(PROBE_SECONDS), self._keys.news,
         ]  # fmt: skip
         try:
             reply = await self._store.run(BEAT, self._keys.ledger, arguments)
-        except Away:
-            # Whether it was counted is not known: the next join tells the whole truth, the pause is told again.
-            budget.told, budget.cleared = max(budget.told, told), budget.cleared or cleared
+        except asyncio.CancelledError:
+            budget.unreported += used  # perhaps counted twice, rather than not at all
             raise
+        except Away:
+            # Whether it was counted is not known: the next join tells the whole truth.
+            self._tell_again(told, cleared=cleared)
+            raise
+        if reply[0] == "join":
+            self._tell_again(told, cleared=cleared)
         return self._taken(reply, want)
+
+    def _tell_again(self, told: float, *, cleared: bool) -> None:
+        """Keep what Redis may not have heard of the pause, unless something newer is known."""
+        budget = self._budget
+        if not budget.told and not budget.cleared:
+            budget.told, budget.cleared = told, cleared
 
     def _taken(self, reply: list[object], want: int) -> float:
         budget, now = self._budget, self._clock.monotonic()

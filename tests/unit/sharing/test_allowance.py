@@ -87,7 +87,7 @@ def test_a_pause_ends_with_the_one_probe_that_redis_lets_go() -> None:
     made.reserve(0.0, 1)
     made.settle(0.5, 0, 1)
     until = made.told_to_wait(0.5, 9.0, random.Random(1))
-    assert (until, made.told, len(asked)) == (9.5, 9.0, 1)
+    assert (until, made.told, len(asked)) == (9.5, 9.5, 1)
     assert made.allow(5.0, 50) == 0
     assert made.allow(10.0, 50) == 0, "another host may be probing"
     assert len(asked) == 2

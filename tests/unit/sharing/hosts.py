@@ -1,0 +1,86 @@
+"""Hosts that are only a budget and its beats, on a real Redis and a clock that is set by hand."""
+
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.heart import Heart, Tuning
+from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.store import RedisStore
+
+__all__ = ["KEYS", "LIMIT", "WINDOW", "BareHost", "settle"]
+
+KEYS = Keys("test", "github.com/acme")
+LIMIT, WINDOW = 100, 300.0
+
+
+@dataclass
+class HandClock:
+    """Stands still unless moved."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
+
+@dataclass
+class BareHost:
+    """One host.
+
+    Attributes:
+        waiting: Registrations that wait to be sent.
+    """
+
+    url: str
+    name: str
+    store: RedisStore = field(init=False)
+    clock: HandClock = field(default_factory=HandClock)
+    waiting: int = 0
+
+    def __post_init__(self) -> None:
+        share = Fallback(LIMIT // 2, LIMIT // 2, NEVER, WINDOW)
+        self.store = RedisStore(self.url, timeout=1.0)
+        self.budget = SharedBudget(limit=LIMIT // 2, window=WINDOW, whole=LIMIT, fallback=share)
+        tuning = Tuning(
+            lease=30.0,
+            window=WINDOW,
+            hosts=2,
+            waiting=lambda: self.waiting,
+            ceiling=lambda *_: None,
+            changed=lambda: None,
+        )
+        self.heart = Heart(
+            self.store,
+            KEYS,
+            self.name,
+            self.budget,
+            tuning,
+            clock=self.clock,
+            joined=self._joined,
+            lost=lambda: None,
+        )
+
+    async def _joined(self) -> None:
+        pass
+
+    def register(self, wanted: int) -> int:
+        """Send and commit as many of `wanted` as are allowed; return how many."""
+        now = self.clock.monotonic()
+        count = self.budget.allow(now, wanted)
+        self.budget.reserve(now, count)
+        self.budget.settle(now, count, 0)
+        return count
+
+
+def settle(url: str) -> None:
+    """Let the time pass in which an empty Redis grants nothing."""
+    with Redis.from_url(url) as client:
+        client.hset(KEYS.ledger[0], "settles", 0)

@@ -1,0 +1,99 @@
+"""What hosts may do together, beat by beat: on a real Redis, and whatever answer is lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.kit.redis_server import RedisServer
+from tests.unit.sharing.hosts import KEYS, BareHost, settle
+
+pytestmark = pytest.mark.anyio
+
+MakeHost = Callable[[str], BareHost]
+
+
+@pytest.fixture
+async def host(server: RedisServer) -> AsyncIterator[MakeHost]:
+    made: list[BareHost] = []
+
+    def make(name: str) -> BareHost:
+        made.append(BareHost(server.url, name))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.store.aclose()
+
+
+def restart(server: RedisServer) -> None:
+    server.kill()
+    server.start()
+
+
+async def test_an_empty_redis_is_told_of_a_pause_and_so_are_the_others(server: RedisServer, host: MakeHost) -> None:
+    one, other = host("one"), host("other")
+    await one.heart.beat()
+    one.budget.told_to_wait(1000.0, 60.0, random.Random(1))
+    await one.heart.beat()
+    restart(server)
+    for _ in range(3):
+        await one.heart.beat()
+        await other.heart.beat()
+    assert one.budget.pause_left(1000.0) > 50
+    assert other.budget.pause_left(1000.0) > 50
+
+
+async def test_a_pause_that_ended_while_redis_was_away_is_not_told_when_it_returns(
+    server: RedisServer, host: MakeHost
+) -> None:
+    one = host("one")
+    await one.heart.beat()
+    server.kill()
+    one.budget.told_to_wait(1000.0, 60.0, random.Random(1))
+    await one.heart.beat()
+    one.clock.now = 1100.0
+    assert one.register(1) == 1
+    one.budget.succeeded(1100.0)
+    server.start()
+    for _ in range(3):
+        await one.heart.beat()
+    assert one.budget.paused_until is None
+
+
+async def test_a_beat_that_the_end_cancels_is_told_again(
+    server: RedisServer, host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = host("one")
+    await one.heart.beat()
+    settle(server.url)
+    one.waiting = 20
+    await one.heart.beat()
+    one.waiting = 0
+    assert one.register(20) == 20
+
+    async def never(_script: str, _keys: Sequence[str], _arguments: Sequence[object]) -> Any:  # noqa: ANN401
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one.store, "run", never)
+        beating = asyncio.create_task(one.heart.beat())
+        await asyncio.sleep(0)
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+    await one.heart.leave()
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        assert client.hget(KEYS.ledger[2], "sum:one") == "20"
+
+
+async def test_who_comes_back_after_all_hosts_died_still_finds_whose_names_there_are(
+    server: RedisServer, host: MakeHost
+) -> None:
+    await host("one").heart.beat()
+    with Redis.from_url(server.url) as client:
+        assert client.pttl(KEYS.ledger[-1]) > 80_000_000
