@@ -142,6 +142,13 @@ class SharedBudget(Budget):
         at = Budget.eta(self, now, max(1, count - self.tokens if self.online else count))
         return max(at, self.room_at) if self.online else at
 
+    def keeps(self, now: float) -> int:
+        """Return how many this host may send without Redis, beside those that were granted."""
+        if self.online:
+            return self.promise
+        self._adjust(now)
+        return max(0, self.limit - self.used_at(now))
+
     def went_away(self, now: float, hosts: int) -> None:
         """Note that Redis does not answer any more: from now on keep within our own part."""
         if self.online:

@@ -147,6 +147,7 @@ class Heart:
         try:
             lease, settle = self._ms(self._tuning.lease), self._ms(SETTLE_SECONDS)
             arguments = [*self._head(), lease, settle, secrets.token_hex(8), self._seen, budget.sent]
+            arguments += [budget.keeps(now)]
             arguments += [each for pair in spent for each in pair]
             self._epoch = str(await self._store.run(JOIN, self._keys.ledger, arguments))
         except Away:
@@ -158,13 +159,13 @@ class Heart:
         budget, waiting, now = self._budget, self._tuning.waiting(), self._clock.monotonic()
         if not waiting:
             budget.tokens = 0  # what a burst did not use goes back
-        want = max(0, waiting - budget.tokens)
+        want, keeps = max(0, waiting - budget.tokens), budget.keeps(now)
         used, told, cleared = budget.unreported, budget.told, budget.cleared
         budget.unreported, budget.told, budget.cleared = 0, 0.0, False
         arguments = [
             *self._head(), self._ms(self._tuning.lease), budget.whole, self._epoch, used,
             budget.tokens + budget.sent, want, int(bool(waiting or budget.sent)), self._ms(max(0.0, told - now)),
-            int(cleared), self._ms(PROBE_SECONDS), self._keys.news,
+            int(cleared), self._ms(PROBE_SECONDS), self._keys.news, keeps,
         ]  # fmt: skip
         try:
             reply = await self._store.run(BEAT, self._keys.ledger, arguments)
@@ -177,7 +178,7 @@ class Heart:
             raise
         if reply[0] == "join":
             self._tell_again(told, cleared=cleared)
-        return self._taken(reply, want)
+        return self._taken(reply, want, keeps)
 
     def _tell_again(self, told: float, *, cleared: bool) -> None:
         """Keep what Redis may not have heard of the pause, unless something newer is known."""
@@ -185,7 +186,7 @@ class Heart:
         if not budget.told and not budget.cleared:
             budget.told, budget.cleared = told, cleared
 
-    def _taken(self, reply: list[object], want: int) -> float:
+    def _taken(self, reply: list[object], want: int, kept: int) -> float:
         budget, now = self._budget, self._clock.monotonic()
         kind, *rest = reply
         if kind == "join":
@@ -209,7 +210,8 @@ class Heart:
         self._tuning.ceiling(working, hosts)
         if granted or budget.may_probe or budget.paused_until is None:
             self._tuning.changed()
-        return BEAT_SECONDS
+        # What we keep no longer is for others, once Redis knows that we know.
+        return 0.0 if promise < kept - granted else BEAT_SECONDS
 
     def _phase(self, phase: str, over: float) -> None:
         budget = self._budget

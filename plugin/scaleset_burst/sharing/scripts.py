@@ -64,7 +64,7 @@ JOIN = (
     _COMMON
     + """
 local lease, settle, candidate = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local seen, held = tonumber(ARGV[7]), tonumber(ARGV[8])
+local seen, held, keeps = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local epoch = redis.call('HGET', meta, 'epoch')
 if not epoch then
   epoch = candidate
@@ -75,10 +75,10 @@ for _, member in ipairs(redis.call('ZRANGE', spent, 0, -1)) do
   if string.match(member, '|(.*)$') == me then forget(member) end
 end
 away(me)
-redis.call('HSET', state, 'held:' .. me, held)
+redis.call('HSET', state, 'held:' .. me, held, 'prom:' .. me, keeps)
 redis.call('ZADD', hosts, now + lease, me)
 redis.call('HINCRBY', owners, me, 1)
-for index = 9, #ARGV, 2 do spend(me, now + tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
+for index = 10, #ARGV, 2 do spend(me, now + tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
 if now < tonumber(redis.call('HGET', meta, 'settles')) and seen > tonumber(redis.call('HGET', meta, 'seen') or '0') then
   redis.call('HSET', meta, 'seen', seen)
 end
@@ -93,6 +93,7 @@ BEAT = (
 local lease, limit, epoch = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local used, held, want, busy = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local told, cleared, probing, news = tonumber(ARGV[11]), ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14]
+local keeps = tonumber(ARGV[15])
 expire()
 if redis.call('HGET', meta, 'epoch') ~= epoch or not redis.call('ZSCORE', hosts, me) then return {'join'} end
 spend(me, now + window, used)
@@ -122,7 +123,10 @@ end
 
 local live = redis.call('ZRANGE', hosts, 0, -1)
 local settles = tonumber(redis.call('HGET', meta, 'settles'))
-if now < settles then return {'settling', settles - now, #live, phase, left} end
+if now < settles then
+  redis.call('HSET', state, 'prom:' .. me, keeps)
+  return {'settling', settles - now, #live, phase, left}
+end
 
 local values = redis.call('HGETALL', state)
 local known, total = {}, 0
@@ -169,10 +173,12 @@ local promise = math.min(free - grant, least)
 if wanted + want - grant <= 0 then
   promise = math.min(free - grant, least + math.floor((room - grant) / #live))
 end
-redis.call('HSET', state, 'held:' .. me, held + grant, 'want:' .. me, want - grant, 'prom:' .. me, promise)
+-- If this answer is lost, the host goes on with what it kept before: others get that only once it knows.
+local kept = math.max(promise, math.min(keeps, free) - grant)
+redis.call('HSET', state, 'held:' .. me, held + grant, 'want:' .. me, want - grant, 'prom:' .. me, kept)
 if want > grant and promised > least * (#live - 1) and phase == 'open' then
   redis.call('PUBLISH', news, me .. ' want')
-elseif wanted > 0 and (known['prom:' .. me] or 0) > promise then
+elseif wanted > 0 and (known['prom:' .. me] or 0) > kept then
   redis.call('PUBLISH', news, me .. ' room')
 end
 local first = redis.call('ZRANGE', spent, 0, 0, 'WITHSCORES')

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from scaleset_burst.sharing.store import Away
 from tests.kit.redis_server import RedisServer
-from tests.unit.sharing.hosts import KEYS, BareHost, settle
+from tests.unit.sharing.hosts import KEYS, LIMIT, BareHost, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +98,67 @@ async def test_who_comes_back_after_all_hosts_died_still_finds_whose_names_there
     await host("one").heart.beat()
     with Redis.from_url(server.url) as client:
         assert client.pttl(KEYS.ledger[-1]) > 80_000_000
+
+
+async def busy(one: BareHost, beats: int = 40) -> int:
+    """Send what is granted in so many beats; return how much it was."""
+    one.waiting, sent = 1000, 0
+    for _ in range(beats):
+        await one.heart.beat()
+        sent += one.register(1000)
+    return sent
+
+
+async def together(server: RedisServer, *hosts: BareHost) -> None:
+    """Let all of them be known, and Redis grant."""
+    for each in hosts:
+        await each.heart.beat()
+    settle(server.url)
+    for _ in range(3):
+        for each in hosts:
+            await each.heart.beat()
+
+
+async def test_what_a_host_keeps_is_not_given_away_with_an_answer_that_it_never_gets(
+    server: RedisServer, host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off, other = host("cut off"), host("other")
+    await together(server, cut_off, other)
+    sent = await busy(other, 2)
+    asked = cut_off.store.run
+
+    async def lost(script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401
+        await asked(script, keys, arguments)
+        raise Away("no answer")
+
+    monkeypatch.setattr(cut_off.store, "run", lost)
+    await cut_off.heart.beat()
+    sent += await busy(other)
+    alone = cut_off.register(1000)
+    assert alone > 1
+    assert sent + alone <= LIMIT
+
+
+async def test_what_a_host_may_send_until_it_has_heard_is_nobody_elses(server: RedisServer, host: MakeHost) -> None:
+    late, other = host("late"), host("other")
+    await together(server, late, other)
+    restart(server)
+    for each in (late, other):
+        await each.heart.beat()
+        await each.heart.beat()
+    settle(server.url)
+    sent = await busy(other)
+    alone = late.register(1000)
+    assert alone > 1
+    assert sent + alone <= LIMIT
+    await late.heart.beat()
+    await late.heart.beat()
+
+
+async def test_what_nobody_keeps_or_wants_is_soon_granted(server: RedisServer, host: MakeHost) -> None:
+    idle, other = host("idle"), host("other")
+    await together(server, idle, other)
+    sent = await busy(other, 2)
+    assert await idle.heart.beat() == 0.0, "others wait for it to confirm"
+    await idle.heart.beat()
+    assert sent + await busy(other) >= LIMIT - 2
