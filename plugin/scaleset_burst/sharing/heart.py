@@ -193,7 +193,7 @@ class Heart:
             self._epoch = None
             if budget.online:
                 budget.went_away(now, self.hosts)
-                self._lost()
+            self._lost()
             return 0.0
         if kind == "settling":
             left, self.hosts, phase, pause = _number(rest[0]), _number(rest[1]), str(rest[2]), _number(rest[3])
@@ -224,10 +224,11 @@ class Heart:
             budget.paused_until = None
 
     def _away(self) -> None:
-        self._epoch = None
+        known, self._epoch = self._epoch is not None, None
         self.gaps += 1
         if self._budget.online:
             self._budget.went_away(self._clock.monotonic(), self.hosts)
+        if known:
             self._lost()
         self._tuning.ceiling(self.hosts, self.hosts)
         self._tuning.changed()

@@ -37,6 +37,7 @@ class BareHost:
 
     Attributes:
         waiting: Registrations that wait to be sent.
+        losses: How often it was said that Redis may know names that it cannot be told about.
     """
 
     url: str
@@ -44,6 +45,7 @@ class BareHost:
     store: RedisStore = field(init=False)
     clock: HandClock = field(default_factory=HandClock)
     waiting: int = 0
+    losses: int = 0
 
     def __post_init__(self) -> None:
         share = Fallback(LIMIT // 2, LIMIT // 2, NEVER, WINDOW)
@@ -65,11 +67,14 @@ class BareHost:
             tuning,
             clock=self.clock,
             joined=self._joined,
-            lost=lambda: None,
+            lost=self._lost,
         )
 
     async def _joined(self) -> None:
         pass
+
+    def _lost(self) -> None:
+        self.losses += 1
 
     def register(self, wanted: int) -> int:
         """Send and commit as many of `wanted` as are allowed; return how many."""

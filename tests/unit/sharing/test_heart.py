@@ -162,3 +162,13 @@ async def test_what_nobody_keeps_or_wants_is_soon_granted(server: RedisServer, h
     assert await idle.heart.beat() == 0.0, "others wait for it to confirm"
     await idle.heart.beat()
     assert sent + await busy(other) >= LIMIT - 2
+
+
+async def test_names_told_to_an_empty_redis_that_goes_again_are_not_used(server: RedisServer, host: MakeHost) -> None:
+    one = host("one")
+    await one.heart.beat()
+    server.kill()
+    await one.heart.beat()
+    assert one.losses == 1
+    await one.heart.beat()
+    assert one.losses == 1, "those drawn since are in the journal of the machine only"
