@@ -2,7 +2,7 @@
 
 import random as random_module
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from scaleset_burst.clock import Clock
@@ -96,9 +96,9 @@ class Memory(Generic[V, F]):
         return decide(fresh_until=entry.fresh_until, refresh_at=entry.refresh_at, rest_until=rest_until, now=now)
 
     def put(self, key: Hashable, value: V | None, *, said_at: float, source: str = "service") -> None:
-        """Keep a value, unless what is kept is newer."""
+        """Keep a value, unless what is kept is newer, and not in doubt."""
         kept = self.get(key)
-        if kept is not None and kept.said_at > said_at:
+        if kept is not None and kept.said_at > said_at and self._clock.monotonic() < kept.fresh_until:
             return
         entry = make_entry(
             value,
@@ -129,6 +129,15 @@ class Memory(Generic[V, F]):
         """Forget everything; return how much it was."""
         self.flights.overtake_all()
         return sum(self.drop(key) for key in self._store.all_keys())
+
+    def doubt_all(self) -> None:
+        """Call nothing fresh any more: what made it untrue may have been missed."""
+        self.flights.overtake_all()
+        now = self._clock.monotonic()
+        for key in self._store.all_keys():
+            entry = self.get(key)
+            if entry is not None and now < entry.fresh_until:
+                self._store.put(key, replace(entry, refresh_at=now, fresh_until=now))
 
     def launch(
         self,

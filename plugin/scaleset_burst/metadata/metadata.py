@@ -213,6 +213,12 @@ class Metadata:
             self._memories[Kind.SCALE_SET].drop(self._id_of(ref))
         self._memories[kind].drop(place)
 
+    def doubt(self) -> None:
+        """Call no scale set and no runner group fresh: other hosts of the scope may have said so unheard."""
+        self._sets.overtake_all()
+        for kind in (Kind.SCALE_SET, Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP):
+            self._memories[kind].doubt_all()
+
     @property
     def counters(self) -> Mapping[Kind, KindCounters]:
         """What happened so far, by kind."""

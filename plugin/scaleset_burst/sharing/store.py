@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+QUIET_SECONDS = 5.0
+"""Silence on the channel after which the server is asked whether it is still there."""
+
 
 class Away(Exception):
     """Redis did not answer, or not in a way that helps. The host goes on without."""
@@ -57,7 +60,7 @@ class Store(Protocol):
         """Publish."""
 
     def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield what is published from now on, until Redis goes away."""
+        """Yield an empty text once it listens, then what is published from now on, until Redis goes away."""
 
 
 class RedisStore:
@@ -136,16 +139,26 @@ class RedisStore:
         await self._bounded(self._redis.publish(channel, text))
 
     async def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield what is published from now on, until Redis goes away."""
-        listening: Any = self._listening.pubsub(ignore_subscribe_messages=True)
+        """Yield an empty text once it listens, then what is published from now on, until Redis goes away."""
+        listening: Any = self._listening.pubsub()
         try:
             await self._bounded(listening.subscribe(channel))
-            async for message in listening.listen():
-                yield str(message["data"])
+            while (message := await self._heard(listening)) is not None:
+                if message["type"] in {"subscribe", "message"}:
+                    yield str(message["data"]) if message["type"] == "message" else ""
         except Exception as error:  # noqa: BLE001  # as below
             raise Away(type(error).__name__) from None
         finally:
             await _quietly(listening.aclose())
+
+    async def _heard(self, listening: Any) -> Any:  # noqa: ANN401  # the driver's
+        """Return the next message; `None` if the connection is silent even when asked."""
+        message = await listening.get_message(timeout=QUIET_SECONDS)
+        if message is None:
+            # A connection that a firewall or a dead machine cut is never closed; it only says nothing any more.
+            await self._bounded(listening.ping())
+            message = await listening.get_message(timeout=QUIET_SECONDS)
+        return message
 
     async def aclose(self) -> None:
         """Close the connections."""

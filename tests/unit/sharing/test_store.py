@@ -1,16 +1,18 @@
 """The connection: what it needs of a server, and what it says of one that is of no use."""
 
 import asyncio
+import signal
 
 import pytest
 
+import scaleset_burst.sharing.store as store_module
 from scaleset_burst.clock import SystemClock
 from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
-from scaleset_burst.sharing.store import RedisStore
+from scaleset_burst.sharing.store import Away, RedisStore
 from tests.kit.redis_server import RedisServer, find_server
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +74,24 @@ async def test_whatever_else_listens_there_the_host_goes_on_and_beats_again(answ
         for _ in range(2):
             assert await heart.beat() == BEAT_SECONDS
         await store.aclose()
+
+
+async def test_a_connection_that_says_nothing_any_more_is_given_up(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "QUIET_SECONDS", 0.2)
+    store = RedisStore(server.url, timeout=0.2)
+    hearing = store.hear("news")
+    assert await anext(hearing) == ""
+    message = asyncio.ensure_future(anext(hearing))
+    await asyncio.sleep(1.0)
+    await store.tell("news", "still here")
+    assert await message == "still here"
+    server.signal(signal.SIGSTOP)
+    with pytest.raises((Away, StopAsyncIteration)):
+        await asyncio.wait_for(anext(hearing), 5)
+    server.signal(signal.SIGCONT)
+    await store.aclose()
 
 
 def beating(store: RedisStore) -> Heart:
