@@ -124,6 +124,49 @@ async def test_by_hand_forgotten_is_forgotten_everywhere(server: RedisServer, si
         await until(lambda: other.metadata.peek_settings(LINUX) is None, "the other one has forgotten, too", 2.0)
 
 
+async def test_what_was_said_while_nobody_could_hear_is_asked_for_again(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        one, other = await hosts.engine(), await hosts.engine()
+        for engine in (one, other):
+            await engine.metadata.scale_set_id(LINUX)
+        await asyncio.sleep(0.1)
+        with redis.Redis.from_url(server.url) as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        one.metadata.invalidate()
+        await until(lambda: other.metadata.peek_settings(LINUX) is None, "the other one doubts what it knows", 2.0)
+        await other.metadata.scale_set_id(LINUX)
+        assert other.metadata.peek_settings(LINUX) is not None
+
+
+async def test_a_start_that_is_cancelled_leaves_a_host_that_shares(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        server.signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(hosts.engine(), 0.05)
+        server.signal(signal.SIGCONT)
+        await hosts.settled()
+        assert await hosts.burst(hosts.engines[0], 5) == 5
+
+
+async def test_a_host_that_ends_well_leaves_no_names_to_take_over(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engine = await hosts.engine(budget={"registrations": 20, "window": "100s"})
+        await hosts.settled()
+        bursting = asyncio.create_task(hosts.burst(engine, 60))
+        await until(lambda: len(hosts.got) >= 15, "some are minted, and more names are written down")
+        bursting.cancel()
+        await asyncio.wait({bursting})
+        await engine.stop()
+        with redis.Redis.from_url(server.url, decode_responses=True) as client:
+            assert [client.hgetall(key) for key in client.keys("*:names:*")] == []
+
+
 @pytest.mark.parametrize("trouble", ["down at start", "gone in the middle", "hangs", "empty again", "wrong password"])
 async def test_without_redis_every_burst_ends_and_it_is_said_once(
     simulator: SimulatorProcess, trouble: str, caplog: pytest.LogCaptureFixture

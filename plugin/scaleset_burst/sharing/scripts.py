@@ -193,7 +193,10 @@ LEAVE = (
 expire()
 spend(me, now + window, tonumber(ARGV[4]))
 away(me)
-if redis.call('EXISTS', ARGV[5]) == 0 then redis.call('HDEL', owners, me) end
+if redis.call('HLEN', ARGV[5]) == redis.call('HEXISTS', ARGV[5], '!') then
+  redis.call('DEL', ARGV[5])
+  redis.call('HDEL', owners, me)
+end
 touch()
 redis.call('PUBLISH', ARGV[6], me .. ' room')
 return 1

@@ -82,6 +82,8 @@ class Sharing:
         self._names: SharedNames | None = None
         self._heart: Heart | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
+        self._give_back: Callable[[], None] = lambda: None
 
     def names(self, journal: Journal) -> SharedNames:
         """Return the journal's names with their mirror; of one engine there is one."""
@@ -100,7 +102,7 @@ class Sharing:
         Returns when Redis knows of this host, or does not answer.
         """
         names = self._names
-        if self._heart is not None or names is None:
+        if self._heart is not None or self._stopped or names is None:
             return
         most = gate.limiter.most
 
@@ -110,9 +112,7 @@ class Sharing:
 
         def lost() -> None:
             names.away()
-            for lane in minter.lanes:  # names that are written down there may be taken over by somebody
-                stock = [lane.stock.popleft() for _ in range(len(lane.stock))]
-                names.note([Change(name=name, state=State.CLOSED) for name in stock])
+            _forget_stock(minter, names)  # names that are written down there may be taken over by somebody
 
         tuning = Tuning(
             lease=self._lease,
@@ -135,13 +135,17 @@ class Sharing:
             lost=lost,
         )
         self._heart = heart
-        await heart.beat()
-        for work, name in (
-            (heart.run(), "beat"),
-            (self._hear(heart, metadata), "hear"),
-            (self._sweep(heart, names, on_orphans), "sweep"),
-        ):
-            self._tasks.append(asyncio.create_task(work, name=name))
+        self._give_back = lambda: _forget_stock(minter, names)
+        try:
+            await heart.beat()
+        finally:  # whoever began this may be cancelled; the host still shares
+            if not self._stopped:
+                for work, name in (
+                    (heart.run(), "beat"),
+                    (self._hear(heart, metadata), "hear"),
+                    (self._sweep(heart, names, on_orphans), "sweep"),
+                ):
+                    self._tasks.append(asyncio.create_task(work, name=name))
 
     async def count_hosts(self) -> int:
         """Return how many hosts share the limits now.
@@ -156,12 +160,14 @@ class Sharing:
 
     async def stop(self) -> None:
         """Give back what is not used, and end."""
+        self._stopped = True
         pending = set(self._tasks)
         while pending:
             for task in pending:
                 task.cancel()
             # Hearing news is up to the driver, which may swallow a cancellation; the next one meets it elsewhere.
             _, pending = await asyncio.wait(pending, timeout=0.2)
+        self._give_back()
         try:
             if self._names is not None:
                 await self._names.flush()
@@ -172,11 +178,17 @@ class Sharing:
         await self._store.aclose()
 
     async def _hear(self, heart: Heart, metadata: Metadata) -> None:
+        missed = False
         while True:
             try:
                 async for text in self._store.hear(self._keys.news):
-                    self._heard(text, heart, metadata)
+                    if text:
+                        self._heard(text, heart, metadata)
+                    elif missed:
+                        metadata.doubt()
+                    missed = True  # should it end
             except Away:
+                missed = True
                 logger.debug("no news from Redis for the moment")
             await self._clock.sleep(BEAT_SECONDS)
 
@@ -208,3 +220,10 @@ class Sharing:
                         on_orphans(orphans)
             except Away:
                 self._watch.interrupted()
+
+
+def _forget_stock(minter: Minter, names: SharedNames) -> None:
+    """Let go of names that are written down and were never sent."""
+    for lane in minter.lanes:
+        stock = [lane.stock.popleft() for _ in range(len(lane.stock))]
+        names.note([Change(name=name, state=State.CLOSED) for name in stock])
