@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.journal import JournalNames, Orphan
+from scaleset_burst.journal import JournalNames
 from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
@@ -38,9 +38,6 @@ from scaleset_hookspecs import (
     Statistics,
     Unavailable,
 )
-
-if TYPE_CHECKING:
-    from scaleset_burst.sharing import Sharing
 
 __all__ = ["Engine"]
 
@@ -224,18 +221,17 @@ class Engine:
     async def _open(self) -> tuple[Minter, JournalNames]:
         """Open the rooms and, once, recall what the limits already hold."""
         minter, names = self._rooms()
-        if self._sharing is not None:
-            await self._share(self._sharing, minter)  # Redis knows what other processes used, dead ones too
-        else:
-            self._recalling = self._recalling or asyncio.ensure_future(self._recall(names))
-            await asyncio.shield(self._recalling)
+        self._recalling = self._recalling or asyncio.ensure_future(self._begin(minter, names))
+        await asyncio.shield(self._recalling)
         return minter, names
 
-    async def _share(self, sharing: Sharing, minter: Minter) -> None:
-        def resolve(orphans: tuple[Orphan, ...]) -> None:
-            self._upkeep.resolve(orphans, minter)
-
-        await sharing.start(self.gate, minter, self.metadata, resolve)
+    async def _begin(self, minter: Minter, names: JournalNames) -> None:
+        sharing = self._sharing
+        if sharing is not None:
+            await sharing.start(self.gate, minter, self.metadata, lambda left: self._upkeep.resolve(left, minter))
+            if sharing.budget.online:
+                return  # Redis knows what other processes used, dead ones too
+        await self._recall(names)
 
     async def _recall(self, names: JournalNames) -> None:
         budget = self.gate.budget

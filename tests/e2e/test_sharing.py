@@ -208,6 +208,23 @@ async def test_without_redis_every_burst_ends_and_it_is_said_once(
     assert server.url not in caplog.text
 
 
+@pytest.mark.parametrize("trouble", ["down", "empty"])
+async def test_a_host_that_starts_again_without_redis_remembers_what_it_used(
+    server: RedisServer, simulator: SimulatorProcess, tmp_path: Path, trouble: str
+) -> None:
+    server.kill()
+    about = {"budget": {"registrations": 20, "window": "100s"}, "journal": {"directory": str(tmp_path)}}
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engine = await hosts.engine(sharing={"hosts": 1}, **about)
+        assert await hosts.burst(engine, 20) == 20
+        await engine.stop()
+        if trouble == "empty":
+            server.start()
+        again = await hosts.engine(sharing={"hosts": 1}, **about)
+        assert await hosts.burst(again, 20, deadline=10.0) == 0
+    assert simulator.counters()["max_registrations_in_window"] <= 20
+
+
 async def test_a_read_only_replica_is_named_as_such(
     server: RedisServer, simulator: SimulatorProcess, caplog: pytest.LogCaptureFixture
 ) -> None:

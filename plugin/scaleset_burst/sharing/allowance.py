@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -106,6 +106,12 @@ class SharedBudget(Budget):
         self.unreported += committed
         if self.online:
             self.tokens += released
+
+    def recall(self, now: float, registered: Iterable[tuple[float, int]]) -> None:
+        """Count what was registered before this process began, which Redis does not know either."""
+        before = tuple(registered)
+        Budget.recall(self, now, before)
+        self.unreported += sum(count for _, count in before)
 
     def succeeded(self, sent_at: float) -> None:
         """Note an answer that was no rate limit."""
