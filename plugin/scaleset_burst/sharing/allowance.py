@@ -61,6 +61,7 @@ class SharedBudget(Budget):
         told: Until when (monotonic) the service told us to wait, if Redis does not know yet.
         cleared: Our probe ended a pause, which Redis does not know yet.
         may_probe: Redis let us find out whether a pause is over.
+        lasts_until: Until when (monotonic) what was granted is surely ours: Redis takes a silent host for dead.
         ask_at: Asking for more makes no sense before (monotonic).
         room_at: When something leaves the window that all hosts share (monotonic).
         on_want: Called when more is needed now.
@@ -75,6 +76,7 @@ class SharedBudget(Budget):
     told: float = 0.0
     cleared: bool = False
     may_probe: bool = False
+    lasts_until: float = float("inf")
     ask_at: float = 0.0
     room_at: float = 0.0
     on_want: Callable[[], None] = lambda: None
@@ -84,6 +86,8 @@ class SharedBudget(Budget):
         self._adjust(now)
         if not self.online:
             return Budget.allow(self, now, wanted)
+        if now >= self.lasts_until:
+            return self._ask(now)
         if self.paused_until is not None:
             if now < self.paused_until or self.probing:
                 return 0

@@ -178,6 +178,7 @@ class Heart:
             raise
         if reply[0] == "join":
             self._tell_again(told, cleared=cleared)
+        budget.lasts_until = now + self._tuning.lease
         return self._taken(reply, want, keeps)
 
     def _tell_again(self, told: float, *, cleared: bool) -> None:

@@ -52,9 +52,9 @@ class SharedMemory:
         place, asking = self._keys.known(kind.value, key), self._keys.asking(kind.value, key)
         until = self._clock.monotonic() + ASKING_SECONDS
         while True:
-            text = await self._store.fetch(place)
+            text, left = await self._store.fetch_dated(place)
             if text is not None:
-                return _read(text)
+                return self._dated(text, left)
             first = await self._store.claim(asking, self._host, int(ASKING_SECONDS * self._per_second))
             if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
                 return None
@@ -62,12 +62,13 @@ class SharedMemory:
 
     async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
         """Keep a value, and tell the other hosts if it is another one than before."""
-        milliseconds = int(lifetime * self._per_second)
+        life = int(lifetime * self._per_second)
+        left = life - int((self._clock.time() - shared.said_at) * self._per_second)
         with suppress(Away):
-            before = await self._store.keep(self._keys.known(kind.value, key), _write(shared), milliseconds)
+            before = await self._store.keep(self._keys.known(kind.value, key), _write(shared, life), left)
             await self._store.drop(self._keys.asking(kind.value, key))
             known = None if before is None else _read(before)
-            if known is not None and known.value.id != shared.value.id:
+            if known is not None and known[0].id != shared.value.id:
                 await self._tell(kind, key)
 
     async def invalidate(self, kind: Kind, key: str) -> None:
@@ -77,25 +78,34 @@ class SharedMemory:
             await self._store.drop(self._keys.asking(kind.value, key))
             await self._tell(kind, key)
 
+    def _dated(self, text: str, left: int) -> Shared | None:
+        """Return a value with its age, which the server tells: the clocks of hosts may differ."""
+        known = _read(text)
+        if known is None:
+            return None
+        value, life = known
+        return Shared(value=value, said_at=self._clock.time() - (life - left) / self._per_second)
+
     async def _tell(self, kind: Kind, key: str) -> None:
         await self._store.tell(self._keys.news, f"{self._host} drop {kind.value} {key}")
 
 
-def _write(shared: Shared) -> str:
+def _write(shared: Shared, life: int) -> str:
     which = "group" if isinstance(shared.value, RunnerGroup) else "set"
     value = asdict(shared.value)
     value.pop("statistics", None)  # too short-lived to be of use to others
-    return json.dumps({"said_at": shared.said_at, which: value})
+    return json.dumps({"life": life, which: value})
 
 
-def _read(text: str) -> Shared | None:
-    """Read a value; one that another version wrote in another way counts as unknown."""
+def _read(text: str) -> tuple[ScaleSet | RunnerGroup, int] | None:
+    """Read a value and the length of its life; one that another version wrote in another way counts as unknown."""
     try:
         found: Mapping[str, Any] = json.loads(text)
+        life = int(found["life"])
         if "group" in found:
-            return Shared(value=RunnerGroup(**found["group"]), said_at=float(found["said_at"]))
+            return RunnerGroup(**found["group"]), life
         fields = dict(found["set"])
         fields["labels"] = tuple(Label(**label) for label in fields["labels"])
-        return Shared(value=ScaleSet(**fields), said_at=float(found["said_at"]))
+        return ScaleSet(**fields), life
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

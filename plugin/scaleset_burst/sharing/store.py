@@ -38,6 +38,9 @@ class Store(Protocol):
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
 
+    async def fetch_dated(self, key: str) -> tuple[str | None, int]:
+        """Return a value, and for how many milliseconds it is kept yet."""
+
     async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
         """Keep a value for so long; return the one before."""
 
@@ -100,6 +103,14 @@ class RedisStore:
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
         return cast("str | None", await self._bounded(self._redis.get(key)))
+
+    async def fetch_dated(self, key: str) -> tuple[str | None, int]:
+        """Return a value, and for how many milliseconds it is kept yet."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.execute_command("GET", key)
+        pipe.execute_command("PTTL", key)
+        value, left = await self._bounded(pipe.execute())
+        return cast("str | None", value), int(left)
 
     async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
         """Keep a value for so long; return the one before."""

@@ -172,3 +172,16 @@ async def test_names_told_to_an_empty_redis_that_goes_again_are_not_used(server:
     assert one.losses == 1
     await one.heart.beat()
     assert one.losses == 1, "those drawn since are in the journal of the machine only"
+
+
+async def test_what_was_granted_is_not_sent_after_a_pause_in_which_others_may_have_got_it(
+    server: RedisServer, host: MakeHost
+) -> None:
+    paused = host("paused")
+    await together(server, paused)
+    paused.waiting = 20
+    await paused.heart.beat()
+    paused.clock.now += 31
+    assert paused.register(20) == 0
+    await paused.heart.beat()
+    assert paused.register(20) == 20

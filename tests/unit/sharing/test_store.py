@@ -7,6 +7,8 @@ import pytest
 
 import scaleset_burst.sharing.store as store_module
 from scaleset_burst.clock import SystemClock
+from scaleset_burst.github.types import RunnerGroup
+from scaleset_burst.metadata import Shared
 from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
@@ -32,6 +34,28 @@ async def test_one_host_asks_and_the_others_wait_on_any_supported_server(
     assert await one.get(Kind.RUNNER_GROUP, "builders") is None, "it may ask again itself"
     assert await waiting is None, "it waits no longer than a second"
     assert not caplog.records
+    await store.aclose()
+
+
+class Wrong(SystemClock):
+    """Its time of day is wrong by an hour."""
+
+    def time(self) -> float:
+        return super().time() + 3600.0
+
+
+async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server: RedisServer) -> None:
+    store = RedisStore(server.url, timeout=1.0)
+    right = SharedMemory(store, KEYS, "a", clock=SystemClock(), per_second=1000.0)
+    wrong = SharedMemory(store, KEYS, "b", clock=Wrong(), per_second=1000.0)
+    group = RunnerGroup(id=5, name="builders")
+    for teller, asker in ((right, wrong), (wrong, right)):
+        told = Shared(value=group, said_at=teller._clock.time() - 100.0)
+        await teller.put(Kind.RUNNER_GROUP, "builders", told, 300.0)
+        heard = await asker.get(Kind.RUNNER_GROUP, "builders")
+        assert heard is not None
+        assert heard.value == group
+        assert asker._clock.time() - heard.said_at == pytest.approx(100.0, abs=5.0)
     await store.aclose()
 
 
