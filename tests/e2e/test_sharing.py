@@ -264,6 +264,34 @@ async def test_what_a_killed_host_left_is_resolved_once_by_another(
         assert simulator.counters()["requests"]["remove_runner"] == 10
 
 
+async def test_a_host_that_was_only_paused_hands_out_nothing_that_another_one_removed(
+    server: RedisServer, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    about: dict[str, object] = {
+        "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
+        "origin": ORIGIN, "lease": 5, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
+    }  # fmt: skip
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        await hosts.engine(sharing={"lease": 5})
+        paused = Host(about, simulator.token)
+        await until(lambda: "ready" in paused.said, "the second host is ready")
+        await hosts.settled()
+        simulator.reset_counters()
+        simulator.faults(["mint:slow=10:first 10"])
+        paused.tell()
+        await until(lambda: simulator.counters()["faults"].get("slow", 0) == 10, "ten mints are under way")
+        paused.process.send_signal(signal.SIGSTOP)
+        await until(
+            lambda: simulator.counters()["requests"].get("remove_runner", 0) == 10, "they were taken for ghosts"
+        )
+        paused.process.send_signal(signal.SIGCONT)
+        await until(lambda: "settled" in paused.said, "the second host has what it asked for")
+        names = [name for name, _ in paused.got]
+        assert len(names) == 10
+        assert {str(runner["name"]) for runner in simulator.runners()} == set(names)
+        paused.end()
+
+
 async def test_nothing_secret_is_written_and_everything_expires(
     server: RedisServer, simulator: SimulatorProcess
 ) -> None:
