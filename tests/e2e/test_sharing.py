@@ -16,7 +16,7 @@ import redis
 import yaml
 
 from scaleset_burst.simulator import SimulatorProcess
-from scaleset_hookspecs import ProvisionSettings
+from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.chaos.hosts import Host
 from tests.e2e.sharing_hosts import LINUX, SPEED, fleet, until
 from tests.kit.redis_server import RedisServer, find_server
@@ -223,6 +223,22 @@ async def test_a_host_that_starts_again_without_redis_remembers_what_it_used(
         again = await hosts.engine(sharing={"hosts": 1}, **about)
         assert await hosts.burst(again, 20, deadline=10.0) == 0
     assert simulator.counters()["max_registrations_in_window"] <= 20
+
+
+async def test_a_burst_without_a_callback_ends_well_when_redis_goes_away(
+    server: RedisServer, simulator: SimulatorProcess
+) -> None:
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        engine = await hosts.engine()
+        await hosts.settled()
+        bursting = asyncio.create_task(engine.provision(LINUX, 200, ProvisionSettings(), None))
+        await until(lambda: len(simulator.runners()) >= 100, "half of it is minted")
+        server.kill()
+        configs = [outcome for outcome in await bursting if isinstance(outcome, JitConfig)]
+        assert len({config.runner_name for config in configs}) == 200
+        hosts.got.extend(config.runner_name for config in configs)
+        await until(lambda: not len(engine.minter.resolver), "all is resolved")
+        assert hosts.ghosts() == set()
 
 
 async def test_a_read_only_replica_is_named_as_such(
