@@ -99,9 +99,9 @@ class SharedNames(JournalNames):
 
     async def _tell_given(self, changes: Sequence[Change]) -> None:
         given = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
-        lost = self._lost.intersection(given)
         async with self._uploading:  # what it tells may not know of these
             pass
+        lost = self._lost.intersection(given)
         values = {name: "d|" + open_[2:] for name in given if (open_ := self._open.get(name, "")).startswith("r|")}
         self._open |= values
         self._bound(values)
@@ -169,7 +169,11 @@ class SharedNames(JournalNames):
             self._changed, self._settled = {}, set()
             self._mirrored |= told.keys()
             keys = [self._keys.names(self._host), self._keys.taken]
-            lost, found = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
+            try:
+                lost, found = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
+            except Away:
+                self._settled |= settled
+                raise
             self._present, self._unsure = True, False
         self._mirrored -= set(lost)
         # Reserved ones may still be minted; what was delivered is in use, and treated with care over there.

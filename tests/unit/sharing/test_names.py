@@ -157,6 +157,21 @@ async def test_what_is_delivered_while_redis_hears_of_us_anew_is_not_told_as_res
     assert await store.all_of(KEYS.names("host")) == {"a": "d|7"}
 
 
+async def test_what_turns_out_to_be_lost_just_before_its_delivery_is_not_handed_out(store: Store) -> None:
+    host, other = await names_of(store, "host"), await names_of(store, "other")
+    await host.reserve(7, ["a"])
+    assert found(await other.claim("host", "1")) == {"a"}
+    store.holds = UPLOAD, asyncio.Event()
+    telling = asyncio.create_task(host.upload())
+    await asyncio.sleep(0)
+    recording = asyncio.create_task(host.record(delivered("a")))
+    await asyncio.sleep(0.05)
+    store.holds[1].set()
+    with pytest.raises(LostNames):
+        await recording
+    await telling
+
+
 async def test_what_is_settled_while_it_is_told_to_be_in_doubt_does_not_stay(store: Store) -> None:
     host = await names_of(store, "host")
     host.note([Change(name="a", state=State.AMBIGUOUS, scale_set_id=7)])
