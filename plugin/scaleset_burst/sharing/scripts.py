@@ -193,6 +193,7 @@ LEAVE = (
 expire()
 spend(me, now + window, tonumber(ARGV[4]))
 away(me)
+if redis.call('GET', probe) == me then redis.call('DEL', probe) end
 if redis.call('HLEN', ARGV[5]) == redis.call('HEXISTS', ARGV[5], '!') then
   redis.call('DEL', ARGV[5])
   redis.call('HDEL', owners, me)

@@ -185,3 +185,20 @@ async def test_what_was_granted_is_not_sent_after_a_pause_in_which_others_may_ha
     assert paused.register(20) == 0
     await paused.heart.beat()
     assert paused.register(20) == 20
+
+
+async def test_who_ends_while_finding_out_whether_a_pause_is_over_leaves_that_to_another(
+    server: RedisServer, host: MakeHost
+) -> None:
+    one, other = host("one"), host("other")
+    await together(server, one, other)
+    one.budget.told_to_wait(1000.0, 0.05, random.Random(1))
+    one.waiting = other.waiting = 5
+    await one.heart.beat()
+    await asyncio.sleep(0.1)
+    await one.heart.beat()
+    await other.heart.beat()
+    assert (one.budget.may_probe, other.budget.may_probe) == (True, False)
+    await one.heart.leave()
+    await other.heart.beat()
+    assert other.budget.may_probe
