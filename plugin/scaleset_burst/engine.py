@@ -8,7 +8,6 @@ import random as random_module
 import secrets
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
 
 from scaleset_burst.background import Background
 from scaleset_burst.clock import Clock, SystemClock
