@@ -17,6 +17,7 @@ from autoscaler.launchers import CommandLauncher, Launcher, SimulatedLauncher
 from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
+from autoscaler.section import shown
 from scaleset_burst.github import Backoff, ScaleSetClient
 from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
@@ -85,7 +86,7 @@ def _client(config: SourcedConfig, settings: HostSettings) -> ScaleSetClient:
         return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
     except UsageError as error:
         place, line = "github.config_url", config.line(("github", "config_url"))
-        found, file = repr(settings.config_url), config.file
+        found, file = shown(repr(settings.config_url)), config.file
         raise ConfigError([Problem(path=place, found=found, expected=str(error), file=file, line=line)]) from error
 
 

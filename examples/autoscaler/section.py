@@ -1,6 +1,7 @@
 """One section of the configuration, read key by key: what is wrong is collected with its line, not raised."""
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Final, TypeVar
 from scaleset_hookspecs import Problem
 from scaleset_hookspecs.sources import SourcedConfig
 
-__all__ = ["Section"]
+__all__ = ["Section", "shown"]
 
 T = TypeVar("T")
 
 _NOTHING: Final = object()
+_SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|://[^/\s]*@")
 
 
 class Section:
@@ -84,7 +86,7 @@ class Section:
         ((kind, name),) = value.items()
         if kind == "$env" and isinstance(name, str):
             found = os.environ.get(name, "").strip()
-            return found or self.refuse(key, f"`$env: {name}`, which is not set", "a variable with the secret")
+            return found or self.refuse(key, f"`$env: {shown(name)}`, which is not set", "a variable with the secret")
         if kind == "$file" and isinstance(name, str):
             return self._read(key, name)
         return self.refuse(key, "another kind of reference", expected)
@@ -110,8 +112,8 @@ class Section:
             found = (folder / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "not text"
-            return self.refuse(key, f"`$file: {name}`: {reason}", "a file that can be read")
-        return found or self.refuse(key, f"`$file: {name}`, which is empty", "a file with the secret")
+            return self.refuse(key, f"`$file: {shown(name)}`: {reason}", "a file that can be read")
+        return found or self.refuse(key, f"`$file: {shown(name)}`, which is empty", "a file with the secret")
 
     def _value(self, key: str, default: object) -> object:
         self._asked.append(key)
@@ -127,7 +129,7 @@ class Section:
     def _refuse(self, path: tuple[str, ...], found: str, expected: str) -> None:
         self.problems.append(
             Problem(
-                path=".".join(path),
+                path=".".join(map(shown, path)),
                 found=found,
                 expected=expected,
                 file=str(self._config.file) if self._config.file else None,
@@ -136,7 +138,14 @@ class Section:
         )
 
 
+def shown(text: str) -> str:
+    """Return a text of the file for people to read, unless it has the look of a secret in the wrong place."""
+    return f"(a text of {len(text)} characters that looks like a secret)" if _SECRET.search(text) else text
+
+
 def _describe(value: object) -> str:
     if value is _NOTHING:
         return "nothing"
+    if isinstance(value, str) and shown(value) != value:
+        return shown(value)
     return f"{value!r}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"

@@ -15,6 +15,8 @@ SCALE_SET = "e2e"
 URL = "http://localhost:1/acme"
 """An address nobody is asked at before the configuration is right."""
 
+SECRET = "ghp_0123456789abcdefghij0123456789abcdef"
+
 Config = dict[str, Any]
 
 
@@ -33,7 +35,31 @@ def unknown_key_of_the_plugin(config: Config) -> None:
 
 
 def literal_secret(config: Config) -> None:
-    config["github"]["token"] = "ghp_0123456789abcdefghij0123456789abcdef"
+    config["github"]["token"] = SECRET
+
+
+def token_in_the_url(config: Config) -> None:
+    config["github"]["config_url"] = f"https://me:{SECRET}@github.com/acme"
+
+
+def token_as_the_url(config: Config) -> None:
+    config["github"]["config_url"] = SECRET
+
+
+def token_as_a_variables_name(config: Config) -> None:
+    config["github"]["token"] = {"$env": SECRET}
+
+
+def token_as_a_files_name(config: Config) -> None:
+    config["github"]["token"] = {"$file": SECRET}
+
+
+def token_as_a_key(config: Config) -> None:
+    config["autoscaler"][SECRET] = True
+
+
+def token_as_another_setting(config: Config) -> None:
+    config["autoscaler"]["launcher"] = SECRET
 
 
 def missing_secret_file(config: Config) -> None:
@@ -54,6 +80,12 @@ def bad_config_url(config: Config) -> None:
         (unknown_key_of_the_host, "autoscaler.max_runner: found an unknown key"),
         (unknown_key_of_the_plugin, "plugins.burst.batch.max_concurency: found an unknown key"),
         (literal_secret, "github.token: found a literal"),
+        (token_in_the_url, "github.config_url: found (a text of "),
+        (token_as_the_url, "github.config_url: found (a text of "),
+        (token_as_a_variables_name, "which is not set"),
+        (token_as_a_files_name, "No such file or directory"),
+        (token_as_a_key, "found an unknown key"),
+        (token_as_another_setting, "autoscaler.launcher: found (a text of 40 characters that looks like a secret)"),
         (missing_secret_file, "`$file: nowhere`"),
         (unknown_plugin, "plugins.brust"),
         (bad_config_url, "config.yaml:6: github.config_url: found 'http://localhost:1/a/b/c'"),
