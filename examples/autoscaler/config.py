@@ -10,8 +10,13 @@ from autoscaler.section import Section
 from scaleset_burst.github import AppCredentials, TokenCredentials
 from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef
 from scaleset_hookspecs.host import SourcedConfig, create_manager
+from scaleset_hookspecs.sources import unfolded
 
 __all__ = ["HostSettings", "load", "settings_of"]
+
+MOST_BYTES: Final = 1024 * 1024
+MOST_VALUES: Final = 100_000
+"""Of a configuration, aliases counted as often as they are used: a few lines of them can fill any memory."""
 
 _LAUNCHERS: Final = ("simulated", "command")
 
@@ -70,21 +75,36 @@ def _of_plugins(config: SourcedConfig, own: ConfigError) -> list[Problem]:
 
 
 def _mapping(path: Path) -> SourcedConfig:
+    text = _text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise _refused(path, None, f"a file that does not open: {reason}", "a YAML file") from error
-    try:
-        node, data = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        node = yaml.compose(text, yaml.SafeLoader)
+        if node is not None and unfolded(node, MOST_VALUES) > MOST_VALUES:
+            raise _refused(path, None, "aliases that unfold to too much", f"at most {MOST_VALUES} values in all")
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        found = getattr(error, "problem", None) or "something else"
+        found = str(getattr(error, "problem", None) or "characters that YAML does not allow")
         line = mark.line + 1 if mark is not None else None
-        raise _refused(path, line, str(found), "YAML") from error
+        raise _refused(path, line, found.removeprefix("found "), "YAML") from error
+    except RecursionError:
+        raise _refused(path, None, "values nested too deeply", "a few levels") from None
+    except ValueError as error:  # PyYAML builds dates and numbers without a check of its own
+        raise _refused(path, None, f"a value that YAML cannot read ({error})", "YAML") from error
     if not isinstance(data, dict) or node is None:
         raise _refused(path, 1, "no mapping at the top", "sections `github`, `autoscaler` and `plugins`")
     return SourcedConfig.from_node(data, node, str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) <= MOST_BYTES:
+            return raw.decode("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise _refused(path, None, f"a file that does not open: {reason}", "a YAML file") from error
+    raise _refused(path, None, "a file that is too long", f"at most {MOST_BYTES // 1024} KiB")
 
 
 def _refused(path: Path, line: int | None, found: str, expected: str) -> ConfigError:

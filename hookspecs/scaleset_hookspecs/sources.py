@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["KeyPath", "SourcedConfig"]
+__all__ = ["KeyPath", "SourcedConfig", "unfolded"]
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The way to a value: keys of mappings and indexes of sequences."""
@@ -43,6 +43,25 @@ class SourcedConfig(dict[str, Any]):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
         return self._lines.get(())
+
+
+def unfolded(node: object, limit: int) -> int:
+    """Count the values below a node of YAML as if each alias were written out, a host's guard before it loads a text.
+
+    Args:
+        node: The root of the node tree (PyYAML's, or anything shaped like it).
+        limit: Count no further than a little over this; a node that holds itself has no end.
+    """
+    return _count(node, limit, {})
+
+
+def _count(node: Any, limit: int, known: dict[int, int]) -> int:  # noqa: ANN401  # as in `_walk`
+    if id(node) not in known:
+        known[id(node)] = limit
+        children = node.value if isinstance(node.value, list) else []
+        flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        known[id(node)] = 1 + min(limit, sum(_count(child, limit, known) for child in flat))
+    return known[id(node)]
 
 
 def _walk(

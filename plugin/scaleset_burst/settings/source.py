@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from scaleset_hookspecs.errors import ConfigError, Problem
-from scaleset_hookspecs.sources import SourcedConfig
+from scaleset_hookspecs.sources import SourcedConfig, unfolded
 
 __all__ = ["read_config", "read_text"]
 
@@ -62,7 +62,7 @@ def _read(path: str, limit: int) -> str:
 def _parse(text: str, name: str) -> SourcedConfig:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is not None and _size(node, {}) > NODE_LIMIT:
+        if node is not None and unfolded(node, NODE_LIMIT) > NODE_LIMIT:
             raise _refused(name, "aliases that unfold to too much", f"at most {NODE_LIMIT} values in all")
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -77,20 +77,11 @@ def _parse(text: str, name: str) -> SourcedConfig:
     return SourcedConfig.from_node(data, node, name)
 
 
-def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count the values below a node as if each alias were written out; one that holds itself has no end."""
-    if id(node) not in known:
-        known[id(node)] = NODE_LIMIT
-        children: list[Any] = node.value if isinstance(node, yaml.CollectionNode) else []
-        flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
-        known[id(node)] = 1 + min(NODE_LIMIT, sum(_size(child, known) for child in flat))
-    return known[id(node)]
-
-
 def _syntax(name: str, error: yaml.YAMLError) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or "characters that YAML does not allow"
     where = "" if mark is None else f" at column {mark.column + 1}"
+    said = said.removeprefix("found ")  # the problem says it
     return _refused(name, f"{said}{where}", "YAML", line=None if mark is None else mark.line + 1)
 
 

@@ -1,5 +1,6 @@
 """The host reads its own sections, and says everything that is wrong with them at once, each with its line."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import pytest
 from autoscaler.config import load
 from scaleset_burst.github import AppCredentials, TokenCredentials
 from scaleset_hookspecs import ConfigError, Label, ScaleSetRef
+
+LAUGHS = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{above}'] * 9)}]}}\n" for above, name in itertools.pairwise("abcdefgh")
+)
+"""Merges that would make nine to the seventh entries of one."""
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "config.yaml"
 
@@ -122,6 +128,14 @@ autoscaler:
         ("- a\n- b\n", "config.yaml:1: (file): found no mapping at the top"),
         ("", "config.yaml:1: (file): found no mapping at the top"),
         ("a: !!python/object/new:os.system [x]\n", "could not determine a constructor"),
+        ("a:\n\tb: 1\n", "config.yaml:2: (file): found character '\\t' that cannot start any token"),
+        ("a: \0\n", "found characters that YAML does not allow"),
+        ("a: " + "[" * 3000 + "]" * 3000, "found values nested too deeply"),
+        ("a: 2020-13-45\n", "found a value that YAML cannot read (month must be in 1..12)"),
+        ("a: " + "9" * 5000, "found a value that YAML cannot read"),
+        ("a: &a [*a]\n", "found aliases that unfold to too much"),
+        (LAUGHS, "found aliases that unfold to too much"),
+        ("#" * 1024 * 1024 + "\na: 1\n", "found a file that is too long; expected at most 1024 KiB"),
     ],
 )
 def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, said: str) -> None:
