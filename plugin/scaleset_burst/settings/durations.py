@@ -12,6 +12,9 @@ _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 DURATION_PATTERN: Final = "^(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS) + "$"
 """The text form, largest unit first, each unit at most once."""
 
+_LONGEST: Final = 36_500 * 86_400
+"""Seconds of a duration at most: any more is a slip of the keyboard, and no clock adds it up."""
+
 _EXPECTED: Final = "a duration such as `5m`, `250ms` or `1h30m`, or a number of seconds"
 
 _PART: Final = re.compile(rf"({_NUMBER})([a-zµ]+)", re.IGNORECASE)
@@ -26,12 +29,16 @@ def parse_duration(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(_EXPECTED)  # noqa: TRY004 - one error for all
     if isinstance(value, str):
-        return _parse_text(value.strip())
+        return _that_ends(_parse_text(value.strip()))
     if value < 0:
         raise ValueError("a duration that is not negative")
-    if not math.isfinite(value):
-        raise ValueError("a duration that ends")
-    return float(value)
+    return _that_ends(value)
+
+
+def _that_ends(seconds: float) -> float:
+    if not seconds <= _LONGEST:  # so written it refuses NaN, too
+        raise ValueError(f"a duration that ends, after {_LONGEST // 86_400}d at most")
+    return float(seconds)
 
 
 def _parse_text(text: str) -> float:

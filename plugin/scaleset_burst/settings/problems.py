@@ -142,6 +142,8 @@ def _mistake(error: ErrorDetails, path: Path, section: type[Section], data: Mapp
     context = error.get("ctx", {})
     if error["type"] == REFUSED:
         return Mistake(path=path, found=context["found"], expected=context["expected"])
+    if error["type"] == "string_unicode":  # of a key the location is the section
+        return Mistake(path=path, found="a text with half a character (a lone surrogate)", expected="whole characters")
     if error["type"] == "extra_forbidden":
         return _unknown(path, section)
     if error["type"] == "invalid_key" or error["loc"][-1:] == ("[key]",):

@@ -54,8 +54,10 @@ class Sources:
             return self.read_file(self.path(text))
         except OSError as error:
             reason = error.strerror or type(error).__name__
-        except ValueError:
+        except UnicodeDecodeError:
             reason = "not UTF-8 text"
+        except ValueError:  # a NUL, or half a character
+            reason = "no path of a file"
         raise refusal(f"{where}: {reason[:1].lower()}{reason[1:]}", "a file that exists and can be read")
 
 

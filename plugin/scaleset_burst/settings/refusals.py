@@ -12,6 +12,9 @@ REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
 
 _LONGEST: Final = 60
+_LONGEST_NUMBER: Final = 128
+"""Bits of a number that is repeated; Python refuses to write out a very long one."""
+
 _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8}|://[^/@\s]*:[^/@\s]*@")
 
 
@@ -37,6 +40,8 @@ def describe(value: object) -> str:
         return _describe_mapping(value)
     if isinstance(value, list | tuple | set):
         return f"a list of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return f"a number of {value.bit_length()} bits"
     return _describe_text(str(value)) if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 

@@ -1,12 +1,14 @@
 """The host's mapping becomes settings, or every problem at once."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from scaleset_burst.settings import Settings
-from scaleset_hookspecs import Problem
+from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.settings.source import read_text
+from scaleset_hookspecs import ConfigError, Problem
 
 Load = Callable[[Mapping[str, Any]], Settings]
 Problems = Callable[[Load, Mapping[str, Any]], list[Problem]]
@@ -120,6 +122,28 @@ def test_values_keep_their_kind(load_burst: Load, problems: Problems) -> None:
 def test_a_key_that_is_no_text_is_refused(load_burst: Load, problems: Problems) -> None:
     (problem,) = problems(load_burst, {True: 1})  # type: ignore[dict-item]  # what YAML reads from `on: 1`
     assert problem.found == "a key that is not text"
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"batch": {"max_attempts": 1 << 20_000}},
+        {"cache": {"ttl": 10**400}},
+        {"cache": {"ttl": "9" * 400 + "d"}},
+        {"a\ud800b": 1},
+        {"batch": {"a\ud800b": 1}},
+        {"batch": {"work_folder": "a\ud800b"}},
+        {"github": {**GITHUB, "token": {"$file": "a\0b"}}},
+        {"github": {**GITHUB, "token": {"$env": "a\ud800b"}}},
+    ],
+    ids=range(8),
+)
+def test_what_python_cannot_write_out_is_a_problem_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, section: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("TOKEN", "a-token")
+    with pytest.raises(ConfigError, match="1 problem"):
+        load_settings({"github": GITHUB, "plugins": {"burst": section}}, environ=os.environ, read_file=read_text)
 
 
 def test_settings_are_frozen_and_hashable_parts_do_not_leak_secrets(load_burst: Load) -> None:
