@@ -89,7 +89,7 @@ def _duplicates(document: Document) -> Iterator[Problem]:
     """Yield the keys that stand twice in what we read; YAML silently keeps the last."""
     ours = [document.section, *((name,) for name in sorted(document.borrowed))]
     for path, line in getattr(document.config, "duplicates", ()):
-        if any(tuple(path[: len(start)]) == start for start in ours):
+        if any(tuple(path[: len(start)]) == start[: len(path)] for start in ours):
             yield Problem(
                 path=show_path(tuple(path)),
                 found="the key a second time",

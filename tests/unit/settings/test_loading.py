@@ -160,6 +160,7 @@ class Sourced(dict[str, Any]):
         (("plugins", "burst", "batch"), 9),
         (("other",), 3),
         (("github", "token"), 5),
+        (("plugins",), 12),
     )
 
     def line(self, path: tuple[str | int, ...]) -> int | None:
@@ -174,6 +175,7 @@ def test_problems_know_file_and_line_and_stand_in_the_order_of_the_file(load: Lo
         (5, "github.token"),
         (7, "plugins.burst.batch.hedge"),
         (9, "plugins.burst.batch"),
+        (12, "plugins"),
     ]
     assert str(problems(load, config)[0]).startswith("/etc/x/host.yaml:4: github.config_url: found `x`; expected ")
 
