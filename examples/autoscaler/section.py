@@ -85,7 +85,7 @@ class Section:
             return self.refuse(key, f"a literal {type(value).__name__}", expected)
         ((kind, name),) = value.items()
         if kind == "$env" and isinstance(name, str):
-            found = os.environ.get(name, "").strip()
+            found = os.environ.get(name, "").strip() if name.isprintable() else ""
             return found or self.refuse(key, f"`$env: {shown(name)}`, which is not set", "a variable with the secret")
         if kind == "$file" and isinstance(name, str):
             return self._read(key, name)
@@ -110,7 +110,7 @@ class Section:
         folder = Path(self._config.file).parent if self._config.file else Path()
         try:
             found = (folder / name).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: no text, or a name that no file can have
             reason = getattr(error, "strerror", None) or "not text"
             return self.refuse(key, f"`$file: {shown(name)}`: {reason}", "a file that can be read")
         return found or self.refuse(key, f"`$file: {shown(name)}`, which is empty", "a file with the secret")
@@ -148,4 +148,7 @@ def _describe(value: object) -> str:
         return "nothing"
     if isinstance(value, str) and shown(value) != value:
         return shown(value)
-    return f"{value!r}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    try:
+        return f"{value!r}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    except ValueError:
+        return "a number too long to be written out"

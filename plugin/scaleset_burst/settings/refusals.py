@@ -20,6 +20,7 @@ _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8
 
 def refusal(found: str, expected: str) -> PydanticCustomError:
     """Return the error a field type raises."""
+    found = found.encode(errors="backslashreplace").decode()  # half a character would fail on the way through pydantic
     return PydanticCustomError(REFUSED, "expected {expected}", {"found": found, "expected": expected})
 
 

@@ -90,6 +90,8 @@ autoscaler:
         ("{config_url: u, token: {$env: NOT_SET_ANYWHERE}}", "found `$env: NOT_SET_ANYWHERE`, which is not set"),
         ("{config_url: u, token: {$file: nowhere}}", "found `$file: nowhere`: No such file or directory"),
         ("{config_url: u, token: {$file: empty}}", "found `$file: empty`, which is empty"),
+        ('{config_url: u, token: {$env: "a\\ud800b"}}', "which is not set"),
+        ('{config_url: u, token: {$file: "a\\0b"}}', "found `$file: a\0b`: not text"),
         ("{config_url: u, token: {$vault: x}}", "found another kind of reference"),
         ("{config_url: u}", "github.token: found nothing"),
         ("[1, 2]", "github: found a list; expected a section"),
@@ -100,6 +102,11 @@ def test_credentials_are_references_that_resolve(tmp_path: Path, github: str, sa
     (tmp_path / "empty").write_text("\n")
     text = f"github: {github}\nautoscaler: {{scale_set: s, launcher: simulated}}\n"
     assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_a_number_that_python_cannot_write_out_is_refused(tmp_path: Path) -> None:
+    text = f"github: {{config_url: u}}\nautoscaler: {{scale_set: s, launcher: simulated, min_idle: -0x{'f' * 5000}}}\n"
+    assert "config.yaml:2: autoscaler.min_idle: found a number too long" in "\n".join(problems(tmp_path, text))
 
 
 def test_the_launcher_command_needs_a_command(tmp_path: Path) -> None:

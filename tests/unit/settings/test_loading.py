@@ -135,8 +135,9 @@ def test_a_key_that_is_no_text_is_refused(load_burst: Load, problems: Problems) 
         {"batch": {"work_folder": "a\ud800b"}},
         {"github": {**GITHUB, "token": {"$file": "a\0b"}}},
         {"github": {**GITHUB, "token": {"$env": "a\ud800b"}}},
+        {"github": {**GITHUB, "token": {"$file": "a\ud800b"}}},
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_python_cannot_write_out_is_a_problem_like_any_other(
     monkeypatch: pytest.MonkeyPatch, section: dict[str, Any]
