@@ -67,6 +67,11 @@ def _count(text: str) -> int:
 def _check(options: argparse.Namespace, settings: HostSettings) -> None:
     if options.once is not None and options.once > settings.max_runners:
         raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {settings.max_runners}`")
+    if options.report is not None:
+        try:
+            options.report.open("a").close()  # now, not when the runners are there
+        except OSError as error:
+            raise UsageError(f"--report {options.report} cannot be written: {error.strerror}") from error
 
 
 async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
 """What a burst took, measured inside the host and written as one JSON line whenever a burst is over."""
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["Report"]
+
+logger = logging.getLogger(__name__)
 
 
 class Report:
@@ -49,10 +52,14 @@ class Report:
         }
 
     def write(self) -> None:
-        """Append the numbers so far."""
-        if self._path is not None:
+        """Append the numbers so far; a disk that is full is no reason to lose the runners."""
+        if self._path is None:
+            return
+        try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self.values()) + "\n")
+        except OSError as error:
+            logger.warning("the report is lost: %s", error)
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None or self._began is None else round(moment - self._began, 4)

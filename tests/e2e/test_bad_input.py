@@ -123,6 +123,11 @@ def test_a_count_that_can_never_be_right_is_refused(tmp_path: Path, count: str) 
     run_host(write(tmp_path, configuration(URL), "t"), f"--once={count}").refused(2, said, count)
 
 
+def test_a_report_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    config = write(tmp_path, configuration(URL), "t")
+    run_host(config, "--once", "1", "--report", str(tmp_path)).refused(2, "--report", "Is a directory")
+
+
 @pytest.mark.parametrize("plugin", [True, False], ids=["plugin", "default"])
 class TestFailures:
     """The configuration is right, and the world is not."""

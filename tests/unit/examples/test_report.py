@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from autoscaler.report import Report
 
 
@@ -28,3 +30,10 @@ def test_nothing_ready_is_no_time() -> None:
     report.demand_known()
     report.failed(1)
     assert report.values() == {"runners_ready": 0, "failures": 1, "seconds": None, "first_runner_seconds": None}
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Report(tmp_path).write()
+    assert "the report is lost" in caplog.text
