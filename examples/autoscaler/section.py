@@ -45,8 +45,8 @@ class Section:
     def text(self, key: str, default: str | None = None) -> str:
         """Return a text; one without a default has to be there."""
         value = self._value(key, default)
-        if isinstance(value, str) and value:
-            return value
+        if _is_text(value):
+            return str(value)
         return self._wrong(key, value, "a text", default or "")
 
     def whole(self, key: str, default: int, *, minimum: int) -> int:
@@ -71,7 +71,7 @@ class Section:
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of texts; none if it is left out."""
         value = self._value(key, ())
-        if isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value):
+        if isinstance(value, list | tuple) and all(map(_is_text, value)):
             return tuple(value)
         return self._wrong(key, value, "a list of texts", ())
 
@@ -141,6 +141,11 @@ class Section:
 def shown(text: str) -> str:
     """Return a text of the file for people to read, unless it has the look of a secret in the wrong place."""
     return f"(a text of {len(text)} characters that looks like a secret)" if _SECRET.search(text) else text
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a text, and one that a request or a command line can hold: no NUL, no half character."""
+    return isinstance(value, str) and value != "" and not re.search("[\0\ud800-\udfff]", value)
 
 
 def _describe(value: object) -> str:

@@ -109,6 +109,16 @@ def test_a_number_that_python_cannot_write_out_is_refused(tmp_path: Path) -> Non
     assert "config.yaml:2: autoscaler.min_idle: found a number too long" in "\n".join(problems(tmp_path, text))
 
 
+@pytest.mark.parametrize("key", ["scale_set", "labels", "command"])
+@pytest.mark.parametrize("text", ['"a\\0b"', '"a\\ud800b"'])
+def test_a_text_that_no_request_and_no_command_can_hold_is_refused(tmp_path: Path, key: str, text: str) -> None:
+    own = {"scale_set": "s", "launcher": "simulated", key: text if key == "scale_set" else f"[{text}]"}
+    (tmp_path / "token").write_text("t")
+    lines = "".join(f"  {name}: {value}\n" for name, value in own.items())
+    (said,) = problems(tmp_path, f"github: {{config_url: u, token: {{$file: token}}}}\nautoscaler:\n{lines}")
+    assert f"autoscaler.{key}: found " in said
+
+
 def test_the_launcher_command_needs_a_command(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     text = "github: {config_url: u, token: {$file: token}}\nautoscaler: {scale_set: s}\n"
