@@ -118,6 +118,8 @@ def settings_of(config: SourcedConfig) -> HostSettings:
         ConfigError: Carries every problem of the sections `github` and `autoscaler`.
     """
     problems: list[Problem] = []
+    top = Section(config, (), problems)
+    top.known("github", "autoscaler", "plugins", *(key for key in config if str(key).startswith("x-")))  # for anchors
     github = Section(config, ("github",), problems)
     own = Section(config, ("autoscaler",), problems)
     settings = HostSettings(
@@ -134,7 +136,7 @@ def settings_of(config: SourcedConfig) -> HostSettings:
     )
     if settings.launcher == "command" and not settings.command and not problems:
         own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")
-    for section in (github, own):
+    for section in (top, github, own):
         section.close()
     problems += _twice(config)
     if problems:

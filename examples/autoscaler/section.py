@@ -91,6 +91,10 @@ class Section:
             return self._read(key, name)
         return self.refuse(key, "another kind of reference", expected)
 
+    def known(self, *keys: str) -> None:
+        """Count keys as asked for: somebody else reads them."""
+        self._asked += keys
+
     def refuse(self, key: str, found: str, expected: str) -> str:
         """Note that a value is wrong; return an empty text in its place."""
         self._refuse((*self._path, key), found, expected)

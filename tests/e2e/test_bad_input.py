@@ -26,6 +26,10 @@ def simulator() -> Iterator[SimulatorProcess]:
         yield process
 
 
+def unknown_key_at_the_top(config: Config) -> None:
+    config["plugin"] = config.pop("plugins")
+
+
 def unknown_key_of_the_host(config: Config) -> None:
     config["autoscaler"]["max_runner"] = 5
 
@@ -77,6 +81,7 @@ def bad_config_url(config: Config) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (unknown_key_at_the_top, "plugin: found an unknown key; expected a known key; did you mean `plugins`?"),
         (unknown_key_of_the_host, "autoscaler.max_runner: found an unknown key"),
         (unknown_key_of_the_plugin, "plugins.burst.batch.max_concurency: found an unknown key"),
         (literal_secret, "github.token: found a literal"),

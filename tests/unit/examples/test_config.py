@@ -162,3 +162,13 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, said: str
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not open: No such file or directory"):
         load(tmp_path / "nowhere.yaml")
+
+
+def test_anchors_have_a_place_at_the_top(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    text = """\
+x-shared: &shared {scale_set: s, launcher: simulated}
+github: {config_url: u, token: {$file: token}}
+autoscaler: {<<: *shared, max_runners: 3}
+"""
+    assert load(write(tmp_path, text))[1].max_runners == 3
