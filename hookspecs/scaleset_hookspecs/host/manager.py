@@ -57,11 +57,11 @@ def create_manager(
     problems = list(named.problems)
     if load_entry_points:
         problems += _load(manager, config, named, {name for name, _ in plugins})
-    if problems:
-        raise ConfigError(problems)
     for name, plugin in plugins:
         _register(manager, plugin, name)
-    _configure(manager, config)
+    problems += _configure(manager, config)
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
     if defaults is not None:
         _register_defaults(manager, defaults)
     _check(manager)
@@ -106,7 +106,8 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         raise HostError(f"the plugin {name!r} does not fit the contract: {error}") from error
 
 
-def _configure(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> None:
+def _configure(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> list[Problem]:
+    """Let every plugin that loaded read its section, whatever is wrong with the others; return what they refuse."""
     problems: list[Problem] = []
     for implementation in reversed(manager.hook.autoscaler_configure.get_hookimpls()):
         caller = manager.subset_hook_caller(
@@ -116,8 +117,7 @@ def _configure(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> None
             caller(config=config, manager=manager)
         except ConfigError as error:
             problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    return problems
 
 
 def _register_defaults(manager: pluggy.PluginManager, defaults: object) -> None:

@@ -77,8 +77,8 @@ def test_all_problems_of_all_plugins_come_at_once() -> None:
             raise ConfigError([Problem(path=self.name, found="x", expected="y")])
 
     with pytest.raises(ConfigError) as raised:
-        create_manager({}, plugins=[("a", Picky("a")), ("b", Picky("b"))])
-    assert {problem.path for problem in raised.value.problems} == {"a", "b"}
+        create_manager({"plugins": {"no-such": {}, "c": 5}}, plugins=[("a", Picky("a")), ("b", Picky("b"))])
+    assert {problem.path for problem in raised.value.problems} == {"a", "b", "plugins.no-such", "plugins.c"}
 
 
 def test_defaults_must_come_last() -> None:
