@@ -75,17 +75,20 @@ class AsyncHost:
 
     async def started(self) -> None:
         """Let the plugins open and warm up, all at once; the first error is raised when all have ended."""
-        await _gather(self._life("autoscaler_started"))
+        errors = await self._life("autoscaler_started")
+        if errors:
+            raise errors[0]
 
     async def stopping(self, time_limit: float = 30.0) -> None:
         """Let the plugins finish and clean up; errors are logged, and so is running out of `time_limit` seconds."""
         try:
             async with asyncio.timeout(time_limit):
-                await _gather(self._life("autoscaler_stopping"))
+                errors = await self._life("autoscaler_stopping")
         except TimeoutError:
             logger.warning("the plugins did not stop within %g s", time_limit)
-        except Exception:
-            logger.exception("a plugin failed to stop cleanly")
+            return
+        for error in errors:
+            logger.error("a plugin failed to stop cleanly", exc_info=error)
 
     async def provision_runners(
         self,
@@ -165,8 +168,17 @@ class AsyncHost:
         others = [plugin for plugin in self.manager.get_plugins() if plugin is not defaults]
         return self.manager.subset_hook_caller(hook, others)
 
-    def _life(self, hook: str) -> list[object]:
-        return [answer for answer in getattr(self.manager.hook, hook)() if answer is not None]
+    async def _life(self, hook: str) -> list[BaseException]:
+        """Call a hook of the host's life and await all answers; return all that was raised."""
+        errors: list[BaseException] = []
+        answers: list[object] = []
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            try:
+                answers.append(implementation.function())
+            except Exception as error:  # noqa: BLE001  # pluggy would stop here, with the other plugins untold
+                errors.append(error)
+        results = await asyncio.gather(*(resolve(answer) for answer in answers), return_exceptions=True)
+        return errors + [result for result in results if isinstance(result, BaseException)]
 
     def _tell(self, hook: str, **arguments: object) -> None:
         """Call an observer hook; each implementation on its own, since pluggy stops at the first that raises."""
@@ -178,10 +190,3 @@ class AsyncHost:
                 logger.exception(
                     "%s: %s raised; the other plugins and the host go on", implementation.plugin_name, hook
                 )
-
-
-async def _gather(answers: list[object]) -> None:
-    results = await asyncio.gather(*(resolve(answer) for answer in answers), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

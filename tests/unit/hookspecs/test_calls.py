@@ -130,6 +130,40 @@ async def test_failures_are_outcomes() -> None:
     assert [type(outcome).__name__ for outcome in outcomes] == ["MintFailure", "JitConfig"]
 
 
+@pytest.mark.parametrize("broken_first", [True, False])
+async def test_a_plugin_that_raises_keeps_no_other_from_starting_and_stopping(
+    broken_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the order and whether it raises at once: a plugin that nobody tells to stop loses what it holds."""
+    heard: list[str] = []
+
+    class Broken:
+        @hookimpl
+        def autoscaler_started(self) -> None:
+            raise ValueError("bug at start")
+
+        @hookimpl
+        def autoscaler_stopping(self) -> None:
+            raise ValueError("bug at stop")
+
+    class Good:
+        @hookimpl
+        async def autoscaler_started(self) -> None:
+            heard.append("started")
+
+        @hookimpl
+        async def autoscaler_stopping(self) -> None:
+            heard.append("stopping")
+
+    plugins: list[tuple[str, object]] = [("good", Good()), ("broken", Broken())]
+    host = AsyncHost(create_manager({}, plugins=plugins[::-1] if broken_first else plugins))
+    with pytest.raises(ValueError, match="bug at start"):
+        await host.started()
+    await host.stopping()
+    assert heard == ["started", "stopping"]
+    assert "bug at stop" in caplog.text
+
+
 async def test_stopping_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """A plugin that never stops does not keep the host."""
 
