@@ -82,24 +82,39 @@ class SyncHost:
         with self._lock:
             if self._state != "new":
                 raise HostError(f"the portal is {self._state}; it can be started once")
-            self._state = "running"
+            self._state = "starting"
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._run, args=(self._loop,), name="scaleset-portal")
             self._thread.start()
         try:
-            self._call(self._host.started())
+            self._call(self._host.started(), "starting")
         except BaseException:
             self.stop()
             raise
+        with self._lock:
+            if self._state == "starting":  # else another thread stops it already
+                self._state = "running"
 
     def stop(self) -> None:
         """Let calls under way end or cancel them, stop the plugins, join the thread. Safe to call twice."""
         self._refuse_own_thread()
         with self._lock:
-            if self._state != "running" or self._loop is None or self._thread is None:
-                return
-            self._state = "stopping"
+            first = self._state in {"starting", "running"}
             calls, loop, thread = tuple(self._calls), self._loop, self._thread
+            if loop is None or thread is None:
+                return
+            self._state = "stopping" if first else self._state
+        if not first:
+            thread.join()
+            return
+        try:
+            self._wind_up(calls, loop)
+        finally:  # an operator's second Ctrl-C ends the waiting, and must not leave a thread that nobody can end
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            self._state = "stopped"
+
+    def _wind_up(self, calls: tuple[concurrent.futures.Future[Any], ...], loop: asyncio.AbstractEventLoop) -> None:
         concurrent.futures.wait(calls, timeout=self._stop_timeout)
         for call in calls:
             call.cancel()
@@ -108,10 +123,6 @@ class SyncHost:
             stopping.result(self._stop_timeout + 5.0)
         except concurrent.futures.TimeoutError:
             logger.warning("the plugins did not stop within %g s", self._stop_timeout)
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            self._state = "stopped"
 
     def provision_runners(
         self,
@@ -155,11 +166,11 @@ class SyncHost:
         """Tell the plugins that a runner is gone."""
         self._post(self._host.after_runner_removed, scale_set, runner)
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+    def _call(self, work: Coroutine[Any, Any, T], state: str = "running") -> T:
         try:
             self._refuse_own_thread()
             with self._lock:
-                future = asyncio.run_coroutine_threadsafe(work, self._running_loop())
+                future = asyncio.run_coroutine_threadsafe(work, self._loop_while(state))
                 self._calls.add(future)
         except HostError:
             work.close()
@@ -168,8 +179,8 @@ class SyncHost:
         try:
             return future.result(self._call_timeout)
         except concurrent.futures.TimeoutError:
-            if future.done() and not future.cancelled():
-                raise
+            if not future.cancel():  # it ended in this moment, or what ran out of time was the work's own limit
+                return future.result()
             raise HostError(f"the call did not end within {self._call_timeout:g} s and was cancelled") from None
         except concurrent.futures.CancelledError:
             raise HostError("the call was cancelled because the portal is stopping") from None
@@ -180,12 +191,12 @@ class SyncHost:
     def _post(self, tell: Callable[..., None], *arguments: object) -> None:
         self._refuse_own_thread()
         with self._lock:
-            self._running_loop().call_soon_threadsafe(tell, *arguments)
+            self._loop_while("running").call_soon_threadsafe(tell, *arguments)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._state != "running" or self._loop is None:
-            advice = "call start() first" if self._state == "new" else "make a new one"
-            raise HostError(f"the portal is {self._state}; {advice}")
+    def _loop_while(self, state: str) -> asyncio.AbstractEventLoop:
+        if self._state != state or self._loop is None:
+            advice = {"new": "call start() first", "starting": "wait until start() has returned"}
+            raise HostError(f"the portal is {self._state}; {advice.get(self._state, 'make a new one')}")
         return self._loop
 
     def _refuse_own_thread(self) -> None:

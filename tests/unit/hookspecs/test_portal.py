@@ -1,8 +1,10 @@
 """The portal: one loop in one thread, and what it refuses."""
 
 import asyncio
+import concurrent.futures
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ class Life:
     def __init__(self) -> None:
         self.threads: list[str] = []
         self.release = asyncio.Event()
+        self.inside = threading.Event()
         self.cancelled = False
 
     @hookimpl
@@ -34,6 +37,7 @@ class Life:
         return self._hang()
 
     async def _hang(self) -> tuple[Outcome, ...]:
+        self.inside.set()
         try:
             await self.release.wait()
         except asyncio.CancelledError:
@@ -130,6 +134,104 @@ def test_stopping_cancels_what_does_not_end() -> None:
     caller.join(5)
     assert not caller.is_alive()
     assert "stopping" in str(heard[0])
+
+
+def test_calls_wait_for_the_start() -> None:
+    """A plugin hears of no request before all of them have started."""
+    inside, release = threading.Event(), threading.Event()
+
+    class Slow:
+        @hookimpl
+        async def autoscaler_started(self) -> None:
+            inside.set()
+            await asyncio.to_thread(release.wait)
+
+    host = SyncHost(create_manager({}, plugins=[("slow", Slow()), ("fake", FakeProvisioner("linux"))]))
+    starter = threading.Thread(target=host.start)
+    starter.start()
+    inside.wait(5)
+    with pytest.raises(HostError, match="starting"):
+        host.provision_runners(SET, 1)
+    with pytest.raises(HostError, match="starting"):
+        host.on_demand_changed(SET, 1)
+    release.set()
+    starter.join(5)
+    assert len(host.provision_runners(SET, 1)) == 1
+    host.stop()
+
+
+def test_an_interrupted_stop_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C while the calls under way may still end: they are cancelled, and the process can end."""
+    life = Life()
+    host = SyncHost(create_manager({}, plugins=[("life", life)]))
+    before = threading.active_count()
+    host.start()
+
+    def call() -> None:
+        with pytest.raises(HostError, match="stopping"):
+            host.provision_runners(SET, 1)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    life.inside.wait(5)
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("concurrent.futures.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        host.stop()
+    caller.join(5)
+    assert life.cancelled
+    assert threading.active_count() == before
+    host.stop()
+
+
+def test_a_second_stop_returns_when_the_first_has_ended() -> None:
+    """Whoever returns from `stop` may rely on it: nothing runs any more."""
+    inside, release = threading.Event(), threading.Event()
+
+    class Slow:
+        @hookimpl
+        async def autoscaler_stopping(self) -> None:
+            inside.set()
+            await asyncio.to_thread(release.wait)
+
+    host = SyncHost(create_manager({}, plugins=[("slow", Slow())]))
+    host.start()
+    first, second = threading.Thread(target=host.stop), threading.Thread(target=host.stop)
+    first.start()
+    inside.wait(5)
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    release.set()
+    for thread in (first, second):
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_result_that_comes_with_the_time_limit_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runners that were minted in the last moment exist: their configs must reach the caller."""
+    submit = asyncio.run_coroutine_threadsafe
+
+    def late(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[Any]:
+        future = submit(work, loop)
+        result = future.result
+
+        def timed_out(timeout: float | None = None) -> object:
+            value = result()
+            if timeout is not None:
+                raise TimeoutError
+            return value
+
+        monkeypatch.setattr(future, "result", timed_out)
+        return future
+
+    with SyncHost(create_manager({}, plugins=[("fake", FakeProvisioner("linux"))]), call_timeout=5.0) as host:
+        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+        assert len(host.provision_runners(SET, 3)) == 3
+        monkeypatch.undo()
 
 
 def test_observers_keep_their_order() -> None:
