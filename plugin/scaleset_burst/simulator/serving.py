@@ -6,13 +6,13 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,90 +21,33 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scaleset_burst.clock import Clock, ScaledClock, SystemClock
 from scaleset_burst.simulator.app import Application
-from scaleset_burst.simulator.faults import FaultError, parse_fault
+from scaleset_burst.simulator.commandline import parser
+from scaleset_burst.simulator.errors import Refusal
 from scaleset_burst.simulator.tokens import AppKey
 from scaleset_burst.simulator.world import Options, World
 
 __all__ = ["run"]
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
-
-def seconds(text: str) -> float:
-    """Read a duration such as `50ms`, `2s`, `5m` or a number of seconds."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; expected 50ms, 2s, 5m or a number of seconds")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _fault(text: str) -> Any:  # noqa: ANN401  # argparse's own protocol
-    try:
-        return parse_fault(text)
-    except FaultError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line."""
-    made = argparse.ArgumentParser(
-        prog="scaleset-burst simulate",
-        description="The scale set service on a loopback socket, for trying and testing.",
-    )
-    add = made.add_argument
-    add("--port", type=int, default=8080, help="port to listen on; 0 picks a free one (default 8080)")
-    add("--host", default="127.0.0.1", help="address to listen on; loopback only (default 127.0.0.1)")
-    add("--latency", type=seconds, default=0.0, help="time each answer takes (default 0)")
-    add("--jitter", type=float, default=0.0, help="share of the latency by which it varies")
-    add("--capacity", type=int, default=0, help="mints worked on at once; 0: no limit")
-    add("--overload", choices=("queue", "refuse"), default="queue", help="what happens beyond the capacity")
-    add("--slices", choices=("on", "off"), default="off", help="whether several settings may come in one request")
-    add("--backend", choices=("assign", "offer"), default="assign", help="assign jobs directly, or offer them")
-    add("--scale-set", action="append", metavar="NAME[:GROUP]", help="made at start (default demo-linux)")
-    add("--token", default="simulator-token", help="the access token that is accepted (default simulator-token)")
-    add("--app-key", metavar="FILE", help="public key (PEM) of the GitHub App that is accepted")
-    add("--app-client-id", default="Iv1.simulator", help="its client id")
-    add("--app-installation", type=int, default=1, help="its installation id")
-    add("--admin-token-ttl", type=seconds, default=3600.0, help="lifetime of admin tokens (default 1h)")
-    add("--queue-token-ttl", type=seconds, default=3000.0, help="lifetime of queue tokens (default 50m)")
-    add("--poll-seconds", type=seconds, default=50.0, help="length of a long poll (default 50s)")
-    add("--job-seconds", type=seconds, default=1.0, help="length of a job (default 1s)")
-    add("--session-seconds", type=seconds, default=90.0, help="a session nobody polls expires after (default 90s)")
-    add("--registrations", type=int, default=0, help="registrations allowed in a window; 0: no limit")
-    add("--window", type=seconds, default=300.0, help="length of that window (default 5m)")
-    add("--group-capacity", type=int, default=10_000, help="runners in a group")
-    add("--running-status", type=int, choices=(400, 409), default=400, help="status of JobStillRunningException")
-    add("--absent-status", type=int, choices=(204, 404), default=204, help="status of removing an absent runner")
-    add("--unready", type=int, default=0, help="answer 401 to the first so many admin connections")
-    add("--bom", action="store_true", help="begin every body with a byte order mark")
-    add("--fault", action="append", type=_fault, default=[], metavar="KIND:ACTION[=VALUE][:HOW OFTEN][@FROM+FOR]")
-    add("--seed", type=int, default=0, help="of everything that is left to chance")
-    add("--speed", type=float, default=1.0, help="run its clock so many times faster")
-    add("--origin", type=float, help="Unix time at which the faster clock began (default now)")
-    add("--tls-cert", metavar="FILE", help="serve TLS with this certificate")
-    add("--tls-key", metavar="FILE", help="and this key")
-    add("--client-ca", metavar="FILE", help="demand client certificates signed by this authority")
-    add("--parent", type=int, help="end when this process is gone")
-    return made
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a simulator until it is told to end; return the exit status."""
     try:
         arguments = parser().parse_args(argv)
+        _check(arguments)
         options = _options(arguments)
+        world = World(options, _clock(arguments))
+        config = _config(arguments, Application(world), world)
+        config.load()  # reads the certificates
     except SystemExit as leaving:
         return int(leaving.code or 0)
-    except OSError as error:
+    except Refusal as refusal:
+        print(f"error: --scale-set: {refusal.message}", file=sys.stderr)
+        return 2
+    except ssl.SSLError:
+        print("error: the TLS certificate, its key or the authority is no PEM, or they do not fit", file=sys.stderr)
+        return 2
+    except (OSError, ValueError) as error:  # a file that does not open, or does not hold what it should
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    if not arguments.host.startswith("127.") and arguments.host not in {"localhost", "::1"}:
-        print(f"error: --host {arguments.host}: the simulator listens on loopback only", file=sys.stderr)
-        return 2
-    given = (arguments.tls_cert, arguments.tls_key, arguments.client_ca)
-    missing = [path for path in given if path and not Path(path).is_file()]
-    if missing:
-        print(f"error: no such file: {', '.join(missing)}", file=sys.stderr)
         return 2
     try:
         listener = _listen(arguments.host, arguments.port)
@@ -115,28 +58,52 @@ def run(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    clock: Clock = SystemClock() if arguments.speed == 1.0 else ScaledClock(arguments.speed, arguments.origin)
     with listener:
-        return uvicorn_main(arguments, options, clock, listener)
+        world.origin = _origin(arguments, listener.getsockname()[1])
+        return _serve(arguments, world, config, listener)
 
 
-def uvicorn_main(arguments: argparse.Namespace, options: Options, clock: Clock, listener: socket.socket) -> int:
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise `ValueError` for options that do not go together, and for an address that others can reach."""
+    host = arguments.host
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(f"--host {host}: the simulator listens on loopback only")
+    given = (arguments.tls_cert, arguments.tls_key, arguments.client_ca)
+    missing = [path for path in given if path and not Path(path).is_file()]
+    if missing:
+        raise ValueError(f"no such file: {', '.join(missing)}")
+    if not arguments.tls_cert and (arguments.tls_key or arguments.client_ca):
+        raise ValueError("--tls-key and --client-ca need --tls-cert")
+
+
+def _clock(arguments: argparse.Namespace) -> Clock:
+    return SystemClock() if arguments.speed == 1.0 else ScaledClock(arguments.speed, arguments.origin)
+
+
+def _origin(arguments: argparse.Namespace, port: int) -> str:
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    if host in {"localhost", "127.0.0.1"}:  # certificates are for the name
+        host = "localhost" if arguments.tls_cert else "127.0.0.1"
+    return f"{'https' if arguments.tls_cert else 'http'}://{host}:{port}"
+
+
+def _serve(arguments: argparse.Namespace, world: World, config: uvicorn.Config, listener: socket.socket) -> int:
     """Serve on a socket that listens already."""
-    scheme = "https" if arguments.tls_cert else "http"
-    host = "localhost" if arguments.tls_cert else "127.0.0.1"
-    origin = f"{scheme}://{host}:{listener.getsockname()[1]}"
 
     async def serve() -> None:
-        world = World(options, clock, origin)
-        server = _Server(_config(arguments, Application(world), world))
+        server = _Server(config)
         if arguments.parent:
             watcher = asyncio.create_task(_watch(arguments.parent, server))
             watcher.add_done_callback(lambda _task: None)
         about = {
             "ready": True,
-            "url": origin,
-            "config_url": f"{origin}/acme",
-            "token": options.token,
+            "url": world.origin,
+            "config_url": f"{world.origin}/acme",
+            "token": world.options.token,
             "pid": os.getpid(),
         }
         print(json.dumps(about), flush=True)
@@ -189,7 +156,9 @@ def _config(arguments: argparse.Namespace, application: Application, world: Worl
 def _options(arguments: argparse.Namespace) -> Options:
     app = None
     if arguments.app_key:
-        key = Path(arguments.app_key).read_text(encoding="utf-8")
+        key = Path(arguments.app_key).read_text(encoding="utf-8", errors="replace")
+        if "-----BEGIN " not in key:
+            raise ValueError(f"--app-key {arguments.app_key}: expected a key in PEM form")
         app = AppKey(client_id=arguments.app_client_id, installation_id=arguments.app_installation, public_key=key)
     return Options(
         latency=arguments.latency,

@@ -33,7 +33,18 @@ class TestStart:
             (["--backend", "other"], "invalid choice"),
             (["--no-such-option"], "unrecognized arguments"),
             (["--app-key", "/nowhere"], "error: "),
+            (["--app-key", __file__], "expected a key in PEM form"),
+            (["--app-key", sys.executable], "expected a key in PEM form"),
             (["--host", "0.0.0.0"], "listens on loopback only"),
+            (["--host", "127.example"], "listens on loopback only"),
+            (["--scale-set", ""], "needs a name"),
+            (["--scale-set", "a", "--scale-set", "A"], "already exists"),
+            (["--tls-cert", __file__], "is no PEM"),
+            (["--tls-cert", "/nowhere"], "no such file: /nowhere"),
+            (["--tls-key", __file__], "need --tls-cert"),
+            (["--speed", "0"], "over 0"),
+            (["--jitter", "nan"], "from 0 to 1"),
+            (["--capacity", "-1"], "from 0"),
         ],
     )
     def test_a_wrong_option_is_named_and_ends_with_2(
@@ -65,6 +76,12 @@ class TestStart:
         assert about["ready"] is True
         assert about["config_url"] == f"{about['url']}/acme"
         assert (about["token"], about["pid"]) == ("simulator-token", process.pid)
+
+    @pytest.mark.parametrize(("host", "shown"), [("127.0.0.2", "127.0.0.2"), ("localhost", "127.0.0.1")])
+    def test_it_says_the_address_it_listens_on(self, host: str, shown: str) -> None:
+        with SimulatorProcess("--host", host) as simulator:
+            assert simulator.url.startswith(f"http://{shown}:")
+            assert simulator.control("GET", "health") == {"ready": True}
 
     def test_options_by_name_and_as_arguments(self) -> None:
         with SimulatorProcess("--token", "other", scale_set=["a", "b:group"]) as simulator:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from scaleset_burst.simulator import SimulatorProcess
+from scaleset_burst.simulator.commandline import parser
 from scaleset_burst.simulator.control import CHANGEABLE
 from scaleset_burst.simulator.faults import ACTIONS, parse_fault
 from scaleset_burst.simulator.routes import _ROUTES
-from scaleset_burst.simulator.serving import parser
 from tests.unit.simulator.wire import Wire
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
