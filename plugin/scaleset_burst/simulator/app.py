@@ -111,7 +111,7 @@ class Application:
         if fault.action == "hang-before":
             await self._hang(request)
         if fault.action == "lose-session":
-            world.board.lose_session(int(request.numbers[0]) if kind != "poll" else _first(world))
+            _lose_session(kind, request, world)
         raise_for(fault, request, world)
 
     async def _hang(self, request: Received) -> None:
@@ -221,8 +221,13 @@ def _spoil(action: str, body: bytes, kind: bytes) -> tuple[bytes, bytes]:
     return (b"\xef\xbb\xbf" + body if action == "bom" else body), kind
 
 
-def _first(world: World) -> int:
-    return next(iter(world.tenant.scale_sets), 0)
+def _lose_session(kind: str, request: Received, world: World) -> None:
+    """Forget the session a request is about; other requests have none to lose."""
+    if kind in _QUEUE_KINDS:
+        session_id = world.tokens.queue_session(request.authorization)
+        world.board.lose_session(world.board.owner_of(session_id))
+    elif kind in {"open_session", "refresh_session", "close_session"}:
+        world.board.lose_session(int(request.numbers[0]))
 
 
 def _reset(transport: Any) -> None:  # noqa: ANN401  # asyncio's or uvloop's

@@ -2,13 +2,13 @@
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 
 import pytest
 
 from scaleset_burst.simulator import SimulatorError, SimulatorProcess
-from tests.unit.simulator.wire import AGENTS, SETS, Wire
+from tests.unit.simulator.wire import AGENTS, SETS, Reply, Wire
 
 LOST = (http.client.HTTPException, ConnectionError, socket.timeout)
 
@@ -193,3 +193,29 @@ def test_a_fault_that_cannot_be_read_leaves_the_others_in_force(wire: Wire) -> N
     with pytest.raises(SimulatorError, match="unknown action"):
         wire.simulator.faults(["mint:explode"])
     assert wire.send("GET", SETS).status == 503
+
+
+@pytest.mark.parametrize("kind", ["poll", "acknowledge", "refresh_session", "close_session"])
+def test_a_lost_session_is_the_one_the_request_is_about(kind: str) -> None:
+    with SimulatorProcess(scale_set=["first", "second"]) as simulator:
+        wire = Wire(simulator).log_in()
+        number = wire.scale_set("second")
+        session = wire.open_session(number).value
+        one = f"{SETS}/{number}/sessions/{session['sessionId']}"
+        sends: dict[str, Callable[[], Reply]] = {
+            "poll": lambda: wire.poll(session),
+            "acknowledge": lambda: wire.acknowledge(session, 7),
+            "refresh_session": lambda: wire.send("PATCH", one),
+            "close_session": lambda: wire.send("DELETE", one),
+        }
+        simulator.faults([f"{kind}:lose-session:once"])
+        assert sends[kind]().status in {401, 404}
+        assert wire.open_session(number).status == 200
+
+
+@pytest.mark.parametrize("kind", ["registration", "scale_sets", "acquire", "*"])
+def test_where_there_is_no_session_none_is_lost(wire: Wire, kind: str) -> None:
+    wire.simulator.faults([f"{kind}:lose-session"])
+    wire.log_in()
+    assert wire.send("GET", SETS).status == 200
+    assert wire.send("POST", f"{SETS}/{wire.scale_set()}/acquirejobs", [1]).status in {401, 404}
