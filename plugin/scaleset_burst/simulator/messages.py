@@ -62,11 +62,23 @@ async def poll(request: Received) -> Answer:
     after = int(request.argument("lastMessageId") or 0)
     session = world.board.session(_owner(request), world.tokens.queue_session(request.authorization))
     session.polls += 1
+    holding = asyncio.ensure_future(_hold(request, int(capacity), after))
+    gone = asyncio.ensure_future(_gone(request))
     try:
-        return await _hold(request, int(capacity), after)
+        await asyncio.wait({holding, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return await holding if holding.done() else Answer(202)  # to a client that is gone
     finally:
         session.polls -= 1
         session.seen_at = world.clock.monotonic()
+        await _end(holding, gone)
+
+
+async def _gone(request: Received) -> None:
+    """Wait until the client has hung up: nobody polls then, and the session begins to expire."""
+    if request.gone is None:
+        await asyncio.Event().wait()
+    else:
+        await request.gone()
 
 
 async def _hold(request: Received, capacity: int, after: int) -> Answer:
@@ -99,10 +111,14 @@ async def _wait(request: Received, seconds: float) -> None:
     try:
         await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (waiter, sleeper):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await _end(waiter, sleeper)
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Refusal):
+            await task
 
 
 def acknowledge(request: Received) -> Answer:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -205,3 +206,17 @@ def test_an_abandoned_session_expires() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert wire.open_session(number, "third").status == 409
+
+
+def test_a_poll_whose_client_is_gone_keeps_no_session() -> None:
+    with SimulatorProcess(session_seconds=0.3, poll_seconds=600) as simulator:
+        wire = Wire(simulator).log_in()
+        number = wire.scale_set()
+        session = wire.open_session(number).value
+        token, queue = f"Bearer {session['messageQueueAccessToken']}", urlsplit(session["messageQueueUrl"]).path
+        with pytest.raises(TimeoutError):
+            wire.send("GET", queue, token=token, headers={"X-ScaleSetMaxCapacity": "1"}, timeout=0.2)
+        deadline = time.monotonic() + 10
+        while wire.open_session(number, "next").status == 409:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
