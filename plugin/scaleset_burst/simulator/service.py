@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-from scaleset_burst.simulator.errors import Refusal, bad_request
+from scaleset_burst.simulator.errors import Refusal, bad_request, scale_set_exists
 from scaleset_burst.simulator.tenant import jit_config, rfc3339
 from scaleset_burst.simulator.world import World
 
@@ -147,8 +147,11 @@ def update_scale_set(request: Received) -> Answer:
     """PATCH SS/{id}: partial."""
     one = request.world.tenant.scale_set(int(request.numbers[0]))
     body = request.json()
-    one.name = body.get("name") or one.name
-    one.group_id = body.get("runnerGroupId") or one.group_id
+    name, group_id = str(body.get("name") or one.name), int(body.get("runnerGroupId") or one.group_id)
+    other = request.world.tenant.find_scale_set(name, group_id)
+    if other is not None and other is not one:
+        raise scale_set_exists(name)
+    one.name, one.group_id = name, group_id
     one.labels = body.get("labels") or one.labels
     setting = body.get("RunnerSetting") or body.get("runnerSetting") or {}
     one.disable_update = setting.get("disableUpdate", one.disable_update)

@@ -75,6 +75,14 @@ class TestScaleSets:
         reply = wire.send("POST", SETS, {"name": "demo-linux", "runnerGroupId": 1})
         assert (reply.status, "RunnerScaleSetExistsException" in reply.type_name) == (400, True)
 
+    def test_a_change_to_a_taken_name_is_refused_as_well(self, wire: Wire) -> None:
+        number = wire.send("POST", SETS, {"name": "renamed", "runnerGroupId": 1}).value["id"]
+        reply = wire.send("PATCH", f"{SETS}/{number}", {"name": "Demo-Linux"})
+        assert (reply.status, "RunnerScaleSetExistsException" in reply.type_name) == (400, True)
+        assert wire.send("GET", f"{SETS}/{number}").value["name"] == "renamed"
+        assert wire.send("PATCH", f"{SETS}/{number}", {"name": "Renamed"}).status == 200
+        wire.send("DELETE", f"{SETS}/{number}")
+
     def test_find_by_name_and_group(self, wire: Wire) -> None:
         found = wire.send("GET", f"{SETS}?name=DEMO-linux&runnerGroupId=1").value
         assert (found["count"], found["value"][0]["name"]) == (1, "demo-linux")
