@@ -128,6 +128,8 @@ class Application:
             await self._hang(request)
         if action == "status-after" and fault is not None:
             return Answer(int(fault.value), text=b"upstream connect error", headers={"content-type": "text/plain"})
+        if action in {"html", "text", "empty"} and fault is not None and fault.value:
+            return Answer(int(fault.value))  # the body follows when it is written
         if action == "conflict":
             return _refused(taken("of this name"))
         return answer

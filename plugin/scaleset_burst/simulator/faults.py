@@ -5,8 +5,9 @@ A fault is `KIND:ACTION[=VALUE][:HOW OFTEN][@FROM+FOR]`:
 - KIND: a kind of request (`mint`, `slice`, `registration`, `admin`, `poll`, …) or `*`.
 - ACTION: `drop-before`, `drop-after`, `hang-before`, `hang-after` (before or after the commit), `status=503` and
   `status-after=502`, `retry=5` (429 with Retry-After in seconds), `retry-date=5` (as a date), `retry-none` (429
-  without), `limit=30` (403 marked as rate limit), `conflict`, `slow=2s`, `truncate`, `html`, `text`, `empty`, `bom`,
-  `unauthorised`, `lose-session`, `partial` (slices: every other item fails).
+  without), `limit=30` (403 marked as rate limit), `conflict`, `slow=2s`, `truncate`, `html`, `text`, `empty` (each
+  with another status as well, such as `html=502`), `bom`, `unauthorised`, `lose-session`, `partial` (slices: every
+  other item fails).
 - HOW OFTEN: `5%`, `every 7`, `first 3`, `once`; always if left out.
 - FROM and FOR: seconds since the start, such as `@10+5`.
 """
@@ -36,6 +37,7 @@ KINDS = frozenset(
     )
 )  # fmt: skip
 _WITH_VALUE = frozenset(("status", "status-after", "retry", "retry-date", "limit", "slow"))
+_MAYBE_STATUS = frozenset(("html", "text", "empty"))
 _FAULT = re.compile(
     r"^(?P<kind>[a-z_*]+):(?P<action>[a-z-]+)(=(?P<value>[0-9.]+)s?)?"
     r"(:(?P<often>[^@]+))?(@(?P<start>[0-9.]+)s?\+(?P<length>[0-9.]+)s?)?$"
@@ -82,11 +84,12 @@ def parse_fault(text: str) -> Fault:
     action = match["action"]
     if action not in ACTIONS:
         raise FaultError(f"fault {text!r}: unknown action {action!r}; expected one of {', '.join(sorted(ACTIONS))}")
-    if (action in _WITH_VALUE) != (match["value"] is not None):
+    if action not in _MAYBE_STATUS and (action in _WITH_VALUE) != (match["value"] is not None):
         raise FaultError(f"fault {text!r}: {action} {'needs' if action in _WITH_VALUE else 'takes no'} =VALUE")
     if match["kind"] not in KINDS:
         raise FaultError(f"fault {text!r}: unknown kind {match['kind']!r}; expected one of {', '.join(sorted(KINDS))}")
-    if action in {"status", "status-after"} and not 400 <= _number(text, match["value"]) <= 599:
+    of_status = action in {"status", "status-after"} or (action in _MAYBE_STATUS and match["value"] is not None)
+    if of_status and not 400 <= _number(text, match["value"]) <= 599:
         raise FaultError(f"fault {text!r}: the status is {match['value']}; expected 400 to 599")
     often = _often(text, match["often"])
     return Fault(

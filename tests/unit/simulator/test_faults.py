@@ -42,6 +42,7 @@ def test_every_action_can_be_written(action: str) -> None:
         ("mint:explode", "unknown action 'explode'; expected one of bom"),
         ("mint:status", "status needs =VALUE"),
         ("mint:drop-after=3", "drop-after takes no =VALUE"),
+        ("mint:html=200", "the status is 200; expected 400 to 599"),
         ("mint:drop-after:often", "how often is 'often'; expected 5%, every 7, first 3 or once"),
     ],
 )

@@ -121,6 +121,19 @@ def test_a_spoilt_answer_is_200_and_no_json(wire: Wire, action: str, body: bytes
     assert names(wire) == {"r"}
 
 
+@pytest.mark.parametrize(
+    ("action", "kind", "body"),
+    [("html", "text/html", b"<html>"), ("text", "text/plain", b"upstream"), ("empty", "", b"")],
+)
+def test_an_error_can_have_a_body_that_is_no_json(wire: Wire, action: str, kind: str, body: bytes) -> None:
+    wire.simulator.faults([f"scale_sets:{action}=502:once"])
+    reply = wire.send("GET", SETS)
+    assert reply.status == 502
+    assert reply.body.startswith(body)
+    assert bool(reply.body) == (action != "empty")
+    assert reply.headers["content-type"].startswith(kind)
+
+
 def test_a_byte_order_mark_can_precede_one_body_or_all(wire: Wire) -> None:
     mark = b"\xef\xbb\xbf"
     wire.simulator.faults(["scale_sets:bom:once"])
