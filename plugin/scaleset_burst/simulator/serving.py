@@ -95,18 +95,10 @@ def _serve(arguments: argparse.Namespace, world: World, config: uvicorn.Config, 
     """Serve on a socket that listens already."""
 
     async def serve() -> None:
-        server = _Server(config)
+        server = _Server(config, world)
         if arguments.parent:
             watcher = asyncio.create_task(_watch(arguments.parent, server))
             watcher.add_done_callback(lambda _task: None)
-        about = {
-            "ready": True,
-            "url": world.origin,
-            "config_url": f"{world.origin}/acme",
-            "token": world.options.token,
-            "pid": os.getpid(),
-        }
-        print(json.dumps(about), flush=True)
         await server.serve(sockets=[listener])
 
     try:
@@ -201,7 +193,26 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Ends with status 0 on SIGTERM and SIGINT, as a program does that did what it was told."""
+    """Ends with status 0 on SIGTERM and SIGINT, as a program does that did what it was told.
+
+    It says where it listens once it does, and minds signals.
+    """
+
+    def __init__(self, config: uvicorn.Config, world: World) -> None:
+        super().__init__(config)
+        self._world = world
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        origin = self._world.origin
+        about = {
+            "ready": True,
+            "url": origin,
+            "config_url": f"{origin}/acme",
+            "token": self._world.options.token,
+            "pid": os.getpid(),
+        }
+        print(json.dumps(about), flush=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

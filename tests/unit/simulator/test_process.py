@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,15 +107,14 @@ class TestEnd:
             parent.communicate()
             process.wait(20)
 
-    def test_an_interrupt_ends_it_with_0(self) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_with_0_from_the_moment_it_is_ready(self, number: signal.Signals) -> None:
         command = [sys.executable, "-m", "scaleset_burst.simulator", "--port", "0", "--parent", str(os.getpid())]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             process.stdout.readline()
-            # It says that it listens just before it minds signals.
-            time.sleep(0.3)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             assert process.wait(10) == 0
             assert "Traceback" not in process.stderr.read()
 
