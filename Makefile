@@ -52,6 +52,9 @@ redis: $(STAMP)  ## a Redis for the tests, if the machine has none
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(STAMP)  ## write the pages that are made from the settings
+	@$(BIN)/python -m scaleset_burst.settings docs/reference
+
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
