@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_burst.simulator import SimulatorError, SimulatorProcess
 
 SCALE_SET: Final = "demo-linux"
 EXAMPLES: Final = Path(__file__).resolve().parent
@@ -84,7 +84,7 @@ def main() -> int:
     try:
         default = _rounds(options, console, plugin=False)
         plugin = _rounds(options, console, plugin=True)
-    except DemoError as error:
+    except (DemoError, SimulatorError, OSError) as error:  # OSError: the simulator or a file of the run is gone
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

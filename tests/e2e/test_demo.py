@@ -53,6 +53,13 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path: Path, arguments: lis
     run([sys.executable, str(EXAMPLES / "demo.py"), *arguments], folder=tmp_path).refused(2, "error: ")
 
 
+def test_a_simulator_that_does_not_start_is_a_failure_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('broken on purpose')\n")
+    command = [sys.executable, str(EXAMPLES / "demo.py"), "--runners", "1"]
+    ended = run(command, folder=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+    ended.refused(1, "error: the simulator did not start: broken on purpose")
+
+
 def test_the_host_runs_as_a_module_as_well(tmp_path: Path) -> None:
     path = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
     ended = run([sys.executable, "-m", "autoscaler", "--help"], folder=tmp_path, environment={"PYTHONPATH": path})
