@@ -1,15 +1,14 @@
 """`scaleset-burst check`: is the configuration right, and which settings hold?"""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 from scaleset_burst.cli.output import fail, print_json, print_line, print_rows, refuse
+from scaleset_burst.cli.reading import read
 from scaleset_burst.cli.targets import target
-from scaleset_burst.settings import Settings, load_settings
+from scaleset_burst.settings import Settings
 from scaleset_burst.settings.listing import listing
-from scaleset_burst.settings.source import read_config, read_text
 from scaleset_hookspecs import ConfigError, ScalesetError
 
 __all__ = ["check"]
@@ -18,8 +17,7 @@ __all__ = ["check"]
 def check(config: Path, *, live: bool, as_json: bool, scale_set: str | None, runner_group: str) -> int:
     """Check a configuration and print what holds; return the exit code."""
     try:
-        mapping = read_config(config)
-        settings = load_settings(mapping, environ=os.environ, read_file=read_text)
+        mapping, settings = read(config)
     except ConfigError as error:
         return refuse(error, as_json=as_json)
     asked = live and settings.enabled

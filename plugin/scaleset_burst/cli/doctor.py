@@ -1,17 +1,15 @@
 """`scaleset-burst doctor`: is everything ready for a burst, and how long will one take?"""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from scaleset_burst.cli.diagnosis import Finding, Level, diagnose
 from scaleset_burst.cli.output import fail, print_json, print_line, refuse
 from scaleset_burst.cli.probing import probe
+from scaleset_burst.cli.reading import read
 from scaleset_burst.cli.targets import target
 from scaleset_burst.clock import SystemClock
-from scaleset_burst.settings import load_settings
-from scaleset_burst.settings.source import read_config, read_text
 from scaleset_hookspecs import ConfigError, ScalesetError
 
 __all__ = ["doctor"]
@@ -22,8 +20,7 @@ STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
 def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: str) -> int:
     """Examine a configuration and the service behind it, read-only; return the exit code."""
     try:
-        mapping = read_config(config)
-        settings = load_settings(mapping, environ=os.environ, read_file=read_text)
+        mapping, settings = read(config)
     except ConfigError as error:
         return refuse(error, as_json=as_json)
     if not settings.enabled:

@@ -101,7 +101,29 @@ def test_secrets_come_from_the_environment(run: Run, tmp_path: Path) -> None:
     assert "`$env: T`, which is not set" in run("check", path, env={}).stderr
 
 
-@pytest.mark.parametrize("text", ["other: 1\n", "plugins: {burst: {enabled: false}}\n"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "other: 1\nplugin: {burst: {}}\n",
+            ":2: plugin: found an unknown key; expected a known key; did you mean `plugins`",
+        ),
+        (
+            "plugins:\n  brust: {}\n",
+            ":2: plugins.brust: found an unknown key; expected a known key; did you mean `burst`?",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_a_misspelt_section_is_no_plugin_that_is_off(
+    run: Run, tmp_path: Path, command: str, text: str, said: str
+) -> None:
+    result = run(command, config(tmp_path, text))
+    assert result.exit_code == 2
+    assert said.format("expected a known key") in result.stderr
+
+
+@pytest.mark.parametrize("text", ["other: 1\n", "plugins: {another: {}}\n", "plugins: {burst: {enabled: false}}\n"])
 def test_a_plugin_that_is_off_is_said_to_be_off(run: Run, tmp_path: Path, text: str) -> None:
     result = run("check", config(tmp_path, text))
     assert result.exit_code == 0
