@@ -8,7 +8,7 @@ import yaml
 
 from autoscaler.section import Section
 from scaleset_burst.github import AppCredentials, TokenCredentials
-from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef
+from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, UsageError
 from scaleset_hookspecs.host import SourcedConfig, create_manager
 from scaleset_hookspecs.sources import unfolded
 
@@ -155,7 +155,7 @@ def _twice(config: SourcedConfig) -> list[Problem]:
 def _credentials(github: Section) -> TokenCredentials | AppCredentials:
     app = github.inner("app")
     if app is None:
-        return TokenCredentials(token=github.secret("token"))
+        return _token(github)
     if github.inner("token") is not None:
         github.refuse("token", "both `token` and `app`", "one of them")
     credentials = AppCredentials(
@@ -165,3 +165,13 @@ def _credentials(github: Section) -> TokenCredentials | AppCredentials:
     )
     app.close()
     return credentials
+
+
+def _token(github: Section) -> TokenCredentials | AppCredentials:
+    token = github.secret("token")
+    try:
+        return TokenCredentials(token=token)
+    except UsageError as error:
+        if token:
+            github.refuse("token", "a secret that is none", str(error))
+        return AppCredentials(client_id="", installation_id=0, private_key="")  # refused already, and never used

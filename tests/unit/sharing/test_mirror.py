@@ -10,6 +10,7 @@ import pytest
 from scaleset_burst.journal import Change, MemoryJournal, State
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.names import SharedNames
+from scaleset_burst.sharing.scripts import MARK
 
 
 class OneHash:
@@ -18,8 +19,11 @@ class OneHash:
     def __init__(self) -> None:
         self.fields: dict[str, str] = {}
 
-    async def run(self, _script: object, _keys: Sequence[str], _arguments: Sequence[object]) -> list[object]:
-        """Lose nothing."""
+    async def run(self, script: object, _keys: Sequence[str], arguments: Sequence[Any]) -> list[list[str]]:
+        """Lose nothing, find nothing, and mark what is delivered."""
+        if script is not MARK:
+            return [[], []]
+        self.fields |= dict(zip(arguments[2::2], arguments[3::2], strict=True))
         return []
 
     async def update(self, _key: str, values: dict[str, str], gone: Iterable[str], _kept: int) -> None:
