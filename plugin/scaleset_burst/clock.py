@@ -2,9 +2,12 @@
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["Clock", "ScaledClock", "SystemClock"]
+T = TypeVar("T")
+
+__all__ = ["Clock", "ScaledClock", "SystemClock", "within"]
 
 
 class Clock(Protocol):
@@ -58,3 +61,17 @@ class ScaledClock:
     async def sleep(self, seconds: float) -> None:
         """Wait that many simulated seconds."""
         await asyncio.sleep(seconds / self.speed)
+
+
+async def within(seconds: float | None, work: Coroutine[Any, Any, T], clock: Clock) -> T | None:
+    """Return what the work returns, or `None` if the time is over first; then the work is cancelled."""
+    if seconds is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        task.cancel()
+        alarm.cancel()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
 from scaleset_burst.background import Background
-from scaleset_burst.clock import Clock, SystemClock
+from scaleset_burst.clock import Clock, SystemClock, within
 from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.journal import JournalNames
 from scaleset_burst.metadata import Metadata
@@ -23,10 +23,12 @@ from scaleset_burst.upkeep import Upkeep
 from scaleset_burst.wiring import build_client, build_gate, build_journal, build_sharing
 from scaleset_hookspecs import (
     Answer,
+    FailureReason,
     JitConfig,
     JobCompleted,
     JobStarted,
     MaybeAwaitable,
+    MintFailure,
     OnReady,
     Outcome,
     ProvisionSettings,
@@ -153,9 +155,12 @@ class Engine:
         check_count(scale_set, count, settings)
         if self._stopped:
             raise Unavailable("the host is stopping; nothing more is minted")
-        await self._open()
-        lane = await self._lane(scale_set, settings)
-        outcomes = await self.minter.provision(lane, count, settings, on_ready)
+        started = self._clock.monotonic()
+        lane = await within(settings.deadline, self._lane(scale_set, settings), self._clock)
+        if lane is None:
+            message = f"the scale set was not found within the {settings.deadline:g} s the host gave"
+            return (MintFailure(reason=FailureReason.DEADLINE, message=message),) * count
+        outcomes = await self.minter.provision(lane, count, settings, on_ready, since=started)
         if any(getattr(outcome, "reason", None) == "already_provided" for outcome in outcomes):
             self._upkeep.reconcile(lane)
         return outcomes
@@ -261,6 +266,7 @@ class Engine:
         self._upkeep.minted(config.scale_set)
 
     async def _lane(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Lane:
+        await self._open()
         scale_set_id = await self.metadata.scale_set_id(scale_set)
         lane = self.minter.lane(_key(scale_set))
         own = self.settings.for_scale_set(scale_set.name)

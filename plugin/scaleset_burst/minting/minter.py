@@ -125,9 +125,22 @@ class Minter:
         self._names.note([Change(name=name, state=State.CLOSED) for name in names])
 
     async def provision(
-        self, lane: Lane, count: int, settings: ProvisionSettings, on_ready: OnReady | None
+        self,
+        lane: Lane,
+        count: int,
+        settings: ProvisionSettings,
+        on_ready: OnReady | None,
+        *,
+        since: float | None = None,
     ) -> tuple[Outcome, ...]:
         """Mint `count` configs, or as many of them as the demand still lacks; return an outcome for each.
+
+        Args:
+            lane: For this scale set.
+            count: How many, at least 1.
+            settings: What the host wants of them.
+            on_ready: Given each as it arrives.
+            since: When the host asked (monotonic), if that was before now: the deadline counts from then.
 
         Raises:
             Rejected: None of them can ever work.
@@ -138,7 +151,7 @@ class Minter:
             raise Unavailable("the host is stopping; nothing more is minted")
         if (refusal := self._gate.refusal(now)) is not None:
             raise refusal
-        call = Call(lane.ref, count, settings, on_ready, now)
+        call = Call(lane.ref, count, settings, on_ready, now if since is None else since)
         if settings.desired is not None:
             lane.lower_demand(settings.desired)
         wanted = needed(count, settings.desired, len(lane.roster), lane.under_way)

@@ -16,6 +16,7 @@ from scaleset_burst.github.types import ScaleSet
 from scaleset_burst.journal import Change, DatabaseJournal, State
 from scaleset_burst.settings import load_settings
 from scaleset_hookspecs import (
+    FailureReason,
     JitConfig,
     JobCompleted,
     ProvisionSettings,
@@ -176,6 +177,21 @@ def test_a_prefix_holds_from_its_call_on(tmp_path: Path) -> None:
             for outcome in await engine.provision(LINUX, 300, wanted, None):
                 assert isinstance(outcome, JitConfig)
                 assert outcome.runner_name.startswith(f"{prefix}-")
+        await engine.stop()
+
+    asyncio.run(main())
+
+
+def test_a_deadline_counts_from_the_call(tmp_path: Path) -> None:
+    """Looking the scale set up is part of the host's time, however long the service takes for it."""
+
+    async def main() -> None:
+        client = ModelClient(latency=3600.0)
+        engine = make_engine(client, tmp_path)
+        call = engine.provision(LINUX, 3, ProvisionSettings(deadline=0.1), None)
+        outcomes = await asyncio.wait_for(call, 60.0)
+        assert [getattr(outcome, "reason", None) for outcome in outcomes] == [FailureReason.DEADLINE] * 3
+        assert client.requests["mint"] == 0
         await engine.stop()
 
     asyncio.run(main())

@@ -169,6 +169,22 @@ def test_a_deadline_fails_what_is_missing() -> None:
     run_virtually(main)
 
 
+def test_a_deadline_counts_from_the_hosts_call() -> None:
+    """What was spent before minting could begin is not given once more."""
+
+    async def main() -> None:
+        service = ModelService(latency=3.0)
+        minter, lane, _ = make_minter(service)
+        asked = asyncio.get_running_loop().time() - 18.0
+        for since, failed in ((asked, {FailureReason.DEADLINE: 5}), (None, {})):
+            outcomes = await minter.provision(lane, 5, ProvisionSettings(deadline=20.0), None, since=since)
+            assert reasons(outcomes) == failed
+        await settled(minter)
+        assert len(service.runners) == 5
+
+    run_virtually(main)
+
+
 def test_one_hung_request_delays_nobody() -> None:
     """The other 99 take as many waves as without it, and the hung one is replaced and resolved."""
 
