@@ -185,9 +185,10 @@ class Deliverer:
             self._settle(arrival)
 
     def _settle(self, arrival: Arrival) -> None:
-        if arrival.slot.call.settle(arrival.slot, arrival.config):
+        call = arrival.slot.call
+        if call.settle(arrival.slot, arrival.config) or (call.abandoned and call.on_ready is not None):
             self._on_delivered(arrival, arrival.timing(self._clock.monotonic()))
-        elif arrival.slot.call.on_ready is None:
+        elif call.on_ready is None:
             self._on_orphan(arrival.config)
 
     def _failed(self, arrival: Arrival, error: BaseException) -> None:

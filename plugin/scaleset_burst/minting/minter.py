@@ -259,7 +259,7 @@ class Minter:
     def _delivered(self, arrival: Arrival, timing: ConfigTiming) -> None:
         config = arrival.config
         for lane in self._lanes.values():
-            if arrival.slot.call in lane.calls:
+            if lane.ref is arrival.slot.call.ref:  # the call itself may have ended: its caller went, its machines start
                 lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
                 self.ledger.delivered(lane, timing)
 

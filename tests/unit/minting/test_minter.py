@@ -286,6 +286,33 @@ def test_what_a_cancelled_caller_did_not_get_meets_no_demand() -> None:
     run_virtually(main)
 
 
+def test_what_a_cancelled_caller_launched_meets_demand() -> None:
+    """Machines that were starting when their caller went are runners all the same: the demand is not met twice."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service, most=8)
+        wanted = ProvisionSettings(desired=100)
+        launched: list[str] = []
+
+        async def launch(config: JitConfig) -> None:
+            await asyncio.sleep(30.0)
+            launched.append(config.runner_name)
+
+        call = asyncio.create_task(minter.provision(lane, 100, wanted, launch))
+        while len(service.runners) < 40:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.wait([call])
+        await asyncio.sleep(60.0)
+        await settled(minter)
+        assert set(service.runners) == set(launched)
+        await minter.provision(lane, 100, wanted, launch)
+        assert len(service.runners) == len(launched) == 100
+
+    run_virtually(main)
+
+
 def test_a_host_that_stops_leaves_no_ghost() -> None:
     """Stopping mid-burst: waiting ones fail as STOPPED, those in flight are finished or undone."""
 
