@@ -23,6 +23,7 @@ class Slot:
     """One of the N asked for, with the times (monotonic seconds) its report is made of.
 
     Attributes:
+        queued: It stands in its lane's queue: never twice, or it would be minted twice.
         attempts: Requests sent for it so far, hedges included.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
         budget_wait: Seconds of its waiting during which the budget was closed.
@@ -33,6 +34,7 @@ class Slot:
     call: Call
     index: int
     queued_at: float
+    queued: bool = False
     blocked: float = 0.0
     attempts: int = 0
     in_flight: int = 0

@@ -90,16 +90,21 @@ class Lane:
 
     def push(self, slots: Iterable[Slot]) -> None:
         """Queue slots behind the others."""
-        self.waiting.extend(slots)
+        for slot in slots:
+            slot.queued = True
+            self.waiting.append(slot)
 
     def push_back(self, slots: Iterable[Slot]) -> None:
         """Queue slots again before all others, after an attempt that did not serve them."""
-        self.waiting.extendleft(reversed([slot for slot in slots if slot.wanted]))
+        again = [slot for slot in slots if slot.wanted and not slot.queued]
+        for slot in again:
+            slot.queued = True
+        self.waiting.extendleft(reversed(again))
 
     def sendable(self, now: float) -> int:
         """Return how many slots could be sent now; forgets those nobody waits for."""
         while self.waiting and not self.waiting[0].wanted:
-            self.waiting.popleft()
+            self.waiting.popleft().queued = False
         if self.held or not self.waiting or now < self.opens_at:
             return 0
         if self.limit is not None and self.requests >= self.limit:
@@ -108,14 +113,17 @@ class Lane:
 
     def forget_unwanted(self) -> None:
         """Forget slots that nobody waits for, wherever they stand: a slice is counted before it is filled."""
-        if not all(slot.wanted for slot in self.waiting):
-            self.waiting = deque(slot for slot in self.waiting if slot.wanted)
+        for slot in self.waiting:
+            slot.queued = slot.wanted
+        if not all(slot.queued for slot in self.waiting):
+            self.waiting = deque(slot for slot in self.waiting if slot.queued)
 
     def take(self, count: int) -> tuple[list[Slot], list[str]]:
         """Take up to `count` slots that are still wanted, each with a reserved name."""
         slots: list[Slot] = []
         while self.waiting and len(slots) < min(count, len(self.stock)):
             slot = self.waiting.popleft()
+            slot.queued = False
             if slot.wanted:
                 slots.append(slot)
         return slots, [self.stock.popleft() for _ in slots]
@@ -127,6 +135,7 @@ class Lane:
         while self.waiting and dropped < count:
             slot = self.waiting.pop()
             if slot.wanted and slot.in_flight == 0:
+                slot.queued = False
                 dropped += slot.call.refuse(slot, reason, message)
             else:
                 kept.appendleft(slot)

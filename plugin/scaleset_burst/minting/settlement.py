@@ -151,14 +151,18 @@ class Settlement:
             return
         if verdict.fate is Fate.BATCH_REJECTED:
             self._batch_rejected(attempt, slot, error, aftermath)
-        elif verdict.fate is Fate.THROTTLED:
+            return
+        if verdict.fate is Fate.THROTTLED:
             slot.attempts -= 1
+        if slot.in_flight:
+            return  # it is asked for under another name, too, whose answer decides
+        if verdict.fate is Fate.THROTTLED:
             aftermath.retried.append(slot)
         elif verdict.fate is Fate.ITEM_REJECTED:
             slot.call.settle(slot, _failure(FailureReason.REJECTED, error))
         elif slot.attempts >= self._max_attempts:
             slot.call.settle(slot, _failure(FailureReason.UNAVAILABLE, error))
-        elif slot.in_flight == 0:
+        else:
             aftermath.retried.append(slot)
             aftermath.backs_off |= verdict.overload
 
