@@ -27,7 +27,6 @@ class Slot:
         attempts: Requests sent for it so far, hedges included.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
         budget_wait: Seconds of its waiting during which the budget was closed.
-        not_before: Not to be sent again before this time, after a failed attempt.
         claimed: A config is on its way to the caller; from then on only its delivery can fail.
     """
 
@@ -41,7 +40,6 @@ class Slot:
     hedged: bool = False
     first_sent_at: float | None = None
     budget_wait: float = 0.0
-    not_before: float = 0.0
     claimed: bool = False
 
     @property
