@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from scaleset_burst.journal.database import DatabaseJournal, NewerSchemaError
 from scaleset_burst.journal.memory import MemoryJournal
@@ -44,7 +44,8 @@ def open_journal(
     if directory == MEMORY:
         return MemoryJournal()
     base = Path(directory).expanduser() if directory else default_directory(environ, home)
-    place = base / re.sub(r"[^a-z0-9._-]+", "-", scope.lower())
+    # Each scope has a name of its own: names of `acme/web` that are looked for in `acme-web` are never found.
+    place = base / quote(scope.lower(), safe="").replace("%2F", "+")
     try:
         return _open(place, warn, now)
     except (OSError, sqlite3.Error, NewerSchemaError) as error:

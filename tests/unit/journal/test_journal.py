@@ -132,9 +132,18 @@ def test_a_directory_that_cannot_be_written_is_warned_of_once(tmp_path: Path) ->
     assert "plugins.burst.journal.directory" in warnings[0]
 
 
+def test_every_scope_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """A repository and an organisation whose names differ in a slash only do not take each other's names for theirs."""
+    scopes = ["github.com/acme/web", "github.com/acme-web", "ghe.example:8443/acme/web", "github.com/enterprises/a+b"]
+    journals = [open_journal(str(tmp_path), one, environ={}, home=tmp_path, warn=pytest.fail) for one in scopes]
+    for journal in journals:
+        journal.close()
+    assert len(list(tmp_path.iterdir())) == len(scopes)
+
+
 def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
     """Nothing is deleted: the damaged file stays, under another name."""
-    place = tmp_path / "github.com-acme"
+    place = tmp_path / "github.com+acme"
     place.mkdir()
     (place / "journal.db").write_bytes(b"this is no database" * 100)
     warnings: list[str] = []
