@@ -6,24 +6,32 @@ from scaleset_burst.journal.states import Change, Orphan, State
 
 __all__ = ["MemoryJournal"]
 
+MOST_DELIVERED = 10_000
+"""Delivered names kept at most, the newest: a host may never say that they are launched."""
+
 
 class MemoryJournal:
     """Keeps the open names of this process only: a crash forgets them."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Change] = {}
+        self._open: set[str] = set()
+        self._delivered: dict[str, None] = {}
 
     def write(self, changes: Sequence[Change]) -> None:
         """Note what became of names."""
         for change in changes:
-            if change.state in {State.CLOSED, State.LAUNCHED}:
-                self._open.pop(change.name, None)
-            else:
-                self._open[change.name] = change
+            self._open.discard(change.name)
+            self._delivered.pop(change.name, None)
+            if change.state is State.DELIVERED:
+                self._delivered[change.name] = None
+            elif change.state not in {State.CLOSED, State.LAUNCHED}:
+                self._open.add(change.name)
+        while len(self._delivered) > MOST_DELIVERED:
+            del self._delivered[next(iter(self._delivered))]
 
     def open_names(self) -> int:
         """Return how many names are not closed."""
-        return len(self._open)
+        return len(self._open) + len(self._delivered)
 
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
         """Return nothing, for the same reason as `adopt`."""
@@ -37,3 +45,4 @@ class MemoryJournal:
     def close(self) -> None:
         """Forget everything."""
         self._open.clear()
+        self._delivered.clear()

@@ -8,6 +8,10 @@ from scaleset_hookspecs.types import ProvisionSettings, ScaleSetRef
 
 __all__ = ["Roster", "check_count", "needed", "surplus"]
 
+MOST_LIVE = 10_000
+"""Runners of one scale set at most: a runner group holds no more (docs.github.com, "Actions limits"). Hosts that never
+report an end would else be remembered for ever."""
+
 
 def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings) -> None:
     """Refuse a count that can never be right, before anything is sent.
@@ -61,7 +65,9 @@ class Roster:
         return len(self.names)
 
     def add(self, name: str, runner_id: int, now: float) -> None:
-        """Note a delivered runner."""
+        """Note a delivered runner; the oldest goes when there are more than can be registered."""
+        if len(self.names) >= MOST_LIVE:
+            self.drop(next(iter(self.names)), None)
         self.names[name] = (now, runner_id)
         self.ids[runner_id] = name
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.journal import Change, DatabaseJournal, Journal, JournalNames, MemoryJournal, State, open_journal
+from scaleset_burst.journal.memory import MOST_DELIVERED
 
 OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
 
@@ -255,3 +256,14 @@ def test_what_can_never_be_written_holds_up_nothing(tmp_path: Path) -> None:
         await names.close()
 
     asyncio.run(main())
+
+
+def test_memory_is_bounded_by_what_is_delivered_and_never_reported() -> None:
+    """A host that never reports a launch loses the oldest names, and none that is in doubt."""
+    journal = MemoryJournal()
+    journal.write([change(f"r{number}", State.RESERVED) for number in range(100)])
+    for number in range(3 * MOST_DELIVERED):
+        journal.write([change(f"d{number}", State.DELIVERED, number)])
+    assert journal.open_names() == MOST_DELIVERED + 100
+    journal.write([change(f"d{3 * MOST_DELIVERED - 1}", State.LAUNCHED), change("r1", State.CLOSED)])
+    assert journal.open_names() == MOST_DELIVERED + 98

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.demand import Roster, needed, surplus
+from scaleset_burst.minting.demand import MOST_LIVE, Roster, needed, surplus
 
 numbers = st.integers(min_value=0, max_value=2000)
 
@@ -57,3 +57,12 @@ def test_a_silent_host_is_not_refused_for_ever() -> None:
     roster.add("young", 3, 95.0)
     assert roster.reconcile(["KEPT"], now=100.0, grace=60.0) == 1
     assert set(roster.names) == {"kept", "young"}
+
+
+def test_a_roster_is_bounded() -> None:
+    """A host that never reports the end of its runners does not fill the memory."""
+    roster = Roster()
+    for number in range(2 * MOST_LIVE):
+        roster.add(f"r{number}", number, float(number))
+    assert len(roster) == len(roster.ids) == MOST_LIVE
+    assert f"r{2 * MOST_LIVE - 1}" in roster.names
