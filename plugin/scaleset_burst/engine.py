@@ -271,12 +271,10 @@ class Engine:
         lane = self.minter.lane(_key(scale_set))
         own = self.settings.for_scale_set(scale_set.name)
         prefix = settings.name_prefix or own.name_prefix
-        folder = settings.work_folder or own.work_folder
         if lane is None:
             limit = own.max_concurrency if isinstance(own.max_concurrency, int) else None
-            return self.minter.add_lane(_key(scale_set), Lane(scale_set, scale_set_id, prefix, folder, limit))
+            return self.minter.add_lane(_key(scale_set), Lane(scale_set, scale_set_id, prefix, own.work_folder, limit))
         self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id, prefix))
-        lane.work_folder = folder
         return lane
 
     def _forget(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:

@@ -32,6 +32,7 @@ class ModelService:
     seed: int = 0
     runners: dict[str, Runner] = field(default_factory=dict)
     dead_scale_sets: set[int] = field(default_factory=set)
+    work_folders: dict[str, str] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     wait_until: float = 0.0
     broken_promises: int = 0
@@ -64,7 +65,7 @@ class ModelService:
 
     async def generate_jit_config(self, scale_set_id: int, name: str, work_folder: str = "") -> MintedRunner:
         """Mint one, or fail in the way `fault` says."""
-        del work_folder
+        self.work_folders[name] = work_folder
         self.requests["mint"] += 1
         if self._now() < self.wait_until:
             self.broken_promises += 1
@@ -119,6 +120,7 @@ class ModelService:
             raise SliceRefused("one at a time", status=400)
         results: list[MintedRunner | ServiceError] = []
         for request in requests:
+            self.work_folders[request.name] = request.work_folder
             fault = self.fault(request.name)
             if fault == "lost-slice":
                 raise Unavailable("reset", maybe_applied=True)

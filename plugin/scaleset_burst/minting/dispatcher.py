@@ -183,10 +183,12 @@ class Dispatcher:
         TRACE.set(attempt.trace)
         try:
             if len(attempt.names) == 1:
-                return (
-                    await self._service.generate_jit_config(attempt.scale_set_id, attempt.names[0], lane.work_folder),
-                )
-            requests = [MintRequest(name=name, work_folder=lane.work_folder) for name in attempt.names]
+                folder = attempt.slots[0].call.settings.work_folder or lane.work_folder
+                return (await self._service.generate_jit_config(attempt.scale_set_id, attempt.names[0], folder),)
+            requests = [
+                MintRequest(name=name, work_folder=slot.call.settings.work_folder or lane.work_folder)
+                for name, slot in zip(attempt.names, attempt.slots, strict=True)
+            ]
             return await self._service.generate_jit_configs(attempt.scale_set_id, requests)
         except ServiceError as error:
             return [error] * len(attempt.names)

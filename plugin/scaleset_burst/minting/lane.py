@@ -39,6 +39,7 @@ class Lane:
     """Everything minting knows about one scale set. Changed on the loop only, in single steps.
 
     Attributes:
+        work_folder: Of runners whose call names none.
         limit: Mints in flight at most for this scale set, over the limit that all share.
         stock: Names written down already and not used yet.
         refilling: More names are being written down.

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -530,6 +531,21 @@ def test_slices_are_exactly_once_too(seed: int) -> None:
         assert len(outcomes) == 200
         await settled(minter)
         assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("mode", ["never", "always"])
+def test_calls_at_once_keep_their_work_folders(mode: Literal["never", "always"]) -> None:
+    """Merged calls share flights and slices, and nothing else."""
+
+    async def main() -> None:
+        service = ModelService(slices=True)
+        minter, lane, _ = make_minter(service, slicing=Slicing(mode, 50), most=4)
+        wishes = [ProvisionSettings(work_folder=folder) for folder in ("one", "two")] + [PLAIN]
+        got = await asyncio.gather(*(minter.provision(lane, 30, wish, None) for wish in wishes))
+        for outcomes, folder in zip(got, ("one", "two", lane.work_folder), strict=True):
+            assert {service.work_folders[config.runner_name] for config in configs(outcomes)} == {folder}
 
     run_virtually(main)
 
