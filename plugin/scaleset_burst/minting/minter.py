@@ -266,6 +266,7 @@ class Minter:
     def _lost(self, arrival: Arrival) -> None:
         """Let a slot have another config instead of one that could not be handed out."""
         arrival.slot.claimed = False
+        self._waits.expire(arrival.slot.call)
         for lane in self._lanes.values():
             if arrival.slot.call in lane.calls:
                 lane.push_back([arrival.slot])

@@ -28,6 +28,11 @@ class Waits:
         await self._clock.sleep(max(0.0, call.deadline - self._clock.monotonic()))
         _expire(call, FailureReason.DEADLINE, None)
 
+    def expire(self, call: Call) -> None:
+        """Fail what is missing, if the call's deadline has passed."""
+        if call.deadline is not None and self._clock.monotonic() >= call.deadline:
+            _expire(call, FailureReason.DEADLINE, None)
+
     def closed(self, opens_at: float, calls: Iterable[Call]) -> None:
         """Hear that nothing can be sent before `opens_at` (monotonic seconds)."""
         now = self._clock.monotonic()

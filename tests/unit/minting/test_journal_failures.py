@@ -1,12 +1,14 @@
 """A journal that cannot write: the burst goes on, and what it minted reaches its caller."""
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 
 import pytest
 
 from scaleset_burst.journal import Change, LostNames
-from scaleset_hookspecs import JitConfig, OnReady, ProvisionSettings
+from scaleset_burst.minting.budget import Budget
+from scaleset_hookspecs import FailureReason, JitConfig, OnReady, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
@@ -53,5 +55,27 @@ def test_names_lost_at_the_end_of_a_call_are_handed_over() -> None:
         outcomes = await minter.provision(lane, 20, ProvisionSettings(), None)
         assert sum(isinstance(outcome, JitConfig) for outcome in outcomes) == 20
         assert len(minter.resolver) == 0
+
+    run_virtually(main)
+
+
+def test_a_config_lost_after_the_deadline_is_not_replaced() -> None:
+    """A call whose deadline passed while a config was written down ends there, whatever became of the config."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, names = make_minter(service, budget=Budget(5, 300.0))
+
+        async def lose_late(changes: Sequence[Change]) -> None:
+            await asyncio.sleep(30.0)
+            raise LostNames(change.name for change in changes)
+
+        names.record = lose_late  # type: ignore[method-assign]
+        call = minter.provision(lane, 5, ProvisionSettings(deadline=20.0), lambda _config: None)
+        outcomes = await asyncio.wait_for(call, 200.0)
+        assert [getattr(outcome, "reason", None) for outcome in outcomes] == [FailureReason.DEADLINE] * 5
+        await asyncio.sleep(60.0)
+        assert service.runners == {}
+        assert service.requests["mint"] == 5
 
     run_virtually(main)
