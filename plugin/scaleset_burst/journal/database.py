@@ -121,15 +121,9 @@ class DatabaseJournal:
         return tuple(orphans)
 
     def close(self) -> None:
-        """Forget names that were written down and never sent, then release file and lock."""
-        try:
-            with self._transaction():
-                self._database.execute(
-                    "DELETE FROM names WHERE owner = ? AND state = ?", (self.owner.id, State.RESERVED.value)
-                )
-        finally:
-            self._database.close()
-            self.owner.release()
+        """Release file and lock; what is still open may have been sent, and is for the next process to look at."""
+        self._database.close()
+        self.owner.release()
 
     def _first_heard_of(self, changes: Sequence[Change]) -> int:
         """Return how many names are registered, or may be, that were only written down before."""

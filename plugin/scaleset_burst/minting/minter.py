@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -120,7 +120,7 @@ class Minter:
         self.dispatcher.add_lane(lane)
         return lane
 
-    def forget(self, names: Sequence[str]) -> None:
+    def forget(self, names: Iterable[str]) -> None:
         """Close names that were written down and will never be sent."""
         self._names.note([Change(name=name, state=State.CLOSED) for name in names])
 
@@ -222,13 +222,20 @@ class Minter:
         until = self._clock.monotonic() + seconds
         for lane in self._lanes.values():
             lane.drop_waiting(len(lane.waiting), FailureReason.STOPPED, "the host is stopping")
+        try:
+            await self._wind_up(until, seconds)
+        finally:  # also if the host has no more time: what is not closed here, the next start looks for
+            for lane in self._lanes.values():
+                self.forget(lane.stock)
+                lane.stock.clear()
+
+    async def _wind_up(self, until: float, seconds: float) -> None:
         await self.dispatcher.stop(seconds * 0.6)
         await self.deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
-        for lane in self._lanes.values():
-            for call in list(lane.calls):
-                for slot in call.slots:
-                    if slot.wanted:
-                        call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
+        for call in self._calls():
+            for slot in call.slots:
+                if slot.wanted:
+                    call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
         await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 

@@ -115,7 +115,7 @@ def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_stop_that_is_cancelled_closes_all_the_same(tmp_path: Path) -> None:
-    """A host that has no more time for it leaves no connection open, and no journal locked."""
+    """A host that has no more time for it leaves no connection open, no journal locked, and no ghost for good."""
 
     async def main() -> None:
         client = ModelClient(fault=lambda _name: "hang")
@@ -128,6 +128,26 @@ def test_a_stop_that_is_cancelled_closes_all_the_same(tmp_path: Path) -> None:
         assert list(tmp_path.glob("*/owner-*")) == []
         call.cancel()
         await asyncio.wait([call])
+        assert len(client.runners) == 5
+        heir = make_engine(client, tmp_path)
+        await heir.start()
+        while client.runners:
+            await asyncio.sleep(0.02)
+        await heir.stop()
+
+    asyncio.run(main())
+
+
+def test_a_clean_end_leaves_nothing_to_look_for(tmp_path: Path) -> None:
+    """Names that were written down ahead and never sent are closed."""
+
+    async def main() -> None:
+        engine = make_engine(ModelClient(), tmp_path)
+        await engine.provision(LINUX, 300, PLAIN, None)
+        await engine.stop()
+        journal = DatabaseJournal(next(tmp_path.iterdir()))
+        assert journal.adopt() == ()
+        journal.close()
 
     asyncio.run(main())
 

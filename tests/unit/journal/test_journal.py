@@ -89,12 +89,13 @@ def test_what_the_dead_left_is_adopted_once(
     third.close()
 
 
-def test_a_clean_end_leaves_nothing_to_adopt(tmp_path: Path) -> None:
-    """Names written down and never sent go with the process; its lock too."""
+def test_a_clean_end_leaves_only_what_is_open(tmp_path: Path) -> None:
+    """A name that was not closed may have been sent, whatever the end was; the lock goes with the process."""
     first, second = DatabaseJournal(tmp_path), DatabaseJournal(tmp_path)
-    first.write([change("never-sent", State.RESERVED)])
+    first.write([change("never-sent", State.RESERVED), change("hung", State.RESERVED)])
+    first.write([change("never-sent", State.CLOSED)])
     first.close()
-    assert second.adopt() == ()
+    assert [orphan.name for orphan in second.adopt()] == ["hung"]
     second.close()
     assert list(tmp_path.glob("owner-*")) == []
 
