@@ -101,6 +101,8 @@ class Settlement:
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
                 attempt.lane.failures = 0
+                if result.runner.name != name:  # from here on the service's spelling counts, as it does for the host
+                    self._names.note([Change(name=name, state=State.CLOSED)])
                 self._minted(attempt, slot, result, now)
             elif verdict is not None:
                 self._failed(attempt, slot, name, verdict, result, aftermath)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.journal import State
 from scaleset_burst.minting import Lane
 from scaleset_burst.minting.budget import Budget
@@ -546,6 +547,24 @@ def test_calls_at_once_keep_their_work_folders(mode: Literal["never", "always"])
         got = await asyncio.gather(*(minter.provision(lane, 30, wish, None) for wish in wishes))
         for outcomes, folder in zip(got, ("one", "two", lane.work_folder), strict=True):
             assert {service.work_folders[config.runner_name] for config in configs(outcomes)} == {folder}
+
+    run_virtually(main)
+
+
+def test_a_service_that_spells_names_its_own_way_leaves_none_in_doubt() -> None:
+    """What is delivered under another spelling is not looked for, and removed, under ours after a crash."""
+
+    class Shouting(ModelService):
+        async def generate_jit_config(self, scale_set_id: int, name: str, work_folder: str = "") -> MintedRunner:
+            return await super().generate_jit_config(scale_set_id, name.upper(), work_folder)
+
+    async def main() -> None:
+        minter, lane, names = make_minter(Shouting())
+        outcomes = await minter.provision(lane, 5, PLAIN, None)
+        last = {name: states[-1] for name, states in names.states.items() if name not in lane.stock}
+        given = {config.runner_name for config in configs(outcomes)}
+        assert {name for name, state in last.items() if state is State.DELIVERED} == given
+        assert {state for name, state in last.items() if name not in given} == {State.CLOSED}
 
     run_virtually(main)
 
