@@ -219,23 +219,23 @@ class Minter:
     async def stop(self, seconds: float) -> None:
         """Send nothing more; finish or undo what is in flight within `seconds`; the journal keeps the rest."""
         self._stopping = True
-        until = self._clock.monotonic() + seconds
         for lane in self._lanes.values():
             lane.drop_waiting(len(lane.waiting), FailureReason.STOPPED, "the host is stopping")
         try:
-            await self._wind_up(until, seconds)
+            await self._wind_up(seconds)
         finally:  # also if the host has no more time: what is not closed here, the next start looks for
             for lane in self._lanes.values():
                 self.forget(lane.stock)
                 lane.stock.clear()
 
-    async def _wind_up(self, until: float, seconds: float) -> None:
-        await self.dispatcher.stop(seconds * 0.6)
-        await self.deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
-        for call in self._calls():
-            for slot in call.slots:
-                if slot.wanted:
-                    call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
+    async def _wind_up(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        try:
+            await self.dispatcher.stop(seconds * 0.6)
+            await self.deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
+        finally:
+            for slot in (slot for call in self._calls() for slot in call.slots if slot.wanted):
+                slot.call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
         await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
@@ -259,9 +259,8 @@ class Minter:
         return [call for lane in self._lanes.values() for call in lane.calls]
 
     def _fail_all(self, lane: Lane | None, error: Exception, failure: MintFailure) -> None:
-        for each in self._lanes.values() if lane is None else (lane,):
-            for call in list(each.calls):
-                call.fail(error, failure)
+        for call in self._calls() if lane is None else list(lane.calls):
+            call.fail(error, failure)
 
     def _delivered(self, arrival: Arrival, timing: ConfigTiming) -> None:
         config = arrival.config

@@ -126,8 +126,8 @@ def test_a_stop_that_is_cancelled_closes_all_the_same(tmp_path: Path) -> None:
             await asyncio.wait_for(engine.stop(), 0.1)
         assert client.closed
         assert list(tmp_path.glob("*/owner-*")) == []
-        call.cancel()
-        await asyncio.wait([call])
+        outcomes = await asyncio.wait_for(call, 60.0)
+        assert [getattr(outcome, "reason", None) for outcome in outcomes] == [FailureReason.STOPPED] * 5
         assert len(client.runners) == 5
         heir = make_engine(client, tmp_path)
         await heir.start()
