@@ -66,6 +66,8 @@ class DatabaseJournal:
         self._database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
+            # A connection waits for its own writes: what asks from the loop has another one, which never waits.
+            self._reader = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
             self.owner = Owner(directory)
         except BaseException:
             self._database.close()
@@ -95,7 +97,7 @@ class DatabaseJournal:
 
     def open_names(self) -> int:
         """Return how many names of this process are not closed."""
-        row = self._database.execute("SELECT COUNT(*) FROM names WHERE owner = ?", (self.owner.id,)).fetchone()
+        row = self._reader.execute("SELECT COUNT(*) FROM names WHERE owner = ?", (self.owner.id,)).fetchone()
         return int(row[0])
 
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
@@ -122,6 +124,7 @@ class DatabaseJournal:
 
     def close(self) -> None:
         """Release file and lock; what is still open may have been sent, and is for the next process to look at."""
+        self._reader.close()
         self._database.close()
         self.owner.release()
 

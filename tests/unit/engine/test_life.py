@@ -104,6 +104,7 @@ def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pyt
             await asyncio.sleep(0.1)
         left = DatabaseJournal(journal)
         left.write([Change(name="left", state=State.RESERVED, scale_set_id=42)])
+        left._reader.close()
         left._database.close()
         os.close(left.owner._file)  # what the kernel does when a process dies
         await asyncio.sleep(0.2)

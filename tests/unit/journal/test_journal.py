@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,7 @@ def test_the_living_are_not_robbed(journal: Journal) -> None:
 
 def die(journal: DatabaseJournal) -> None:
     """Release what the kernel releases when a process dies, and nothing else."""
+    journal._reader.close()
     journal._database.close()
     os.close(journal.owner._file)
 
@@ -268,3 +271,21 @@ def test_memory_is_bounded_by_what_is_delivered_and_never_reported() -> None:
     assert journal.open_names() == MOST_DELIVERED + 100
     journal.write([change(f"d{3 * MOST_DELIVERED - 1}", State.LAUNCHED), change("r1", State.CLOSED)])
     assert journal.open_names() == MOST_DELIVERED + 98
+
+
+def test_asking_how_many_are_open_waits_for_no_write(tmp_path: Path) -> None:
+    """While another process holds the file, our write waits in its thread; metrics are read on the loop."""
+    journal = DatabaseJournal(tmp_path)
+    journal.write([change("a", State.RESERVED)])
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writer = threading.Thread(target=journal.write, args=([change("b", State.RESERVED)],))
+    writer.start()
+    time.sleep(0.2)
+    assert journal.open_names() == 1
+    assert writer.is_alive(), "it was answered while the write waited"
+    other.execute("COMMIT")
+    writer.join()
+    assert journal.open_names() == 2
+    other.close()
+    journal.close()
