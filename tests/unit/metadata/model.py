@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
 from scaleset_burst.metadata import Metadata, SecondLevel
+from scaleset_burst.metadata.resting import FIRST_REST
 from scaleset_burst.settings.model import CacheSettings
 from scaleset_hookspecs import NotFound, ServiceError, Unavailable
 from tests.kit.virtual import VirtualClock
@@ -25,6 +26,8 @@ class ModelService:
         self.asked: Counter[str] = Counter()
         self.in_flight: Counter[tuple[str, object]] = Counter()
         self.twice: list[tuple[str, object]] = []
+        self.hammered: list[tuple[str, object]] = []
+        self.failed_until: dict[tuple[str, object], float] = {}
         self._next_id = 100
 
     @property
@@ -93,9 +96,14 @@ class _Request:
         service.in_flight[self._key] += 1
         if service.in_flight[self._key] > 1:
             service.twice.append(self._key)
+        now = asyncio.get_running_loop().time()
+        if now < service.failed_until.get(self._key, 0.0):
+            service.hammered.append(self._key)
         try:
             await _pass(self._latency / 2)
             if service.error is not None:
+                rest = service.error.retry_after or FIRST_REST / 2
+                service.failed_until[self._key] = asyncio.get_running_loop().time() + rest
                 raise service.error  # noqa: TRY301  # as the service would
         except BaseException:
             service.in_flight[self._key] -= 1

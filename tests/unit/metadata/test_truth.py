@@ -1,7 +1,8 @@
 """Drives the cache and a model of the service with time, failures, events and concurrency, in any order.
 
-Whatever happens: an answer marked fresh is never older than its lifetime and was true within that time; "absent" is
-never said of a runner that exists or may still appear; nothing is fetched twice at once.
+Whatever happens: an answer marked fresh is never older than its lifetime and was true within that time, and no answer
+is older than what the cache heard before the question; "absent" is never said of a runner that exists or may still
+appear; nothing is fetched twice at once, and nothing that just failed is fetched at once again.
 """
 
 import asyncio
@@ -59,6 +60,7 @@ class Truth:
     minted_at: float = 0.0
     visible_at: float = 0.0
     end_heard: bool = False
+    heard_at: float = float("-inf")
     spans: list[Span] = field(default_factory=list)
 
     @property
@@ -85,7 +87,7 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         self.asking: list[asyncio.Task[None]] = []
         self.runners: dict[int, Truth] = {}
         self.sets: list[Truth] = []
-        self.failed_at = float("-inf")
+        self.dead_ids: set[int] = set()
         self.hides = False
         self.create_set()
 
@@ -172,7 +174,7 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
             config = JitConfig(
                 runner_id=truth.id, runner_name=name, scale_set=SET, encoded="secret", minted_at=self.now
             )
-            self.on_loop(lambda: self.cache.on_minted(config))
+            self.tell(truth, lambda: self.cache.on_minted(config))
 
     @rule(name=st.sampled_from(NAMES))
     def somebody_registers(self, name: str) -> None:
@@ -182,45 +184,103 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
     @precondition(lambda self: self.runners)
     @rule(data=st.data(), heard=st.booleans(), again=st.booleans(), how=st.sampled_from(["id", "name", "both"]))
     def job_starts(self, data: st.DataObject, heard: bool, again: bool, how: str) -> None:
-        truth = data.draw(st.sampled_from(list(self.runners.values())))
+        self.start_job(data.draw(st.sampled_from(list(self.runners.values()))), heard, again, how)
+
+    def start_job(self, truth: Truth, heard: bool, again: bool, how: str) -> None:
         if truth.alive:
             self.change(truth, busy=True)
         elif not again or how == "name" or not truth.end_heard:
             return  # a start told again comes late, but after nothing less than the end of its own runner
         if heard or not truth.alive:
             event = JobStarted(job_id="1", runner=self.ref(truth, how))
-            self.on_loop(lambda: self.cache.on_job_started(SET, event))
+            self.tell(truth, lambda: self.cache.on_job_started(SET, event))
 
     @precondition(lambda self: self.runners)
     @rule(data=st.data(), how=st.sampled_from(["id", "name", "both"]), heard=st.booleans())
     def job_ends(self, data: st.DataObject, how: str, heard: bool) -> None:
-        truth = data.draw(st.sampled_from(list(self.runners.values())))
+        self.end_job(data.draw(st.sampled_from(list(self.runners.values()))), how, heard)
+
+    def end_job(self, truth: Truth, how: str, heard: bool) -> None:
         if truth.alive:
             self.remove(truth)
             truth.end_heard = heard and how != "name"
             if heard:
                 event = JobCompleted(job_id="1", result="succeeded", runner=self.ref(truth, how))
-                self.on_loop(lambda: self.cache.on_job_completed(SET, event))
+                self.tell(truth, lambda: self.cache.on_job_completed(SET, event))
 
     @precondition(lambda self: self.runners)
     @rule(data=st.data(), how=st.sampled_from(["id", "name", "both"]), by=st.sampled_from(["host", "us", "silent"]))
     def runner_is_removed(self, data: st.DataObject, how: str, by: str) -> None:
-        truth = data.draw(st.sampled_from(list(self.runners.values())))
+        self.take_away(data.draw(st.sampled_from(list(self.runners.values()))), how, by)
+
+    def take_away(self, truth: Truth, how: str, by: str) -> None:
         if truth.alive:
             self.remove(truth)
             truth.end_heard = by != "silent" and how != "name"
             if by == "host":
-                self.on_loop(lambda: self.cache.on_runner_removed(SET, self.ref(truth, how)))
+                self.tell(truth, lambda: self.cache.on_runner_removed(SET, self.ref(truth, how)))
             elif by == "us":
-                self.on_loop(lambda: self.cache.on_runner_gone(self.ref(truth, how)))
+                self.tell(truth, lambda: self.cache.on_runner_gone(self.ref(truth, how)))
 
     @precondition(lambda self: self.runners)
     @rule(data=st.data(), how=st.sampled_from(["id", "name", "both"]))
     def host_looks_too_early(self, data: st.DataObject, how: str) -> None:
         """A host that believes a list reports a runner gone that is only not shown yet."""
-        truth = data.draw(st.sampled_from(list(self.runners.values())))
+        self.look_too_early(data.draw(st.sampled_from(list(self.runners.values()))), how)
+
+    def look_too_early(self, truth: Truth, how: str) -> None:
         if truth.alive and truth.id in self.service.hidden:
-            self.on_loop(lambda: self.cache.on_runner_removed(SET, self.ref(truth, how)))
+            self.tell(truth, lambda: self.cache.on_runner_removed(SET, self.ref(truth, how)))
+
+    @precondition(lambda self: self.runners)
+    @rule(
+        data=st.data(),
+        latency=st.sampled_from([3.0, 20.0]),
+        part=st.sampled_from([0.25, 0.75]),
+        what=st.sampled_from(["start", "end", "removed by host", "removed by us", "early look", "flicker"]),
+        how=st.sampled_from(["id", "name", "both"]),
+    )
+    def something_happens_while_questions_are_open(
+        self, data: st.DataObject, latency: float, part: float, what: str, how: str
+    ) -> None:
+        """Before or after the service looks, and the next questions come at once."""
+        truth = data.draw(st.sampled_from(list(self.runners.values())))
+        self.service.latency = latency
+        for asked in data.draw(st.sampled_from([("id",), ("name",), ("id", "name")])):
+            self.ask(self.ref(truth, asked))
+        self.time_passes(latency * part)
+        match what:
+            case "start":
+                self.start_job(truth, heard=True, again=False, how=how)
+            case "end":
+                self.end_job(truth, how, heard=True)
+            case "removed by host":
+                self.take_away(truth, how, "host")
+            case "removed by us":
+                self.take_away(truth, how, "us")
+            case "early look":
+                self.look_too_early(truth, how)
+            case _:
+                self.young_runners_flicker()
+        for asked in ("id", "name"):
+            self.ask(self.ref(truth, asked))
+        self.time_passes(2 * latency)
+
+    @rule(latency=st.sampled_from([3.0, 20.0]), part=st.sampled_from([0.25, 0.75]), known=st.booleans())
+    def the_set_is_created_again_while_questions_are_open(self, latency: float, part: float, known: bool) -> None:
+        self.service.latency = latency
+        dead = self.sets[-1]
+        if not known:
+            self.delete_set()
+        self.spawn(lambda: self.check_settings(SET))
+        self.spawn(lambda: self.check_id(None))
+        self.time_passes(latency * part)
+        self.create_set()
+        if known:
+            self.spawn(lambda: self.check_id(dead.id))
+        self.spawn(lambda: self.check_settings(SET))
+        self.spawn(lambda: self.check_id(None, must_exist=True))
+        self.time_passes(4 * latency)
 
     @rule(jobs=st.integers(0, 3))
     def statistics_arrive(self, jobs: int) -> None:
@@ -243,6 +303,10 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
             id=truth.id if how in {"id", "both"} else None, name=truth.name if how in {"name", "both"} else None
         )
 
+    def tell(self, truth: Truth, act: Callable[[], object]) -> None:
+        self.on_loop(act)
+        truth.heard_at = self.now
+
     def on_loop(self, act: Callable[[], object]) -> None:
         async def acting() -> None:
             _ = act()
@@ -256,7 +320,10 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         known = [self.ref(truth, how) for truth in self.runners.values()]
         runner = data.draw(st.sampled_from([RunnerRef(name="r1"), RunnerRef(id=5), *known]))
         for _ in range(times):
-            self.spawn(lambda: self.check_runner(runner))
+            self.ask(runner)
+
+    def ask(self, runner: RunnerRef) -> None:
+        self.spawn(lambda: self.check_runner(runner))
 
     @rule(stale_id=st.booleans(), times=st.integers(1, 3))
     def ask_for_settings(self, stale_id: bool, times: int) -> None:
@@ -285,9 +352,12 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
 
     async def check_runner(self, runner: RunnerRef) -> None:
         asked = self.now
+        heard = {truth.id: truth.heard_at for truth in self.runners.values()}
         answer = await self.cache.runner_info(SET, runner)
         if answer.value is not None:
             self.check_value(answer, "runner", self.runners[answer.value.id], answer.value.busy)
+            assert answer.age is not None
+            assert self.now - answer.age >= heard.get(answer.value.id, 0.0) - 1e-6, f"{answer} is older than an event"
             assert runner.id in {None, answer.value.id}
             assert runner.id is not None or runner.name == answer.value.name
         if answer.certainty is Certainty.ABSENT:
@@ -297,23 +367,31 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
 
     async def check_settings(self, ref: ScaleSetRef) -> None:
         asked = self.now
+        dead = set(self.dead_ids)
         answer = await self.cache.scale_set_settings(ref)
         if answer.value is not None:
             value = answer.value
+            assert value.id not in dead, f"{answer} is dead, and the cache knows it"
             self.check_value(answer, "settings", next(truth for truth in self.sets if truth.id == value.id), None)
         if answer.certainty is Certainty.ABSENT:
             assert not any(all_the_time(truth, asked, self.now) for truth in self.sets), answer
 
-    async def check_id(self, dead_id: int | None) -> None:
+    async def check_id(self, dead_id: int | None, *, must_exist: bool = False) -> None:
+        dead, asked = set(self.dead_ids), self.now
         try:
             if dead_id is None:
                 found = await self.cache.scale_set_id(SET)
             else:
                 found = await self.cache.re_resolve(SET, dead_id=dead_id)
-        except (NotFound, Unavailable):
+        except NotFound:
+            assert not must_exist or not any(all_the_time(truth, asked, self.now) for truth in self.sets)
             return
-        assert found in {truth.id for truth in self.sets}
-        assert found != dead_id
+        except Unavailable:
+            return
+        assert found in {truth.id for truth in self.sets} - dead
+        if dead_id is not None:
+            assert found != dead_id
+            self.dead_ids.add(dead_id)
 
     def check_value(
         self, answer: Answer[RunnerInfo] | Answer[ScaleSetSettings], what: str, truth: Truth, busy: bool | None
@@ -330,8 +408,10 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         assert busy is None or any(span.busy == busy for span in matching), f"{answer} was never so"
 
     @invariant()
-    def nothing_is_fetched_twice_at_once(self) -> None:
-        assert not getattr(self, "service", ModelService()).twice
+    def nothing_is_fetched_twice_at_once_nor_at_once_after_a_failure(self) -> None:
+        service = getattr(self, "service", ModelService())
+        assert not service.twice
+        assert not service.hammered
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):
