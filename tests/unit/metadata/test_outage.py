@@ -97,6 +97,28 @@ def test_a_busy_runner_is_neither_absent_nor_idle_while_the_service_is_down(by: 
     run_virtually(main)
 
 
+def test_an_answer_ends_the_doubling_of_rests() -> None:
+    async def main() -> None:
+        service = ModelService()
+        service.add_set("linux")
+        cache = make(service, ttl=300)
+        service.error = down()
+        for _ in range(60):
+            await cache.scale_set_settings(LINUX)
+            await asyncio.sleep(1)
+        service.error = None
+        await asyncio.sleep(LONGEST_REST)
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
+        await asyncio.sleep(300)
+        service.error = down()
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.STALE
+        service.error = None
+        await asyncio.sleep(FIRST_REST)
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
+
+    run_virtually(main)
+
+
 def test_a_key_that_rests_does_not_hold_up_another() -> None:
     async def main() -> None:
         service = ModelService()

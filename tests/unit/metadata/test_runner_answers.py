@@ -409,6 +409,25 @@ def test_by_hand_a_runner_is_forgotten_by_reference_name_or_id() -> None:
     run_virtually(main)
 
 
+@pytest.mark.parametrize("how", ["all", "id", "name"])
+def test_by_hand_a_look_under_way_for_a_runner_is_outdated_too(how: str) -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_runner("r1", busy=False)
+        service.latency = 2.0
+        cache = make(service)
+        asking = asyncio.create_task(ask(cache, **({"name": "r1"} if how == "name" else {"id": made.id})))
+        await asyncio.sleep(1.5)
+        service.runners[made.id] = replace(made, busy=True)
+        key = {"all": None, "id": made.id, "name": "r1"}[how]
+        assert cache.invalidate(Kind.RUNNER, key) == 0
+        answer = await asking
+        assert answer.value is not None
+        assert answer.value.busy
+
+    run_virtually(main)
+
+
 def test_an_event_by_name_finds_an_entry_whose_name_was_pushed_out() -> None:
     async def main() -> None:
         service = ModelService()

@@ -472,6 +472,29 @@ def test_what_is_forgotten_by_hand_does_not_come_back_from_a_look_under_way() ->
     run_virtually(main)
 
 
+def test_what_was_learnt_at_once_is_not_asked_for_again_at_once() -> None:
+    async def main() -> None:
+        service = ModelService()
+        cache = make(service, ttl=300)
+        names = [ScaleSetRef(name=f"s{number}") for number in range(20)]
+        for ref in names:
+            service.add_set(ref.name)
+            await cache.scale_set_settings(ref)
+        counts = []
+        for _ in range(30):
+            await asyncio.sleep(10)
+            before = service.requests
+            for ref in names:
+                if cache.peek_settings(ref) is None:
+                    await cache.scale_set_settings(ref)
+            await asyncio.sleep(0)
+            counts.append(service.requests - before)
+        assert sum(counts) == 20
+        assert max(counts) < 20
+
+    run_virtually(main)
+
+
 def test_memory_is_bounded_and_the_least_recently_used_goes_first() -> None:
     async def main() -> None:
         service = ModelService()
