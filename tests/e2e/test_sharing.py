@@ -89,7 +89,7 @@ async def test_ten_cold_hosts_ask_the_service_once_between_them(
     server: RedisServer, simulator: SimulatorProcess
 ) -> None:
     async with fleet(simulator, server.url, ORIGIN) as hosts:
-        engines = await asyncio.gather(*(hosts.engine() for _ in range(10)))
+        engines = await asyncio.gather(*(hosts.engine(sharing={"timeout": 5}) for _ in range(10)))
         await asyncio.gather(*(hosts.burst(engine, 1) for engine in engines))
         requests = simulator.counters()["requests"]
         assert sum(count for kind, count in requests.items() if kind not in TOKENS | {"mint"}) <= 3, requests

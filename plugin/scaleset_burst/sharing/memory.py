@@ -11,6 +11,7 @@ from scaleset_burst.github.types import RunnerGroup, ScaleSet
 from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.metadata.service import Shared
 from scaleset_burst.sharing.keys import Keys
+from scaleset_burst.sharing.scripts import FORGET, LEARN
 from scaleset_burst.sharing.store import Away, Store
 from scaleset_hookspecs import Label
 
@@ -20,6 +21,9 @@ ASKING_SECONDS = 1.0
 """How long hosts wait for the one that asks the service."""
 
 LOOK_SECONDS = 0.02
+
+GONE_SECONDS = 60.0
+"""How long it is remembered that a value is no longer true: longer than any look-up takes."""
 
 
 class SharedMemory:
@@ -53,8 +57,8 @@ class SharedMemory:
         until = self._clock.monotonic() + ASKING_SECONDS
         while True:
             text, left = await self._store.fetch_dated(place)
-            if text is not None:
-                return self._dated(text, left)
+            if text is not None and (shared := self._dated(text, left)) is not None:
+                return shared
             first = await self._store.claim(asking, self._host, int(ASKING_SECONDS * self._per_second))
             if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
                 return None
@@ -63,20 +67,23 @@ class SharedMemory:
     async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
         """Keep a value, and tell the other hosts if it is another one than before."""
         life = int(lifetime * self._per_second)
-        left = life - int((self._clock.time() - shared.said_at) * self._per_second)
+        age = max(0, int((self._clock.time() - shared.said_at) * self._per_second))
+        keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key)]
         with suppress(Away):
-            before = await self._store.keep(self._keys.known(kind.value, key), _write(shared, life), left)
-            await self._store.drop(self._keys.asking(kind.value, key))
+            before = await self._store.run(LEARN, keys, [_write(shared, life), max(1, life - age), age])
             known = None if before is None else _read(before)
             if known is not None and known[0].id != shared.value.id:
-                await self._tell(kind, key)
+                await self._store.tell(self._keys.news, self._dropped(kind, key))
 
     async def invalidate(self, kind: Kind, key: str) -> None:
         """Forget a value, here and in every host."""
+        kept = int(GONE_SECONDS * self._per_second)
+        keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key), self._keys.news]
         with suppress(Away):
-            await self._store.drop(self._keys.known(kind.value, key))
-            await self._store.drop(self._keys.asking(kind.value, key))
-            await self._tell(kind, key)
+            await self._store.run(FORGET, keys, [json.dumps({"life": kept}), kept, self._dropped(kind, key)])
+
+    def _dropped(self, kind: Kind, key: str) -> str:
+        return f"{self._host} drop {kind.value} {key}"
 
     def _dated(self, text: str, left: int) -> Shared | None:
         """Return a value with its age, which the server tells: the clocks of hosts may differ."""
@@ -85,9 +92,6 @@ class SharedMemory:
             return None
         value, life = known
         return Shared(value=value, said_at=self._clock.time() - (life - left) / self._per_second)
-
-    async def _tell(self, kind: Kind, key: str) -> None:
-        await self._store.tell(self._keys.news, f"{self._host} drop {kind.value} {key}")
 
 
 def _write(shared: Shared, life: int) -> str:

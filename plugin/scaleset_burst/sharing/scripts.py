@@ -10,7 +10,7 @@ All times are milliseconds of the server. The state of the limits:
 - `pause`: until when the service forbade everything; `probe`: which host finds out whether it is over
 """
 
-__all__ = ["BEAT", "CLAIM", "JOIN", "LEAVE", "MARK", "TAKE", "UPLOAD"]
+__all__ = ["BEAT", "CLAIM", "FORGET", "JOIN", "LEARN", "LEAVE", "MARK", "TAKE", "UPLOAD"]
 
 _COMMON = """
 local meta, hosts, state, spent = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -291,3 +291,26 @@ redis.call('PEXPIRE', names, ttl)
 return mine
 """
 """Take names found in a journal on disk, unless another host has taken them; return those that are ours now."""
+
+LEARN = """
+local known, asking, value, left, age = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3])
+redis.call('DEL', asking)
+local before = redis.call('GET', known)
+if before then
+  local read, its = pcall(cjson.decode, before)
+  local life = read and type(its) == 'table' and tonumber(its.life)
+  if life and life - redis.call('PTTL', known) < age then return false end
+end
+redis.call('SET', known, value, 'PX', left)
+return before
+"""
+"""Keep what the service said, unless what is kept was said later; return the value before."""
+
+FORGET = """
+local known, asking, news, mark, kept, text = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
+redis.call('SET', known, mark, 'PX', kept)
+redis.call('DEL', asking)
+redis.call('PUBLISH', news, text)
+return 1
+"""
+"""Mark a value as no longer true, for a look-up under way may still bring it back, and tell all hosts."""

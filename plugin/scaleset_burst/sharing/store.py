@@ -41,14 +41,8 @@ class Store(Protocol):
     async def fetch_dated(self, key: str) -> tuple[str | None, int]:
         """Return a value, and for how many milliseconds it is kept yet."""
 
-    async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
-        """Keep a value for so long; return the one before."""
-
     async def claim(self, key: str, value: str, milliseconds: int) -> bool:
         """Keep a value for so long unless there is one; return whether it was kept."""
-
-    async def drop(self, key: str) -> None:
-        """Forget a value."""
 
     async def update(self, key: str, values: dict[str, str], gone: Sequence[str], milliseconds: int) -> None:
         """Write fields of a hash and remove others, in one step."""
@@ -112,19 +106,9 @@ class RedisStore:
         value, left = await self._bounded(pipe.execute())
         return cast("str | None", value), int(left)
 
-    async def keep(self, key: str, value: str, milliseconds: int) -> str | None:
-        """Keep a value for so long; return the one before."""
-        work = self._redis.set(key, value, px=max(1, milliseconds), get=True)
-        return cast("str | None", await self._bounded(work))
-
     async def claim(self, key: str, value: str, milliseconds: int) -> bool:
         """Keep a value for so long unless there is one; return whether it was kept."""
-        # Not together with `GET`: that needs Redis 7.
         return bool(await self._bounded(self._redis.set(key, value, px=max(1, milliseconds), nx=True)))
-
-    async def drop(self, key: str) -> None:
-        """Forget a value."""
-        await self._bounded(self._redis.delete(key))
 
     async def update(self, key: str, values: dict[str, str], gone: Sequence[str], milliseconds: int) -> None:
         """Write fields of a hash and remove others, in one step."""

@@ -59,6 +59,23 @@ async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server:
     await store.aclose()
 
 
+async def test_a_late_answer_brings_nothing_back_that_is_no_longer_true(server: RedisServer) -> None:
+    store = RedisStore(server.url, timeout=1.0)
+    late, other = (SharedMemory(store, KEYS, host, clock=SystemClock(), per_second=1000.0) for host in ("a", "b"))
+    before = Shared(value=RunnerGroup(id=5, name="builders"), said_at=SystemClock().time() - 2.0)
+    await other.invalidate(Kind.RUNNER_GROUP, "builders")
+    await late.put(Kind.RUNNER_GROUP, "builders", before, 300.0)
+    assert await other.get(Kind.RUNNER_GROUP, "builders") is None
+    await asyncio.sleep(0.01)
+    after = Shared(value=RunnerGroup(id=6, name="builders"), said_at=SystemClock().time())
+    await other.put(Kind.RUNNER_GROUP, "builders", after, 300.0)
+    await late.put(Kind.RUNNER_GROUP, "builders", before, 300.0)
+    heard = await late.get(Kind.RUNNER_GROUP, "builders")
+    assert heard is not None
+    assert heard.value == after.value
+    await store.aclose()
+
+
 async def test_more_questions_at_once_than_connections_wait_for_one(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
