@@ -13,6 +13,7 @@ class Watch:
     """What one host has seen of the others. Only silence that was watched without a gap counts.
 
     Redis may come back with old data, or may have been away: then hosts seem silent that only had nobody to talk to.
+    And whoever was paused itself may have been so together with all the others.
 
     Attributes:
         lease: Seconds of watched silence after which a host is dead.
@@ -20,6 +21,7 @@ class Watch:
 
     lease: float
     _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _looked_at: float = float("-inf")
 
     def look(self, beats: Mapping[str, str], now: float, *, but: str) -> list[tuple[str, str]]:
         """Return the hosts that are dead, each with its last count of beats.
@@ -29,6 +31,9 @@ class Watch:
             now: Monotonic time in seconds.
             but: Ourselves.
         """
+        if now - self._looked_at > self.lease / 2:
+            self.interrupted()
+        self._looked_at = now
         self._seen = {
             host: seen if (seen := self._seen.get(host)) is not None and seen[0] == count else (count, now)
             for host, count in beats.items()
@@ -37,5 +42,5 @@ class Watch:
         return [(host, count) for host, (count, since) in self._seen.items() if now - since >= self.lease]
 
     def interrupted(self) -> None:
-        """Forget what was seen: Redis did not answer for a while."""
+        """Forget what was seen: nobody watched for a while."""
         self._seen.clear()
