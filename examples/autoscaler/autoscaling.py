@@ -220,6 +220,7 @@ class Autoscaler:
             return
         except ServiceError as error:
             logger.warning("runner %s stays registered: %s", runner.name, error)
+            self._fleet.stays(runner)
             return
         self._fleet.gone(runner)
         await self._launcher.end(runner)

@@ -62,6 +62,12 @@ class Fleet:
         """Note that a runner is being removed."""
         self._mark(runner, RunnerState.LEAVING)
 
+    def stays(self, runner: RunnerRef) -> None:
+        """Note that a runner could not be removed: it may be tried again."""
+        known = self._runners.get(runner.name or "")
+        if known is not None and known[1] is RunnerState.LEAVING:
+            self._mark(runner, RunnerState.IDLE)
+
     def gone(self, runner: RunnerRef) -> RunnerRef | None:
         """Forget a runner; return it if it was ours and had not been forgotten yet."""
         known = self._runners.pop(runner.name or "", None)

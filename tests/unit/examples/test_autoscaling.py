@@ -28,6 +28,7 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     ScaleSetSettings,
     Statistics,
+    Unavailable,
     hookimpl,
 )
 from scaleset_hookspecs.host import AsyncHost, create_manager
@@ -47,6 +48,7 @@ class World:
     removed: list[int] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     busy: set[int] = field(default_factory=set)
+    down: bool = False
     outcome: Callable[[int], MintFailure | None] = lambda _number: None
     error: Exception | None = None
     hold: asyncio.Event | None = None
@@ -104,6 +106,8 @@ class World:
         self.told.append("stopping")
 
     async def remove_runner(self, runner_id: int) -> bool:
+        if self.down:
+            raise Unavailable("down", status=503)
         if runner_id in self.busy:
             raise Conflict("it has a job", status=400, type_name="JobStillRunningException")
         self.removed.append(runner_id)
@@ -211,6 +215,20 @@ async def test_a_runner_that_was_just_given_a_job_stays() -> None:
         await autoscaler.once(1)
         autoscaler.on_statistics(Statistics())
     assert (world.removed, world.ended) == ([], [])
+
+
+async def test_a_runner_that_could_not_be_removed_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(down=True)
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_statistics(Statistics())
+        await settle(lambda: "r1 stays registered" in caplog.text)
+        assert world.removed == []
+        world.down = False
+        autoscaler.on_statistics(Statistics(assigned_jobs=1))
+        autoscaler.on_statistics(Statistics())
+        await settle(lambda: world.ended == ["r1"])
+    assert (world.removed, world.asked) == ([1], [(1, 1)])
 
 
 async def test_job_events_change_the_fleet_and_reach_the_plugins() -> None:
