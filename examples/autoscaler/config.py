@@ -1,5 +1,6 @@
 """The host's configuration: a YAML file becomes a mapping with its lines, and the host's own settings."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -35,6 +36,7 @@ class HostSettings:
         max_runners: Runners in all at most.
         launcher: What a JIT config becomes.
         command: The program of the launcher `command`, with its arguments.
+        secret_variables: Environment variables that the file takes secrets from, for itself or for a plugin.
         fall_back: Whether the host's own hooks answer when a plugin reports that the service is unavailable.
     """
 
@@ -47,6 +49,7 @@ class HostSettings:
     max_runners: int = 10
     launcher: Literal["simulated", "command"] = "command"
     command: tuple[str, ...] = ()
+    secret_variables: frozenset[str] = frozenset()
     fall_back: bool = False
 
 
@@ -132,6 +135,7 @@ def settings_of(config: SourcedConfig) -> HostSettings:
         max_runners=own.whole("max_runners", 10, minimum=1),
         launcher=cast('Literal["simulated", "command"]', own.choice("launcher", _LAUNCHERS, "command")),
         command=own.texts("command"),
+        secret_variables=frozenset(_variables(config, set())),
         fall_back=own.flag("fall_back", default=False),
     )
     if settings.launcher == "command" and not settings.command and not problems:
@@ -142,6 +146,16 @@ def settings_of(config: SourcedConfig) -> HostSettings:
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _variables(value: object, seen: set[int]) -> Iterator[str]:
+    if id(value) in seen or not isinstance(value, dict | list):
+        return
+    seen.add(id(value))
+    if isinstance(value, dict) and isinstance(value.get("$env"), str):
+        yield value["$env"]
+    for inner in value.values() if isinstance(value, dict) else value:
+        yield from _variables(inner, seen)
 
 
 def _twice(config: SourcedConfig) -> list[Problem]:

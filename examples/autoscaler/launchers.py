@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -62,22 +62,30 @@ class Launcher(Protocol):
 
 
 class CommandLauncher:
-    """Runs a command per runner, in a process group of its own, with the JIT config in its environment."""
+    """Runs a command per runner, in a process group of its own, with the JIT config in its environment.
+
+    Args:
+        command: The program with its arguments.
+        on_end: Hears when a process has ended.
+        hidden: Variables of this process that the command does not get: a job could read the host's own secrets.
+    """
 
     outlives_host = False
 
-    def __init__(self, command: Sequence[str], on_end: OnEnd) -> None:
+    def __init__(self, command: Sequence[str], on_end: OnEnd, *, hidden: Collection[str] = ()) -> None:
         self._command = tuple(command)
         self._on_end = on_end
+        self._hidden = frozenset(hidden)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._reapers: set[asyncio.Task[None]] = set()
 
     async def launch(self, config: JitConfig) -> None:
         """Start the command."""
+        environment = {name: value for name, value in os.environ.items() if name not in self._hidden}
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
-                env={**os.environ, JIT_CONFIG_VARIABLE: config.encoded},
+                env={**environment, JIT_CONFIG_VARIABLE: config.encoded},
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )

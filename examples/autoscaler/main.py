@@ -112,7 +112,7 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
     launcher: Launcher = (
         SimulatedLauncher(settings.config_url)
         if settings.launcher == "simulated"
-        else CommandLauncher(settings.command, ended)
+        else CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
     )
     autoscaler = Autoscaler(
         hooks,

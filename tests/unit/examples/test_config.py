@@ -48,6 +48,7 @@ autoscaler: {scale_set: s, command: [./run.sh, --once]}
     assert settings.command == ("./run.sh", "--once")
     assert (settings.min_idle, settings.max_runners, settings.create_scale_set) == (0, 10, True)
     assert "t0ken" not in repr(settings)
+    assert settings.secret_variables == {"TOKEN_FOR_TEST"}
 
 
 def test_a_github_app(tmp_path: Path) -> None:

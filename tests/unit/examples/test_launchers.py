@@ -38,6 +38,20 @@ async def test_a_command_finds_its_jit_config_in_its_environment_and_is_reaped(t
     assert ended == [(RunnerRef(name="r3", id=3), 5)]
 
 
+async def test_a_command_gets_the_hosts_environment_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_TOKEN", "hunter2")
+    monkeypatch.setenv("SOMETHING_ELSE", "kept")
+    command = shell(f"env > {tmp_path}/seen")
+    launcher = CommandLauncher(command, lambda _runner, _status: None, hidden={"THE_TOKEN"})
+    await launcher.launch(CONFIG)
+    await launcher.drain()
+    seen = (tmp_path / "seen").read_text()
+    assert "hunter2" not in seen
+    assert "SOMETHING_ELSE=kept\n" in seen
+
+
 async def test_stopping_ends_the_children_of_the_command_too(tmp_path: Path) -> None:
     ended: list[int] = []
     child = f"{sys.executable} -c 'import time; time.sleep(60)' & echo $! > {tmp_path}/child; wait"
