@@ -81,13 +81,13 @@ def _load(
             continue
         try:
             plugin = found[name].load()
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001  # what two versions do not agree on shows as any error
             problems.append(
                 locate(
                     config,
                     ("plugins", name),
-                    f"a plugin that cannot be imported ({error})",
-                    "a plugin whose requirements are installed",
+                    f"a plugin that cannot be imported ({type(error).__name__}: {error})",
+                    "a plugin whose requirements are installed, in versions it bears",
                 )
             )
             continue

@@ -18,15 +18,18 @@ def sourced(text: str) -> SourcedConfig:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install a distribution with two plugins, `good` and `explodes`, for real."""
+    """Install a distribution with three plugins, `good`, `explodes` and `outdated`, for real."""
     info = tmp_path / "toy-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[scaleset_autoscaler]\ngood = toy_good\nexplodes = toy_explodes\n")
+    (info / "entry_points.txt").write_text(
+        "[scaleset_autoscaler]\ngood = toy_good\nexplodes = toy_explodes\noutdated = toy_outdated\n"
+    )
     (tmp_path / "toy_good.py").write_text("LOADED = True\n")
     (tmp_path / "toy_explodes.py").write_text("raise ImportError('no such library')\n")
+    (tmp_path / "toy_outdated.py").write_text("import json; json.old_name\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("toy_good", "toy_explodes"):
+    for name in ("toy_good", "toy_explodes", "toy_outdated"):
         sys.modules.pop(name, None)
     return tmp_path
 
@@ -56,6 +59,8 @@ def test_a_plugin_that_cannot_be_imported_says_why() -> None:
     """No traceback: the YAML's author needs to know what is missing."""
     with pytest.raises(ConfigError, match="no such library"):
         create_manager({"plugins": {"explodes": {}}})
+    with pytest.raises(ConfigError, match=r"AttributeError: .*old_name"):
+        create_manager({"plugins": {"outdated": {}}})
 
 
 @pytest.mark.parametrize("plugins", [["burst"], "burst", {"burst": "yes"}, {"burst": {"enabled": "no"}}])
