@@ -23,6 +23,7 @@ DEFAULTS = "host-defaults"
 """Name under which the host's own answers stand in its manager."""
 
 _FIRST_RESULT = ("provision_runners", "get_scaleset_settings", "get_runner_info")
+_MAY_BE_ASYNC = ("autoscaler_started", "autoscaler_stopping")
 
 
 def create_manager(
@@ -136,10 +137,15 @@ def _check(manager: pluggy.PluginManager) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise HostError(f"a plugin implements a hook that does not exist: {error}") from error
-    for name in _FIRST_RESULT:
-        for implementation in getattr(manager.hook, name).get_hookimpls():
+    for name, hook in vars(manager.hook).items():
+        if name in _MAY_BE_ASYNC:
+            continue
+        for implementation in hook.get_hookimpls():
             if inspect.iscoroutinefunction(implementation.function):
-                raise HostError(
-                    f"{implementation.plugin_name}: {name} is an `async def`; a coroutine is never None, so it could "
-                    f"not decline. Make it a plain `def` that returns a coroutine after deciding"
+                why = (
+                    "a coroutine is never None, so it could not decline. Make it a plain `def` that returns a "
+                    "coroutine after deciding"
+                    if name in _FIRST_RESULT
+                    else "nobody would await it, so it would never run. Make it a plain `def` that returns at once"
                 )
+                raise HostError(f"{implementation.plugin_name}: {name} is an `async def`; {why}")

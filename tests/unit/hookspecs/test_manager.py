@@ -125,6 +125,22 @@ def test_a_coroutine_function_cannot_decline() -> None:
         create_manager({}, plugins=[("p", Asynchronous())])
 
 
+def test_an_observer_that_nobody_would_await_is_refused() -> None:
+    """It would be called and never run; only the hooks of the host's life may be coroutine functions."""
+
+    class Observer:
+        @hookimpl
+        async def after_runner_launched(self, scale_set: ScaleSetRef) -> None: ...
+
+    class Life:
+        @hookimpl
+        async def autoscaler_started(self) -> None: ...
+
+    create_manager({}, plugins=[("p", Life())])
+    with pytest.raises(HostError, match="after_runner_launched is an `async def`; nobody would await it"):
+        create_manager({}, plugins=[("p", Observer())])
+
+
 def test_two_managers_share_nothing() -> None:
     """State is per manager."""
     first = create_manager({}, plugins=[("fake", FakeProvisioner("x"))])
