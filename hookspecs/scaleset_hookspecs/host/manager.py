@@ -56,6 +56,9 @@ def create_manager(
     for name in named.disabled:
         manager.set_blocked(name)
     problems = list(named.problems)
+    if DEFAULTS in named.disabled:  # blocked, they would be missing in silence
+        found, expected = "the host's own answers switched off", "the name of a plugin"
+        problems.append(locate(config, ("plugins", DEFAULTS), found, expected))
     if load_entry_points:
         problems += _load(manager, config, named, {name for name, _ in plugins})
     for name, plugin in plugins:

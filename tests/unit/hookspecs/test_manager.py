@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scaleset_hookspecs import ConfigError, HostError, Problem, ScaleSetRef, SourcedConfig, hookimpl
-from scaleset_hookspecs.host import create_manager
+from scaleset_hookspecs.host import DEFAULTS, create_manager
 from scaleset_hookspecs.host.testing import FakeProvisioner
 
 
@@ -84,6 +84,12 @@ def test_all_problems_of_all_plugins_come_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         create_manager({"plugins": {"no-such": {}, "c": 5}}, plugins=[("a", Picky("a")), ("b", Picky("b"))])
     assert {problem.path for problem in raised.value.problems} == {"a", "b", "plugins.no-such", "plugins.c"}
+
+
+def test_defaults_cannot_be_switched_off() -> None:
+    """Their name in the manager is no plugin's; blocked, they would be missing in silence."""
+    with pytest.raises(ConfigError, match=r"plugins\.host-defaults: found the host's own answers switched off"):
+        create_manager({"plugins": {DEFAULTS: {"enabled": False}}})
 
 
 def test_defaults_must_come_last() -> None:
