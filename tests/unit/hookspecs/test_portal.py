@@ -65,7 +65,7 @@ def test_calls_outside_its_life_are_refused() -> None:
     assert len(host.provision_runners(SET, 3)) == 3
     host.stop()
     host.stop()
-    with pytest.raises(HostError, match="stopped"):
+    with pytest.raises(HostError, match="stopped; make a new one, of a new manager"):
         host.provision_runners(SET, 1)
     with pytest.raises(HostError, match="once"):
         host.start()
