@@ -196,7 +196,9 @@ class SyncHost:
     def _loop_while(self, state: str) -> asyncio.AbstractEventLoop:
         if self._state != state or self._loop is None:
             advice = {"new": "call start() first", "starting": "wait until start() has returned"}
-            raise HostError(f"the portal is {self._state}; {advice.get(self._state, 'make a new one, of a new manager')}")
+            raise HostError(
+                f"the portal is {self._state}; {advice.get(self._state, 'make a new one, of a new manager')}"
+            )
         return self._loop
 
     def _refuse_own_thread(self) -> None:

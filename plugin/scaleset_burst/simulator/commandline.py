@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from scaleset_burst.simulator.faults import FaultError, parse_fault
+from scaleset_burst.simulator.world import OVERLOADS
 
 __all__ = ["parser"]
 
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("--latency", type=seconds, default=0.0, help="time each answer takes (default 0)")
     add("--jitter", type=share, default=0.0, help="share of the latency by which it varies")
     add("--capacity", type=number, default=0, help="mints worked on at once; 0: no limit")
-    add("--overload", choices=("queue", "refuse"), default="queue", help="what happens beyond the capacity")
+    add("--overload", choices=OVERLOADS, default="queue", help="what happens beyond the capacity")
     add("--slices", choices=("on", "off"), default="off", help="whether several settings may come in one request")
     add("--backend", choices=("assign", "offer"), default="assign", help="assign jobs directly, or offer them")
     add("--scale-set", action="append", metavar="NAME[:GROUP]", help="made at start (default demo-linux)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from scaleset_burst.simulator.errors import Refusal
@@ -11,7 +12,7 @@ from scaleset_burst.simulator.faults import FaultError, parse_fault
 from scaleset_burst.simulator.page import page
 from scaleset_burst.simulator.service import Answer, Handler, Received
 from scaleset_burst.simulator.tenant import read_jit_config
-from scaleset_burst.simulator.world import World
+from scaleset_burst.simulator.world import OVERLOADS, World
 
 __all__ = ["Control"]
 
@@ -121,9 +122,8 @@ class Control:
         for name, value in body.items():
             if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot be changed; can be: {', '.join(CHANGEABLE)}")
-            wanted = type(getattr(options, name))
-            if isinstance(value, bool) != (wanted is bool) or not isinstance(value, wanted | int):
-                raise TypeError(f"{name} is {value!r}; expected a {wanted.__name__}")
+            _fits(name, value, type(getattr(options, name)))
+        for name, value in body.items():
             setattr(options, name, value)
         self._world.unready_left = int(body.get("unready", self._world.unready_left))
         return Answer(200, {name: getattr(options, name) for name in CHANGEABLE})
@@ -137,3 +137,14 @@ class Control:
             tenant.delete_scale_set(old.id)
         made = tenant.create_scale_set(str(body["scale_set"]), group)
         return Answer(200, {"id": made.id, "was": old.id if old is not None else None})
+
+
+def _fits(name: str, value: object, wanted: type) -> None:
+    """Raise if a setting cannot have that value."""
+    right = isinstance(value, wanted | int if wanted is float else wanted)
+    if not right or isinstance(value, bool) != (wanted is bool):
+        raise TypeError(f"{name} is {value!r}; expected a {wanted.__name__}")
+    if isinstance(value, int | float) and not 0 <= value < inf:
+        raise ValueError(f"{name} is {value!r}; expected a number from 0")
+    if name == "overload" and value not in OVERLOADS:
+        raise ValueError(f"overload is {value!r}; expected one of {', '.join(OVERLOADS)}")

@@ -13,7 +13,9 @@ from scaleset_burst.simulator.jobs import Board
 from scaleset_burst.simulator.tenant import Limits, Tenant
 from scaleset_burst.simulator.tokens import AppKey, Tokens
 
-__all__ = ["Options", "World"]
+__all__ = ["OVERLOADS", "Options", "World"]
+
+OVERLOADS = ("queue", "refuse")
 
 WIRE_SECONDS = 0.05
 """Real seconds an answer may need until the client has acted on it, on a busy machine."""

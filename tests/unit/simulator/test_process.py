@@ -154,6 +154,26 @@ class TestControl:
         with pytest.raises(SimulatorError, match="job_seconds cannot be changed; can be: latency"):
             shared.configure(job_seconds=3)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("latency", -1),
+            ("latency", float("nan")),
+            ("latency", "5"),
+            ("capacity", 1.5),
+            ("capacity", True),
+            ("overload", 5),
+            ("overload", "explode"),
+            ("slices", 1),
+        ],
+    )
+    def test_a_setting_that_makes_no_sense_changes_nothing(
+        self, shared: SimulatorProcess, name: str, value: object
+    ) -> None:
+        with pytest.raises(SimulatorError, match=f"{name} is .*; expected "):
+            shared.configure(jitter=0.25, **{name: value})
+        assert shared.control("POST", "settings", {})["jitter"] == 0.0
+
     def test_an_unknown_control_is_named(self, shared: SimulatorProcess) -> None:
         with pytest.raises(SimulatorError, match="no such control: GET /_sim/nothing"):
             shared.control("GET", "nothing")
