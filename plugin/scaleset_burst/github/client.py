@@ -266,10 +266,8 @@ class ScaleSetClient:
 
     async def acquirable_jobs(self, scale_set_id: int) -> tuple[JobAvailable, ...]:
         """Return the jobs on offer, as older clients did; a message session is the better way."""
-        response = await self._caller.respond(rows.acquirable_jobs(scale_set_id))
-        if response.status == 204:
-            return ()
-        return self._caller.read(Kind.ACQUIRABLE_JOBS, response, offers)
+        request = rows.acquirable_jobs(scale_set_id)
+        return await self._caller.call(request, lambda value: () if value is None else offers(value))
 
     async def open_session(
         self,

@@ -28,7 +28,7 @@ def read(
     Args:
         kind: The operation.
         response: Its answer.
-        decode: From decoded JSON to the value; `nothing` if the body does not matter.
+        decode: From decoded JSON to the value, `None` after a 204; `nothing` if the body does not matter.
         now: Unix time.
         secrets: Texts that must not appear in an error.
 
@@ -40,7 +40,7 @@ def read(
     if decode is nothing:
         return decode(None)
     try:
-        return decode(document(response.body))
+        return decode(None if response.status == 204 else document(response.body))
     except Unreadable as why:
         raise unreadable(kind, response, str(why), secrets=secrets) from None
 

@@ -475,7 +475,9 @@ async def test_a_body_without_end_is_refused(service: ScriptedService) -> None:
 
 async def test_offers_can_be_listed_and_acquired_by_hand(service: ScriptedService, client: ScaleSetClient) -> None:
     """Rows 18 and 19, for clients without a session of ours."""
-    service.on_service("GET", f"{SETS}/42/acquirablejobs", [listed({"runnerRequestId": 5, "jobId": "j"}), Answer(204)])
+    service.on_service(
+        "GET", f"{SETS}/42/acquirablejobs", [Answer(503), listed({"runnerRequestId": 5, "jobId": "j"}), Answer(204)]
+    )
     service.on_service("POST", f"{SETS}/42/acquirejobs", listed(5))
     (offer,) = await client.acquirable_jobs(42)
     assert (offer.request_id, offer.job_id) == (5, "j")
