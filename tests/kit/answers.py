@@ -84,8 +84,19 @@ _SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(2**70), 2**70),
     st.floats(),
     st.text(max_size=12),
+    st.sampled_from(["", "0", "-1", "1e400", "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z", "\ud800"]),
     st.sampled_from(
-        ["", "0", "-1", "1e400", "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z", "https://[::bad", "\ud800"]
+        (
+            "https://[::bad",
+            "https://xn--a.invalid/",
+            "https://a\ud800.invalid/",
+            "https://a.invalid:99999/",
+            "https://a.invalid/\r\nX: y",
+            "http://service.invalid/",
+            "ftp://service.invalid/",
+            "//service.invalid",
+            f"https://{'a' * 300}.invalid/",
+        )
     ),
 )
 _JSON: st.SearchStrategy[Any] = st.recursive(
