@@ -95,15 +95,13 @@ class Settlement:
         self._ledger.answered(attempt, verdicts)
         if len(results) == 1 and isinstance(results[0], MintedRunner):
             attempt.lane.failures = 0
-            self._minted(attempt, attempt.slots[0], results[0], now)
+            self._minted(attempt, attempt.slots[0], attempt.names[0], results[0], now)
             return
         aftermath = Aftermath()
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
                 attempt.lane.failures = 0
-                if result.runner.name != name:  # from here on the service's spelling counts, as it does for the host
-                    self._names.note([Change(name=name, state=State.CLOSED)])
-                self._minted(attempt, slot, result, now)
+                self._minted(attempt, slot, name, result, now)
             elif verdict is not None:
                 self._failed(attempt, slot, name, verdict, result, aftermath)
         if aftermath.strays:
@@ -125,7 +123,9 @@ class Settlement:
         if self._gate.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
 
-    def _minted(self, attempt: Attempt, slot: Slot, minted: MintedRunner, now: float) -> None:
+    def _minted(self, attempt: Attempt, slot: Slot, name: str, minted: MintedRunner, now: float) -> None:
+        if minted.runner.name != name:  # from here on the service's spelling counts, as it does for the host
+            self._names.note([Change(name=name, state=State.CLOSED)])
         config = JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
