@@ -44,10 +44,12 @@ class Sweeper:
                 await self._task
 
     async def _run(self) -> None:
+        pause = min(1.0, self._attempt_timeout / 10)
         while any(lane.calls or lane.attempts for lane in self._lanes):
-            await self._clock.sleep(min(1.0, self._attempt_timeout / 10))
+            await self._clock.sleep(pause)
             now = self._clock.monotonic()
-            for attempt in self._dispatcher.overdue(now, self._attempt_timeout):
+            # At the last look before the limit, so that none outlives it.
+            for attempt in self._dispatcher.overdue(now, self._attempt_timeout - pause):
                 self._dispatcher.abandon(attempt)
             usual = self._gate.usual_latency()
             if self._hedge and usual is not None:
