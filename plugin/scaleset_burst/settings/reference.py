@@ -20,7 +20,7 @@ Everything the section `plugins.burst` of the host's YAML may say. This page is 
 [examples/config.yaml](../../examples/config.yaml) shows every setting in its place.
 
 - **Durations** read as `5m`, `250ms`, `1h30m` (units `d`, `h`, `m`, `s`, `ms`, largest first), or as a
-  number of seconds.
+  number of seconds; at most `36500d`.
 - **Secrets** stand in the file by reference only: `{$env: NAME}` is an environment variable,
   `{$file: PATH}` a file of at most 64 KiB. A trailing line break is dropped. A secret written into the
   file itself is refused, and never shown.
