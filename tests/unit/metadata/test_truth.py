@@ -167,6 +167,9 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), delay=st.sampled_from([0.0, 5.0, 59.0, 110.0]))
     def we_mint(self, name: str, delay: float) -> None:
+        self.mint(name, delay)
+
+    def mint(self, name: str, delay: float) -> None:
         if not self.taken(name):
             truth = self.register(name)
             truth.ours, truth.minted_at, truth.visible_at = True, self.now, self.now + delay
@@ -175,6 +178,26 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
                 runner_id=truth.id, runner_name=name, scale_set=SET, encoded="secret", minted_at=self.now
             )
             self.tell(truth, lambda: self.cache.on_minted(config))
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        delay=st.sampled_from([59.0, 110.0]),
+        waits=st.sampled_from([(28.0, 17.0), (45.0, 10.0), (61.0, 20.0), (10.0, 51.0)]),
+        down=st.booleans(),
+    )
+    def we_mint_and_the_service_is_slow_to_show_it(
+        self, name: str, delay: float, waits: tuple[float, float], down: bool
+    ) -> None:
+        self.mint(name, delay)
+        self.service.latency = 0.2
+        if not down:
+            self.service.error = None
+        for seconds in waits:
+            self.time_passes(seconds)
+            for truth in [truth for truth in self.runners.values() if truth.name == name and truth.alive]:
+                self.ask(self.ref(truth, "id"))
+                self.ask(self.ref(truth, "name"))
+            self.time_passes(1.5)
 
     @rule(name=st.sampled_from(NAMES))
     def somebody_registers(self, name: str) -> None:
@@ -354,6 +377,7 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         asked = self.now
         heard = {truth.id: truth.heard_at for truth in self.runners.values()}
         answer = await self.cache.runner_info(SET, runner)
+        self.check_nobody_closed(answer.reason)
         if answer.value is not None:
             self.check_value(answer, "runner", self.runners[answer.value.id], answer.value.busy)
             assert answer.age is not None
@@ -369,6 +393,7 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         asked = self.now
         dead = set(self.dead_ids)
         answer = await self.cache.scale_set_settings(ref)
+        self.check_nobody_closed(answer.reason)
         if answer.value is not None:
             value = answer.value
             assert value.id not in dead, f"{answer} is dead, and the cache knows it"
@@ -386,12 +411,17 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
         except NotFound:
             assert not must_exist or not any(all_the_time(truth, asked, self.now) for truth in self.sets)
             return
-        except Unavailable:
+        except Unavailable as error:
+            self.check_nobody_closed(error.message)
             return
         assert found in {truth.id for truth in self.sets} - dead
         if dead_id is not None:
             assert found != dead_id
             self.dead_ids.add(dead_id)
+
+    def check_nobody_closed(self, reason: str | None) -> None:
+        """Somebody else's cancellation looks like that to a caller who shared his look."""
+        assert "closed" not in (reason or "")
 
     def check_value(
         self, answer: Answer[RunnerInfo] | Answer[ScaleSetSettings], what: str, truth: Truth, busy: bool | None
