@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from scaleset_burst.metadata import Kind
 from scaleset_hookspecs import Certainty, NotFound, ScaleSetRef, Unavailable
 from tests.kit.virtual import run_virtually
 from tests.unit.metadata.model import ModelService, down, make
@@ -43,6 +44,35 @@ def test_a_look_that_began_before_the_404_is_not_relied_on() -> None:
         assert await cache.re_resolve(LINUX, dead_id=dead) == alive
         assert await early == alive
         assert not service.twice
+
+    run_virtually(main)
+
+
+def test_a_first_look_that_began_before_the_404_is_not_relied_on_either() -> None:
+    async def main() -> None:
+        service = ModelService()
+        dead = service.add_set("linux").id
+        service.latency = 2.0
+        cache = make(service)
+        early = asyncio.create_task(cache.scale_set_id(LINUX))
+        await asyncio.sleep(1.5)
+        alive = service.add_set("linux").id
+        assert await cache.re_resolve(LINUX, dead_id=dead) == alive
+        assert await early == alive
+
+    run_virtually(main)
+
+
+def test_a_dead_id_costs_no_second_look_up_though_the_name_was_forgotten() -> None:
+    async def main() -> None:
+        service = ModelService()
+        dead = service.add_set("linux").id
+        cache = make(service)
+        alive = service.add_set("linux").id
+        assert await cache.re_resolve(LINUX, dead_id=dead) == alive
+        cache.invalidate(Kind.SCALE_SET_NAME)
+        assert await cache.re_resolve(LINUX, dead_id=dead) == alive
+        assert service.requests == 1
 
     run_virtually(main)
 

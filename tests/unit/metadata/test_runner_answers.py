@@ -364,6 +364,36 @@ def test_a_report_that_a_young_runner_is_gone_is_believed_once_its_job_is_over()
     run_virtually(main)
 
 
+def test_the_end_of_another_runner_of_the_same_name_does_not_end_the_grace_of_ours() -> None:
+    async def main() -> None:
+        cache = make(ModelService(), runner_ttl=10, runner_grace=60)
+        mint(cache, 9, "r9")
+        cache.on_runner_gone(RunnerRef(id=5, name="r9"))
+        await asyncio.sleep(20)
+        for ref in ({"id": 9}, {"name": "r9"}):
+            assert (await ask(cache, **ref)).certainty is Certainty.UNKNOWN
+        assert (await ask(cache, id=5, name="r9")).certainty is Certainty.ABSENT
+
+    run_virtually(main)
+
+
+def test_a_name_whose_id_is_gone_is_looked_up_since_it_may_have_been_given_again() -> None:
+    async def main() -> None:
+        service = ModelService()
+        old = service.add_runner("r1")
+        cache = make(service, runner_ttl=30, stale_limit=60)
+        await ask(cache, name="r1")
+        await asyncio.sleep(100)
+        service.runners.clear()
+        cache.on_runner_gone(RunnerRef(id=old.id))
+        new = service.add_runner("r1")
+        answer = await ask(cache, name="r1")
+        assert answer.value is not None
+        assert answer.value.id == new.id
+
+    run_virtually(main)
+
+
 def test_without_cache_runner_info_every_question_is_a_request_and_still_one_at_a_time() -> None:
     async def main() -> None:
         service = ModelService()

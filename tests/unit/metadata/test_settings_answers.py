@@ -149,6 +149,24 @@ def test_an_entry_near_its_end_is_renewed_behind_the_answer_once() -> None:
     run_virtually(main)
 
 
+def test_an_answer_is_no_fresher_than_the_name_that_led_to_it() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_set("linux")
+        cache = make(service, ttl=300)
+        await cache.scale_set_id(LINUX)
+        await asyncio.sleep(200)
+        cache.invalidate(Kind.SCALE_SET, made.id)
+        await cache.scale_set_settings(ScaleSetRef(name="linux", id=made.id))
+        moved = service.add_set("linux")
+        await asyncio.sleep(100)
+        answer = await cache.scale_set_settings(LINUX)
+        assert answer.value is not None
+        assert answer.value.id == moved.id
+
+    run_virtually(main)
+
+
 def test_memory_ends_with_the_lifetime_when_nobody_asked_meanwhile() -> None:
     async def main() -> None:
         service = grouped()
@@ -214,6 +232,22 @@ def test_a_look_that_began_before_the_question_proves_no_absence() -> None:
         assert (await early).certainty is Certainty.ABSENT
         assert (await late).certainty is Certainty.FRESH
         assert service.requests == 2
+
+    run_virtually(main)
+
+
+def test_what_was_absent_is_not_served_stale_when_the_service_fails_later() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_set("linux")
+        cache = make(service, ttl=300)
+        await cache.scale_set_settings(LINUX)
+        service.sets.clear()
+        await asyncio.sleep(300)
+        assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.ABSENT
+        service.error = down()
+        for ref in (LINUX, ScaleSetRef(name="linux", id=made.id)):
+            assert (await cache.scale_set_settings(ref)).certainty is Certainty.UNKNOWN
 
     run_virtually(main)
 
@@ -326,6 +360,24 @@ def test_a_group_that_cannot_be_looked_up_leaves_the_set_unknown_and_is_asked_on
         service.error = None
         await asyncio.sleep(32)
         assert (await cache.scale_set_settings(GROUPED)).certainty is Certainty.FRESH
+
+    run_virtually(main)
+
+
+def test_a_group_past_its_life_still_leads_to_its_sets_while_groups_cannot_be_looked_up() -> None:
+    async def main() -> None:
+        service = grouped()
+        cache = make(service, ttl=300, runner_group_ttl=10)
+        made = await cache.scale_set_id(GROUPED)
+        await asyncio.sleep(20)
+        cache.invalidate(Kind.SCALE_SET_NAME)
+
+        async def fails(name: str) -> RunnerGroup:
+            raise down()
+
+        service.get_runner_group = fails  # type: ignore[method-assign]
+        assert await cache.scale_set_id(GROUPED) == made
+        assert cache.counters[Kind.RUNNER_GROUP].stale == 1
 
     run_virtually(main)
 
