@@ -1,6 +1,7 @@
 """Settings of scale sets: what is asked, how often, and how certain the answers are."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -543,6 +544,24 @@ def test_what_was_learnt_at_once_is_not_asked_for_again_at_once() -> None:
             counts.append(service.requests - before)
         assert sum(counts) == 20
         assert max(counts) < 20
+
+    run_virtually(main)
+
+
+def test_settings_forgotten_by_hand_do_not_come_back_from_a_look_under_way_for_the_name() -> None:
+    async def main() -> None:
+        service = ModelService()
+        made = service.add_set("linux", disable_update=False)
+        service.latency = 1.0
+        cache = make(service)
+        asking = asyncio.create_task(cache.scale_set_settings(LINUX))
+        await asyncio.sleep(0.6)
+        service.sets[1, "linux"] = replace(made, disable_update=True)
+        cache.invalidate(Kind.SCALE_SET, made.id)
+        for answer in (await asking, cache.peek_settings(LINUX)):
+            assert answer is not None
+            assert answer.value is not None
+            assert answer.value.disable_update
 
     run_virtually(main)
 

@@ -181,23 +181,30 @@ class CacheAgainstTheTruth(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(NAMES),
-        delay=st.sampled_from([59.0, 110.0]),
+        delay=st.sampled_from([0.0, 59.0, 110.0]),
         waits=st.sampled_from([(28.0, 17.0), (45.0, 10.0), (61.0, 20.0), (10.0, 51.0)]),
-        down=st.booleans(),
+        meanwhile=st.sampled_from(["nothing", "flicker", "flicker and early look", "failure"]),
     )
     def we_mint_and_the_service_is_slow_to_show_it(
-        self, name: str, delay: float, waits: tuple[float, float], down: bool
+        self, name: str, delay: float, waits: tuple[float, float], meanwhile: str
     ) -> None:
         self.mint(name, delay)
         self.service.latency = 0.2
-        if not down:
-            self.service.error = None
+        self.service.error = None
+        self.hides = False
         for seconds in waits:
             self.time_passes(seconds)
             for truth in [truth for truth in self.runners.values() if truth.name == name and truth.alive]:
+                if "early look" in meanwhile:
+                    self.look_too_early(truth, "id")
                 self.ask(self.ref(truth, "id"))
                 self.ask(self.ref(truth, "name"))
             self.time_passes(1.5)
+            if "flicker" in meanwhile:
+                self.young_runners_flicker()
+                self.on_loop(lambda: self.cache.invalidate(Kind.RUNNER))
+            elif meanwhile == "failure":
+                self.service.error = down()
 
     @rule(name=st.sampled_from(NAMES))
     def somebody_registers(self, name: str) -> None:
