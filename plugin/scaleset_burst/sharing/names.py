@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.scripts import CLAIM, MARK, TAKE, UPLOAD
+from scaleset_burst.sharing.namescripts import CLAIM, MARK, TAKE, UPLOAD
 from scaleset_burst.sharing.store import Away, Store
 
 __all__ = ["MOST_NAMES", "SharedNames"]

@@ -9,7 +9,7 @@ import pytest
 from scaleset_burst.journal import Change, LostNames, MemoryJournal, Orphan, State
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.names import SharedNames
-from scaleset_burst.sharing.scripts import CLAIM, UPLOAD
+from scaleset_burst.sharing.namescripts import CLAIM, UPLOAD
 from scaleset_burst.sharing.store import Away, RedisStore
 from tests.kit.redis_server import RedisServer
 
