@@ -81,7 +81,7 @@ class Engine:
         )
         self.gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
         self._background = Background()
-        self._upkeep = Upkeep(self.client, settings, clock=self._clock, background=self._background)
+        self._upkeep = Upkeep(self.client, settings, self.gate, clock=self._clock, background=self._background)
         self._names: JournalNames | None = None
         self._minter: Minter | None = None
         self._recalling: asyncio.Future[None] | None = None

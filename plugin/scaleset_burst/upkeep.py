@@ -8,7 +8,7 @@ from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import Runner
 from scaleset_burst.groupfill import GroupFill
 from scaleset_burst.journal import JournalNames, Orphan
-from scaleset_burst.minting import Lane, Minter
+from scaleset_burst.minting import BurstGate, Lane, Minter
 from scaleset_burst.minting.strays import adopted
 from scaleset_burst.settings import Settings
 from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics
@@ -34,8 +34,12 @@ class RunnerList(Protocol):
 class Upkeep:
     """Keeps one engine's memory of names and runners in step with the service."""
 
-    def __init__(self, service: RunnerList, settings: Settings, *, clock: Clock, background: Background) -> None:
+    def __init__(
+        self, service: RunnerList, settings: Settings, gate: BurstGate, *, clock: Clock, background: Background
+    ) -> None:
         self._service = service
+        self._gate = gate
+        self._shared = settings.sharing is not None
         self._clock = clock
         self._background = background
         self._launch_grace = settings.journal.launch_grace
@@ -61,7 +65,9 @@ class Upkeep:
             len(orphans),
             sum(orphan.delivered for orphan in orphans),
         )
-        minter.resolver.add(adopted(orphans, now, self._launch_grace))
+        strays = adopted(orphans, now, self._launch_grace, hold=0 if self._shared else self._gate.holdable)
+        self._gate.hold(strays)
+        minter.resolver.add(strays)
 
     async def keep_adopting(self, names: JournalNames, minter: Minter) -> None:
         """Look again now and then: another process of this machine may die while we live."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
@@ -12,6 +12,7 @@ from scaleset_burst.minting.classification import Fate, Verdict
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
+from scaleset_burst.minting.strays import Stray
 from scaleset_hookspecs.errors import Unavailable
 
 __all__ = ["BurstGate"]
@@ -142,6 +143,19 @@ class BurstGate:
         self.budget.succeeded(attempt.sent_at)
         self.circuit.succeeded(now)
         self.slicing.refused()
+
+    @property
+    def holdable(self) -> int:
+        """How many places a dead process may hold: as many as it can have had in flight, and never all of them."""
+        return min(self.limiter.most, self.budget.limit // 2)
+
+    def hold(self, strays: Iterable[Stray]) -> None:
+        """Keep places within the limit for names that a dead process may have registered in the last moments."""
+        self.budget.sent += sum(stray.held for stray in strays)
+
+    def settled(self, stray: Stray, now: float) -> None:
+        """Give the place of a name back, or count it as used, now that it is known what became of it."""
+        self.budget.settle(now, int(stray.found), int(not stray.found))
 
     def circuit_opened(self) -> Unavailable | None:
         """Return the error for all that wait, once, if the last answer opened the circuit."""

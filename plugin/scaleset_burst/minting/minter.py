@@ -287,13 +287,12 @@ class Minter:
         now = self._clock.monotonic()
         doubt = Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)
         self._names.note([replace(doubt, scale_set_id=config.scale_set.id)])
-        stray = Stray(
-            name=config.runner_name,
-            scale_set_id=config.scale_set.id or 0,
-            since=now,
-            runner_id=config.runner_id,
-        )
+        set_id, runner_id = config.scale_set.id or 0, config.runner_id
+        stray = Stray(name=config.runner_name, scale_set_id=set_id, since=now, runner_id=runner_id)
         self.resolver.add([stray])
 
     def _stray_settled(self, stray: Stray) -> None:
+        if stray.held:
+            self._gate.settled(stray, self._clock.monotonic())
+            self.dispatcher.pump()
         self._names.note([Change(name=stray.name, state=State.CLOSED, runner_id=stray.runner_id)])

@@ -42,6 +42,8 @@ class Stray:
         next_at: Monotonic time of the next look.
         careful: Its config may have been launched by a host that died: only a runner that the service calls offline
             is removed. Otherwise nobody but us ever knew the name.
+        held: It takes a place within the limit until it is known whether the dead process registered it.
+        found: A look has shown it.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Stray:
     looks: int = 0
     next_at: float = 0.0
     careful: bool = False
+    held: bool = False
+    found: bool = False
 
 
 def due(stray: Stray, now: float) -> bool:
@@ -72,6 +76,7 @@ def after_look(stray: Stray, found: Runner | None, now: float) -> tuple[Step, St
         if not later:
             return Step.CLOSED, stray
         return Step.AGAIN, replace(stray, looks=looks, next_at=later[0])
+    stray = replace(stray, found=True)
     status = (found.status or "").lower()
     unproven = stray.careful and status != "offline"
     if found.scale_set_id != stray.scale_set_id or found.busy or status == "online" or unproven:
@@ -92,15 +97,28 @@ def after_failure(stray: Stray, now: float, retry_after: float | None, jitter: C
     return replace(stray, looks=stray.looks + 1, next_at=now + wait)
 
 
-def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float) -> list[Stray]:
-    """Return the strays a dead process left: names in doubt at once, delivered configs carefully, after the grace."""
-    return [
-        Stray(
-            name=orphan.name,
-            scale_set_id=orphan.scale_set_id or 0,
-            since=now,
-            next_at=now + (launch_grace if orphan.delivered else 0.0),
-            careful=orphan.delivered,
+def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold: int = 0) -> list[Stray]:
+    """Return the strays a dead process left: names in doubt at once, delivered configs carefully, after the grace.
+
+    Args:
+        orphans: What it left.
+        now: Monotonic time.
+        launch_grace: Seconds that a delivered config is given to be launched.
+        hold: How many names in doubt hold a place each, at most. What was delivered is counted as registered; what was
+            in flight is not.
+    """
+    strays, held = [], 0
+    for orphan in orphans:
+        holds = not orphan.delivered and held < hold
+        held += holds
+        strays.append(
+            Stray(
+                name=orphan.name,
+                scale_set_id=orphan.scale_set_id or 0,
+                since=now,
+                next_at=now + (launch_grace if orphan.delivered else 0.0),
+                careful=orphan.delivered,
+                held=holds,
+            )
         )
-        for orphan in orphans
-    ]
+    return strays

@@ -10,7 +10,7 @@ import pytest
 from scaleset_burst.journal import Change, MemoryJournal, State
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.names import SharedNames
-from scaleset_burst.sharing.scripts import MARK
+from scaleset_burst.sharing.namescripts import MARK
 
 
 class OneHash:
