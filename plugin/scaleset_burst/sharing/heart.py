@@ -211,8 +211,8 @@ class Heart:
         self._tuning.ceiling(working, hosts)
         if granted or budget.may_probe or budget.paused_until is None:
             self._tuning.changed()
-        # What we keep no longer is for others, once Redis knows that we know.
-        return 0.0 if promise < kept - granted else BEAT_SECONDS
+        # What we keep no longer is for others, once Redis knows that we know; a few can wait for the next beat.
+        return 0.0 if promise + budget.whole // 100 < kept - granted else BEAT_SECONDS
 
     def _phase(self, phase: str, over: float) -> None:
         budget = self._budget
