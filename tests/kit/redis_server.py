@@ -62,7 +62,9 @@ class RedisServer:
         assert program is not None, "no redis-server; see find_server"
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command += [*self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        place = ROOT / ".cache" / "redis"  # a replica writes what it is sent where it runs
+        place.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place)
         for _ in range(200):
             with socket.socket() as trial:
                 if trial.connect_ex(("127.0.0.1", self.port)) == 0:

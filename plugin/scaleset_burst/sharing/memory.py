@@ -17,8 +17,8 @@ from scaleset_hookspecs import Label
 
 __all__ = ["SharedMemory"]
 
-ASKING_SECONDS = 1.0
-"""How long hosts wait for the one that asks the service."""
+ASKING_SECONDS = 3.0
+"""How long hosts wait for the one that asks the service, which may have to get its tokens first."""
 
 LOOK_SECONDS = 0.02
 
