@@ -29,7 +29,7 @@ class GroupFill:
 
     def held(self, runner_group: str) -> int:
         """Return how many runners the group holds at least."""
-        return self._counts.get(runner_group.lower(), Counter()).total()
+        return sum(self._counts.get(runner_group.lower(), {}).values())
 
     def counted(self, scale_set: ScaleSetRef, registered: int) -> str | None:
         """Note what the service counted; return a warning once when the group becomes nearly full."""
@@ -49,6 +49,7 @@ class GroupFill:
         held = self.held(group)
         if held < self.capacity * CALM_SHARE:
             self._warned.discard(group)
+            return None
         if held < self.capacity * WARN_SHARE or group in self._warned:
             return None
         self._warned.add(group)

@@ -17,6 +17,7 @@ class EngineSnapshot:
         scope: Host and path of the enterprise, organisation or repository.
         mints: Outcomes by scale set name and outcome (`minted`, or the value of a `FailureReason`).
         mint_seconds: From the demand of each delivered config to its delivery.
+        mint_parts: Seconds of all delivered configs of bursts that ended, by part (`queue`, `server`, …).
         bursts: Bursts that ended.
         waves: Waves of mint requests of these bursts, one behind the other.
         in_flight: Mint requests under way now.
@@ -37,6 +38,7 @@ class EngineSnapshot:
     scope: str
     mints: Mapping[tuple[str, str], int] = field(default_factory=dict)
     mint_seconds: HistogramValues = field(default_factory=HistogramValues)
+    mint_parts: Mapping[str, float] = field(default_factory=dict)
     bursts: int = 0
     waves: int = 0
     in_flight: int = 0

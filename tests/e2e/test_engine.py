@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scaleset_burst.engine import Engine
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.minting import ConfigTiming
+from scaleset_burst.minting.report import PARTS
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import (
@@ -164,10 +165,14 @@ async def test_the_parts_of_each_config_sum_to_its_total(simulator: SimulatorPro
         assert (len(report.timings), report.requests) == (60, 60)
         assert report.waves >= 6
         for timing in report.timings:
-            parts = [getattr(timing, field.name) for field in fields(ConfigTiming)]
+            assert {field.name for field in fields(ConfigTiming)} == set(PARTS)
+            parts = [getattr(timing, part) for part in PARTS]
             assert min(parts) >= 0
             assert abs(sum(parts) - timing.total) < 1e-9
             assert timing.total <= report.seconds
+        shown = engine.snapshot()
+        assert set(shown.mint_parts) == set(PARTS)
+        assert sum(shown.mint_parts.values()) == pytest.approx(shown.mint_seconds.total)
 
 
 async def test_a_group_that_is_nearly_full_is_said_once(

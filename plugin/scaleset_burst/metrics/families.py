@@ -56,6 +56,10 @@ def _mint_seconds(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sampl
     return [((), snapshot.mint_seconds)]
 
 
+def _mint_parts(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
+    return [((part,), seconds) for part, seconds in snapshot.mint_parts.items()]
+
+
 def _requests(snapshot: EngineSnapshot, bounded: Bounded) -> Iterable[Sample]:
     summed: dict[tuple[str, ...], float] = {}
     for kind, count in snapshot.requests.items():
@@ -92,6 +96,13 @@ FAMILIES: tuple[Family, ...] = (
         labels=("scope",),
         help="Time from the demand of a JIT config to its delivery.",
         read=_mint_seconds,
+    ),
+    Family(
+        name=PREFIX + "mint_part_seconds_total",
+        type="counter",
+        labels=("scope", "part"),
+        help="Where the time of delivered JIT configs went, in bursts that ended.",
+        read=_mint_parts,
     ),
     _one("bursts_total", "counter", "Bursts that ended.", "bursts"),
     _one("waves_total", "counter", "Waves of mint requests, one behind the other, in these bursts.", "waves"),

@@ -20,7 +20,7 @@ __all__ = ["Arrival", "Deliverer", "Names"]
 
 logger = logging.getLogger(__name__)
 
-GATHER = 0.005
+GATHER = 0.01
 """Seconds between two transactions at least: a wave's answers share one, and an answer after a pause never waits."""
 
 

@@ -10,7 +10,7 @@ from scaleset_burst.histogram import Histogram
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.classification import Verdict
 from scaleset_burst.minting.lane import Attempt, Lane
-from scaleset_burst.minting.report import BurstReport, ConfigTiming
+from scaleset_burst.minting.report import PARTS, BurstReport, ConfigTiming
 from scaleset_hookspecs.errors import Rejected
 from scaleset_hookspecs.types import FailureReason, JitConfig
 
@@ -34,6 +34,7 @@ class BurstLedger:
         self.last: BurstReport | None = None
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.seconds = Histogram()
+        self.parts = dict.fromkeys(PARTS, 0.0)
         self.bursts = 0
         self.waves = 0
 
@@ -73,6 +74,8 @@ class BurstLedger:
         """Close the account and return its report."""
         account = self._running.pop(id(lane), _Account(started_at=now))
         self.bursts += 1
+        for part in PARTS:
+            self.parts[part] += sum(getattr(timing, part) for timing in account.timings)
         self.last = BurstReport(
             scale_set=lane.ref.name,
             seconds=now - account.started_at,

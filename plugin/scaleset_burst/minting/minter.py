@@ -213,7 +213,7 @@ class Minter:
         lane.calls.discard(call)
         if not lane.calls:
             report = self.ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
-            for line in report.lines():
+            for line in report.lines() if logger.isEnabledFor(logging.INFO) else ():
                 logger.info("%s", line)
 
     async def stop(self, seconds: float) -> None:

@@ -26,6 +26,7 @@ def snapshot(scope: str = "github.com/acme", **more: object) -> EngineSnapshot:
     values: dict[str, object] = {
         "mints": {("linux", "minted"): 297, ("linux", "deadline"): 3},
         "mint_seconds": seconds.values(),
+        "mint_parts": {"queue": 0.5, "server": 399.91},
         "bursts": 1,
         "waves": 5,
         "in_flight": 12,
