@@ -14,6 +14,7 @@ from scaleset_burst.github.adapter import Adapter, address
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.credentials import Credentials
 from scaleset_burst.github.events import offers
+from scaleset_burst.github.failures import is_gone
 from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.observing import Counters, RequestRecord
 from scaleset_burst.github.opening import Opener
@@ -172,12 +173,12 @@ class ScaleSetClient:
         return await self._caller.call(request, decoding.scale_set)
 
     async def delete_scale_set(self, scale_set_id: int) -> bool:
-        """Delete a scale set; return whether it was there."""
-        try:
-            await self._caller.call(rows.delete_scale_set(scale_set_id), protocol.nothing)
-        except NotFound:
-            return False
-        return True
+        """Delete a scale set; return whether it was there.
+
+        Raises:
+            NotFound: As for `remove_runner`.
+        """
+        return await self._removed(rows.delete_scale_set(scale_set_id))
 
     async def get_runner_group(self, name: str) -> RunnerGroup:
         """Return the runner group of that name; `default` is the group with id 1 and is not looked up.
@@ -251,13 +252,10 @@ class ScaleSetClient:
         """Remove a runner's registration; return whether it was there, as far as the service says.
 
         Raises:
+            NotFound: Something is missing, but the service did not say that it is the runner.
             Conflict: It has a job (`type_name` says `JobStillRunningException`).
         """
-        try:
-            await self._caller.call(rows.remove_runner(runner_id), protocol.nothing)
-        except NotFound:
-            return False
-        return True
+        return await self._removed(rows.remove_runner(runner_id))
 
     async def acquire_jobs(self, scale_set_id: int, request_ids: Iterable[int], queue_token: str) -> tuple[int, ...]:
         """Acquire offered jobs with a session's queue token; `MessageSession.acquire` keeps the token fresh."""
@@ -290,3 +288,12 @@ class ScaleSetClient:
         """
         opener = Opener(self._caller, scale_set_id, owner, options, on_event)
         return MessageSession(opener, await opener.open())
+
+    async def _removed(self, request: rows.Request) -> bool:
+        try:
+            await self._caller.call(request, protocol.nothing)
+        except NotFound as error:
+            if not is_gone(error):
+                raise
+            return False
+        return True

@@ -13,7 +13,7 @@ from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import Runner
 from scaleset_burst.minting.strays import Step, Stray, after_conflict, after_failure, after_look, due
 from scaleset_hookspecs import RunnerRef
-from scaleset_hookspecs.errors import Conflict, NotFound, Rejected, ServiceError
+from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError
 
 __all__ = ["Resolver", "RunnerService"]
 
@@ -178,8 +178,6 @@ class Resolver:
         try:
             if await self._service.remove_runner(stray.runner_id):
                 self.on_removed(RunnerRef(id=stray.runner_id, name=stray.name))
-        except NotFound:
-            pass
         except Conflict:
             return after_conflict(stray, now)
         except Rejected as error:

@@ -151,6 +151,13 @@ async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, 
     assert len(service.admin_tokens) == 2
 
 
+async def test_a_404_that_names_nothing_proves_no_removal(service: ScriptedService, client: ScaleSetClient) -> None:
+    """A router's 404 says nothing of the runner: taken for "gone already" it would leave a ghost."""
+    service.on_service("DELETE", f"{AGENTS}/7", Answer(404, b"404 page not found"))
+    with pytest.raises(NotFound):
+        await client.remove_runner(7)
+
+
 async def test_a_second_401_is_an_error(service: ScriptedService, client: ScaleSetClient) -> None:
     """What is refused with a new token as well is refused."""
     service.on_service("GET", f"{AGENTS}/7", Answer(401, b""))
