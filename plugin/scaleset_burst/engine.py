@@ -78,6 +78,7 @@ class Engine:
             clock=self._clock,
             random=self._random,
             second_level=None if shared is None else shared.memory,
+            born=self._clock.monotonic(),
         )
         self.gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
         self._background = Background()

@@ -133,7 +133,7 @@ async def test_a_runner_that_we_removed_is_not_remembered_as_minted(simulator: S
         refused.append(config)
         raise RuntimeError("no machine for it")
 
-    async with running(simulator) as engine:
+    async with running(simulator, cache={"runner_grace": "0s"}) as engine:
         await engine.provision(LINUX, 1, ProvisionSettings(), refuse)
         while engine.minter.resolver.removed == 0:
             await asyncio.sleep(0.01)

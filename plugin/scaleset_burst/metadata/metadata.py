@@ -46,6 +46,7 @@ class Metadata:
         clock: Clock,
         random: random_module.Random,
         second_level: SecondLevel | None = None,
+        born: float | None = None,
     ) -> None:
         """Make an empty cache.
 
@@ -55,6 +56,7 @@ class Metadata:
             clock: Where times come from.
             random: Where jitter comes from.
             second_level: A memory shared with other hosts of the scope.
+            born: When the process began, in monotonic seconds, if another one may have minted before it.
         """
         self._clock = clock
         lives = lifetimes(settings)
@@ -89,7 +91,7 @@ class Metadata:
         self._runners = Runners(
             service,
             of_runners,
-            Mints(settings.runner_grace),
+            Mints(settings.runner_grace, born),
             keep=settings.cache_runner_info,
             max_entries=settings.max_entries,
         )

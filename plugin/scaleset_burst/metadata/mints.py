@@ -36,8 +36,15 @@ class Mint:
 class Mints:
     """Our runners, until their absence is certain. A registration takes time to spread (user report: GARM #834)."""
 
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, born: float | None = None) -> None:
+        """Know nothing yet.
+
+        Args:
+            grace: Seconds that the service may take to show a registration.
+            born: When this process began to mint: what another one minted just before may not show yet, either.
+        """
         self._grace = grace
+        self._born = born
         self._by_name: dict[str, Mint] = {}
         self._by_id: dict[int, Mint] = {}
 
@@ -88,10 +95,11 @@ class Mints:
 
         1. Younger than the grace period: the service may not show it yet.
         2. Never seen yet: it takes two looks a grace period apart, since one may hit a copy that is behind.
+        3. Not ours, but this process is that young itself: the one before it may have minted the runner.
         """
         mint = self.find(runner)
         if mint is None:
-            return None
+            return self._doubt_of_others(now)
         age = now - mint.at
         if age < self._grace:
             return f"minted by us {age:.0f} s ago: the service may not show it yet (grace period {self._grace:g} s)"
@@ -103,6 +111,12 @@ class Mints:
         if waited < self._grace or waited == 0.0:
             return f"minted by us {age:.0f} s ago and not seen since: one look that misses it proves nothing"
         return None
+
+    def _doubt_of_others(self, now: float) -> str | None:
+        age = float("inf") if self._born is None else now - self._born
+        if age >= self._grace:
+            return None
+        return f"this process began {age:.0f} s ago: what was minted just before may not show (grace {self._grace:g} s)"
 
     def may_appear(self, runner: RunnerRef, now: float) -> bool:
         """Return whether a host that found a runner missing may only have looked too early, or at a copy behind."""
@@ -123,5 +137,6 @@ class Mints:
         return mint if mint is None or runner.id in {None, mint.runner_id} else None
 
     def _remove(self, mint: Mint) -> None:
-        self._by_name.pop(mint.name, None)
+        if self._by_name.get(mint.name) is mint:  # else the name was given again
+            del self._by_name[mint.name]
         self._by_id.pop(mint.runner_id, None)

@@ -132,7 +132,9 @@ class CacheSettings(Section):
         description="How long past its lifetime a value is served, marked stale, while the service fails.",
     )
     runner_grace: Duration = Field(
-        default=60.0, ge=0, description="How long a runner minted by us is never called absent."
+        default=60.0,
+        ge=0,
+        description="How long a runner minted by us is never called absent, nor any runner after the start.",
     )
     max_entries: Whole = Field(default=10_000, ge=10, le=1_000_000, description="Entries of each kind at most.")
 

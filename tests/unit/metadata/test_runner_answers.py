@@ -1,11 +1,13 @@
 """Runners: "absent" is said only on the service's word and only when that proves it; unsaid is not idle."""
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
 
 from scaleset_burst.metadata import Kind, Metadata
+from scaleset_burst.settings.model import CacheSettings
 from scaleset_hookspecs import (
     Answer,
     AuthenticationFailed,
@@ -19,7 +21,7 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     UsageError,
 )
-from tests.kit.virtual import run_virtually
+from tests.kit.virtual import VirtualClock, run_virtually
 from tests.unit.metadata.model import ModelService, down, make
 
 LINUX = ScaleSetRef(name="linux", id=7)
@@ -144,6 +146,21 @@ def test_one_look_that_misses_a_runner_of_ours_never_seen_proves_nothing_but_two
         assert (await ask(cache, name="r9")).certainty is Certainty.UNKNOWN
         await asyncio.sleep(1)
         assert (await ask(cache, name="r9")).certainty is Certainty.ABSENT
+
+    run_virtually(main)
+
+
+def test_a_young_process_calls_no_runner_absent_since_the_one_before_it_may_have_minted_it() -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        settings = CacheSettings.model_validate({"runner_grace": 60})
+        service = ModelService()
+        cache = Metadata(service, settings, clock=clock, random=random.Random(1), born=clock.monotonic())
+        answer = await ask(cache, name="minted-before-the-crash")
+        assert answer.certainty is Certainty.UNKNOWN
+        assert "began" in str(answer.reason)
+        await asyncio.sleep(60)
+        assert (await ask(cache, name="minted-before-the-crash")).certainty is Certainty.ABSENT
 
     run_virtually(main)
 
