@@ -4,16 +4,19 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport.connection import RECEIVED_AT_ONCE, Connection, Owner
-from scaleset_burst.github.transport.racing import reach
 from scaleset_burst.github.transport.routes import Proxy, Route, choose_route, parse_proxy
 from scaleset_burst.github.transport.trust import proxy_trust, service_trust
 
 __all__ = ["Dialer"]
+
+_EYEBALLS = 0.25
+"""Seconds before a host's next address is tried beside the first (RFC 8305 section 5)."""
 
 
 class _Nobody:
@@ -107,9 +110,13 @@ class Dialer:
 
 
 async def _connect(owner: Owner, host: str, port: int, trust: ssl.SSLContext | None) -> Connection:
-    sock = await reach(host, port)
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(owner), sock=sock, ssl=trust, server_hostname=host if trust else None
+    loop = asyncio.get_running_loop()
+    eyeballs: dict[str, Any] = {}
+    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop knows no such parameter, and tries one after the other
+        eyeballs["happy_eyeballs_delay"] = _EYEBALLS
+    name = host if trust else None
+    _, connection = await loop.create_connection(
+        lambda: Connection(owner), host, port, ssl=trust, server_hostname=name, **eyeballs
     )
     return connection
 
