@@ -67,7 +67,8 @@ def measure(
 ) -> list[Result]:
     """Return the results of every peer that takes part."""
     results = [Result(peer, workload) for peer in peers if workload.has(peer, quick=quick)]
-    rounds = max(min(rounds, workload.quick_rounds) if quick else rounds, workload.rounds)
+    least = workload.rounds // 2 if quick else workload.rounds
+    rounds = max(min(rounds, workload.quick_rounds) if quick else rounds, least)
     server.set_latency(workload.latency)
     with ExitStack() as stack:
         programs: dict[str, Program] = {}

@@ -24,7 +24,7 @@ class Workload:
         slice: Whether with slices.
         quick: Whether part of a quick run.
         quick_rounds: Rounds of a quick run at most.
-        rounds: Rounds at least, where a small difference is measured.
+        rounds: Rounds at least, where a small difference is measured; half as many in a quick run.
     """
 
     name: str
@@ -66,8 +66,8 @@ WORKLOADS = (
     Workload(name="first_warm_50ms", group="cold", count=1, concurrency=64),
     Workload(name="cold_64_50ms_tls", group="cold", count=64, shape="cold", tls=True, quick_rounds=3),
     Workload(name="trickle_20_a_second", group="trickle", count=40, latency=5.0, shape="trickle", quick_rounds=1),
-    Workload(name="alone_500_50ms", group="pair", count=500, kinds=("plugin",)),
-    Workload(name="pair_500_50ms", group="pair", count=500, shape="pair", kinds=("plugin",)),
+    Workload(name="alone_500_50ms", group="pair", count=500, kinds=("plugin",), quick_rounds=3),
+    Workload(name="pair_500_50ms", group="pair", count=500, shape="pair", kinds=("plugin",), quick_rounds=3),
     Workload(name="shared_1000_50ms", group="sharing", kinds=("plugin", "plugin, Redis"), rounds=15),
     Workload(name="slices_1000_50ms", group="slices", slice=True, kinds=("plugin",)),
 )
