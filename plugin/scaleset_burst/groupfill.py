@@ -1,6 +1,6 @@
 """How full runner groups are: a full one refuses registrations, so that jobs wait and nobody knows why."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from scaleset_hookspecs import ScaleSetRef
 
@@ -24,7 +24,7 @@ class GroupFill:
             capacity: Runners that a group can hold: 10,000 at GitHub (docs.github.com, "Actions limits").
         """
         self.capacity = capacity
-        self._counts: dict[str, Counter[str]] = {}
+        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._warned: set[str] = set()
 
     def held(self, runner_group: str) -> int:
@@ -42,7 +42,7 @@ class GroupFill:
         return self._judge(scale_set)
 
     def _of(self, scale_set: ScaleSetRef) -> Counter[str]:
-        return self._counts.setdefault(scale_set.runner_group.lower(), Counter())
+        return self._counts[scale_set.runner_group.lower()]
 
     def _judge(self, scale_set: ScaleSetRef) -> str | None:
         group = scale_set.runner_group.lower()

@@ -45,6 +45,8 @@ def decide(token: Token | None, now: float) -> Decision:
         return Decision.RENEW_NOW
     lifetime = max(token.expires_at - token.obtained_at, 0.0)
     left = token.expires_at - now
+    if left > REUSE_MARGIN:  # no margin is larger; nearly every request ends here
+        return Decision.KEEP
     if left <= min(LAST_MARGIN, lifetime * 0.05):
         return Decision.RENEW_NOW
     return Decision.RENEW_AHEAD if left <= min(REUSE_MARGIN, lifetime * 0.25) else Decision.KEEP

@@ -50,7 +50,7 @@ class Slot:
     @property
     def wanted(self) -> bool:
         """Whether a config minted now could still be given to somebody."""
-        return self.open and not self.claimed and not self.call.ended.is_set()
+        return self.call.outcomes[self.index] is None and not self.claimed and not self.call.ended.is_set()
 
 
 class Call:
