@@ -37,7 +37,9 @@ def load() -> Load:
     """Load a mapping with one variable and a few files."""
 
     def run(config: Mapping[str, Any]) -> Settings:
-        return load_settings(config, environ={"TOKEN": "a-token\n", "BLANK": " ", "HOME": "/root"}, read_file=read_file)
+        return load_settings(
+            config, environ={"TOKEN": "a-token\n", "BLANK": " ", "HOME": "/home/me"}, read_file=read_file
+        )
 
     return run
 

@@ -194,7 +194,7 @@ def test_relative_paths_start_at_the_files_folder(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "used"), [("~/state", "/root/state"), ("/var/x", "/var/x"), (":memory:", ":memory:")]
+    ("written", "used"), [("~/state", "/home/me/state"), ("/var/x", "/var/x"), (":memory:", ":memory:")]
 )
 def test_paths_are_ready_to_open(load_burst: Load, written: str, used: str) -> None:
     assert load_burst({"journal": {"directory": written}}).journal.directory == used
