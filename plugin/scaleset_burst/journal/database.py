@@ -165,6 +165,8 @@ class DatabaseJournal:
         version = int(self._database.execute("PRAGMA user_version").fetchone()[0])
         if version > SCHEMA_VERSION:
             raise NewerSchemaError(f"schema {version}; this version reads up to {SCHEMA_VERSION}")
+        # Every build has had these since 2022, older ones mostly: without them a write would fail, each time anew.
+        self._database.execute("SELECT json_extract(value, '$') FROM json_each('[1]')").fetchone()
         self._database.executescript(_SCHEMA)
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._forget_old()
