@@ -26,7 +26,6 @@ class Slot:
         queued: It stands in its lane's queue: never twice, or it would be minted twice.
         attempts: Requests sent for it so far, hedges included.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
-        budget_wait: Seconds of its waiting during which the budget was closed.
         claimed: A config is on its way to the caller; from then on only its delivery can fail.
     """
 
@@ -39,7 +38,6 @@ class Slot:
     in_flight: int = 0
     hedged: bool = False
     first_sent_at: float | None = None
-    budget_wait: float = 0.0
     claimed: bool = False
 
     @property

@@ -84,7 +84,6 @@ class Dispatcher:
         self._wake: tuple[float, asyncio.Task[None]] | None = None
         self._stopped = False
         self.requests_in_flight = 0
-        self.most_in_flight = 0
 
     def add_lane(self, lane: Lane) -> None:
         """Serve one more scale set, in turn with the others."""
@@ -160,10 +159,8 @@ class Dispatcher:
             slot.attempts += 1
             slot.in_flight += 1
         lane.attempts.add(attempt)
-        lane.in_flight += len(slots)
         lane.requests += 1
         self.requests_in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.requests_in_flight)
         return attempt
 
     async def _work(self, attempt: Attempt | None) -> None:
@@ -208,7 +205,6 @@ class Dispatcher:
 
     def _end(self, attempt: Attempt) -> None:
         attempt.lane.attempts.discard(attempt)
-        attempt.lane.in_flight -= len(attempt.slots)
         attempt.lane.requests -= 1
         self.requests_in_flight -= 1
         for slot in attempt.slots:

@@ -58,7 +58,6 @@ class Lane:
     roster: Roster = field(default_factory=Roster)
     calls: set[Call] = field(default_factory=set)
     attempts: set[Attempt] = field(default_factory=set)
-    in_flight: int = 0
     requests: int = 0
     refilling: bool = False
     held: bool = False

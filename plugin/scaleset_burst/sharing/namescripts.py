@@ -6,7 +6,21 @@ of the scale set's id means reserved, `d|` delivered.
 
 __all__ = ["CLAIM", "MARK", "TAKE", "UPLOAD"]
 
-UPLOAD = """
+_KEEP = """
+for index = 3, #ARGV, 2 do
+  local by = redis.call('GET', taken .. ':' .. ARGV[index])
+  if by and by ~= me then
+    table.insert(lost, ARGV[index])
+  else
+    redis.call('HSET', names, ARGV[index], ARGV[index + 1])
+  end
+end
+redis.call('PEXPIRE', names, ttl)
+"""
+"""Keep names with what they are, but for those that another host has taken over: these are `lost`."""
+
+UPLOAD = (
+    """
 local names, taken, me, ttl = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local told, lost, found = {}, {}, {}
 for index = 3, #ARGV, 2 do told[ARGV[index]] = true end
@@ -20,33 +34,20 @@ for index = 1, #before, 2 do
     table.insert(found, value)
   end
 end
-for index = 3, #ARGV, 2 do
-  local by = redis.call('GET', taken .. ':' .. ARGV[index])
-  if by and by ~= me then
-    table.insert(lost, ARGV[index])
-  else
-    redis.call('HSET', names, ARGV[index], ARGV[index + 1])
-  end
-end
-redis.call('PEXPIRE', names, ttl)
-return {lost, found}
 """
+    + _KEEP
+    + "return {lost, found}"
+)
 """Replace a host's open names; return those that another host has taken over meanwhile, and those that this one took
 over without hearing of it."""
 
-MARK = """
+MARK = (
+    """
 local names, taken, me, ttl, lost = KEYS[1], KEYS[2], ARGV[1], ARGV[2], {}
-for index = 3, #ARGV, 2 do
-  local by = redis.call('GET', taken .. ':' .. ARGV[index])
-  if by and by ~= me then
-    table.insert(lost, ARGV[index])
-  else
-    redis.call('HSET', names, ARGV[index], ARGV[index + 1])
-  end
-end
-redis.call('PEXPIRE', names, ttl)
-return lost
 """
+    + _KEEP
+    + "return lost"
+)
 """Mark names as delivered; return those that another host has taken over meanwhile, because this one was silent."""
 
 CLAIM = """

@@ -209,6 +209,27 @@ def test_one_hung_request_delays_nobody() -> None:
     assert abs(run_virtually(lambda: main(True)) - run_virtually(lambda: main(False))) <= 1
 
 
+@pytest.mark.parametrize("late_by", [0.0, 0.3, 0.9])
+def test_no_attempt_outlives_its_time_limit(late_by: float) -> None:
+    """Whenever it began between two looks, another name is asked for within the limit, and not far before it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        asked_at: list[float] = []
+
+        def fault(_name: str) -> str | None:
+            asked_at.append(loop.time())
+            return "hang" if len(asked_at) == 1 else None
+
+        minter, lane, _ = make_minter(ModelService(fault=fault), attempt_timeout=15.0)
+        await asyncio.sleep(late_by)
+        assert len(configs(await minter.provision(lane, 1, PLAIN, None))) == 1
+        hung, again = asked_at
+        assert 13.0 <= again - hung <= 15.0
+
+    run_virtually(main)
+
+
 def test_the_same_demand_ten_times_mints_it_once() -> None:
     """Repeated at the same time or one after another, N are minted in total."""
 
