@@ -29,6 +29,7 @@ __all__ = [
     "is_name_taken",
     "is_session_expired",
     "is_session_lost",
+    "is_unexplained",
     "item_failure",
     "unreadable",
 ]
@@ -167,6 +168,17 @@ def is_session_expired(error: ServiceError) -> bool:
     return "SessionExpiredException" in (error.type_name or "")
 
 
+def is_unexplained(response: Response) -> bool:
+    """Say whether a refusal's body is in none of the service's forms, so that only the status is known (protocol 5.1).
+
+    Those are a JSON object and plain text. A body that is empty, cut off or a web page comes from a fault or from
+    something between here and the service.
+    """
+    plain = response.headers.get("content-type", "").strip().lower().startswith("text/plain")
+    text = response.body.decode("utf-8", "replace").lstrip("\ufeff")
+    return not (_members(text) or (plain and text.strip()))
+
+
 def again(error: E) -> E:
     """Return a copy to raise for one of several callers, since raising adds the caller to the traceback."""
     return copy(error).with_traceback(None)
@@ -174,15 +186,18 @@ def again(error: E) -> E:
 
 def _read(body: bytes) -> tuple[str | None, str]:
     text = body.decode("utf-8", "replace").lstrip("\ufeff")
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, text
-    if not isinstance(data, dict):
-        return None, text
+    data = _members(text)
     name = data.get("typeName") or data.get("typeKey")
     said = data.get("message")
     return _short(name), said if isinstance(said, str) and said else text
+
+
+def _members(text: str) -> dict[str, object]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _short(name: object) -> str | None:

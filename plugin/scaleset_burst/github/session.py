@@ -7,7 +7,7 @@ from typing import Self
 from scaleset_burst.github import decoding, requests
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.events import message
-from scaleset_burst.github.failures import is_session_expired, is_session_lost
+from scaleset_burst.github.failures import is_session_expired, is_session_lost, is_unexplained
 from scaleset_burst.github.flights import SingleFlight
 from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.opening import Opener
@@ -202,11 +202,16 @@ class MessageSession:
         self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
 
     async def _with_token(self, kind: Kind, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
-        """Send with the queue token; where it or the session has ended, renew it and send once more (protocol 5.3)."""
+        """Send with the queue token; where it or the session has ended, renew it and send once more (protocol 5.3).
+
+        An expired session is answered with 400, so one that does not say why is settled by asking for a refresh: the
+        session's own address knows.
+        """
         session = self._session
         response = await send(session)
         expired = self._expiry(kind, response, session)
-        if response.status != 401 and expired is None:
+        doubtful = response.status == 401 or (response.status == 400 and is_unexplained(response))
+        if not doubtful and expired is None:
             return response, session.queue_token
         if self._session is session:
             if expired is not None and not self._lost:

@@ -318,6 +318,41 @@ async def test_a_session_that_expires_meanwhile_is_replaced_before_a_message_cou
     assert session.cursor == 0
 
 
+UNEXPLAINED = [
+    Answer(400, b'{"message":"expired","typeName":"X.RunnerScaleSetSessionExp'),
+    Answer(400, b""),
+    Answer(400, b"<html><h1>400 Bad Request</h1></html>", {"content-type": "text/html"}),
+]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+@pytest.mark.parametrize("answer", UNEXPLAINED)
+async def test_a_400_that_does_not_say_why_is_settled_by_a_refresh(
+    service: ScriptedService, queue: Queue, session: MessageSession, answer: Answer, lost: bool
+) -> None:
+    """It may be an expired session whose answer was cut off, and no listener may end of that."""
+    if lost:
+        service.on_service("PATCH", f"{SESSIONS}/s-1", EXPIRED)
+    queue.polls = [answer, queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    assert message.id == 7
+    assert (session.id, queue.refreshes()) == ("s-2", 1)
+    service.on("DELETE", "/queue/message/7", [answer, Answer(204)])
+    service.on_service("POST", ACQUIRE, [answer, Answer(200, {"value": [5]})])
+    assert await session.acquire([5]) == (5,)
+    await session.acknowledge(message)
+    assert (session.cursor, queue.refreshes()) == (7, 3)
+
+
+async def test_a_400_that_is_never_explained_is_an_error(queue: Queue, session: MessageSession) -> None:
+    """A session that the service knows and polls it refuses do not go round for ever."""
+    queue.polls = [Answer(400, b""), Answer(400, b"")]
+    with pytest.raises(Rejected):
+        await session.poll(1)
+    assert queue.refreshes() == 1
+
+
 async def test_acquire_sends_the_offers_exactly(
     service: ScriptedService, queue: Queue, session: MessageSession
 ) -> None:
