@@ -33,7 +33,7 @@ from autoscaler.report import Report
 
 NAME = "demo-linux"
 CAPACITY = 60
-CRASH_EVERY = 3000.0
+CRASH_EVERY = 1000.0
 """Simulated seconds after which the listener dies without closing its session."""
 PATIENCE = 6000.0
 """Simulated seconds after the last hour in which jobs may still end."""

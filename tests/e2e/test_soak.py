@@ -11,4 +11,5 @@ def test_an_hour_of_listening_loses_no_job_and_no_message(backend: str) -> None:
     verdict = soak(1.0, 3, 100.0, backend)
     assert verdict["broken_promises"] == []
     assert verdict["jobs"] > 0
+    assert verdict["crashes"] > 0
     assert verdict["sessions"]["lost"] + verdict["sessions"]["setback"] > 0

@@ -50,7 +50,7 @@ class MessageSession:
         self._token = self._timed_token(session)
         self._statistics = session.statistics
         self._lost = False
-        self._flight: SingleFlight[None] = SingleFlight(self._renew)
+        self._flight: SingleFlight[bool] = SingleFlight(self._renew)
         self._setbacks = 0
         self._not_before = 0.0
 
@@ -202,22 +202,25 @@ class MessageSession:
         self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
 
     async def _with_token(self, kind: Kind, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
-        """Send with the queue token; where it or the session has ended, renew it and send once more (protocol 5.3).
+        """Send with the queue token; where it or the session has ended, renew it and send again (protocol 5.3).
 
         An expired session is answered with 400, so one that does not say why is settled by asking for a refresh: the
-        session's own address knows.
+        session's own address knows. What is refused with a fresh token, too, stays refused, unless the session was
+        lost after the first renewal.
         """
-        session = self._session
-        response = await send(session)
-        expired = self._expiry(kind, response, session)
-        doubtful = response.status == 401 or (response.status == 400 and is_unexplained(response))
-        if not doubtful and expired is None:
-            return response, session.queue_token
-        if self._session is session:
-            if expired is not None and not self._lost:
+        for again in (False, True):
+            session = self._session
+            response = await send(session)
+            expired = self._expiry(kind, response, session)
+            doubtful = response.status == 401 or (response.status == 400 and is_unexplained(response))
+            if not doubtful and expired is None:
+                return response, session.queue_token
+            if expired is not None and self._session is session and not self._lost:
                 self._lost = True
                 self._opener.report(SessionEventKind.LOST, expired)
-            await self._flight.join()
+            replaced = self._session is not session or await self._flight.join()
+            if again and not replaced:
+                return response, session.queue_token
         return await send(self._session), self._session.queue_token
 
     def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
@@ -240,7 +243,8 @@ class MessageSession:
                 raise
             self._opener.report(SessionEventKind.SETBACK, error)  # the old token still holds
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Renew the token; say whether that took another session."""
         if not self._lost:
             try:
                 request = requests.refresh_session(self._opener.scale_set_id, self.id)
@@ -253,8 +257,9 @@ class MessageSession:
             else:
                 self._adopt(refreshed)
                 self._opener.report(SessionEventKind.REFRESHED)
-                return
+                return False
         self._adopt(await self._opener.open())
+        return True
 
     def _adopt(self, session: Session) -> None:
         self._session, self._lost = session, False

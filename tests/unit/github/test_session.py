@@ -151,11 +151,46 @@ async def test_concurrent_401s_share_one_refresh(
 
 
 async def test_a_second_401_is_an_error(service: ScriptedService, queue: Queue, session: MessageSession) -> None:
-    """A token that is refused fresh is refused."""
+    """A token that is refused fresh is refused, as long as the service knows the session."""
     service.on("GET", "/queue/message", Answer(401))
     with pytest.raises(AuthenticationFailed):
         await session.poll(1)
-    assert queue.refreshes() == 1
+    assert len(service.asked("/queue/message")) == 2
+    assert queue.refreshes() == 2
+
+
+@pytest.mark.parametrize("what", ["poll", "acknowledge", "acquire"])
+async def test_a_session_lost_right_after_a_refresh_is_replaced(
+    service: ScriptedService, queue: Queue, session: MessageSession, what: str
+) -> None:
+    """Two misfortunes at once end no listener."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+
+    def refreshed_for_the_last_time(request: Received) -> Answer:
+        answer = queue.session(request)
+        service.on_service("PATCH", f"{SESSIONS}/s-2", Answer(404, {"message": "not found in redis"}))
+        return answer
+
+    service.on_service("PATCH", f"{SESSIONS}/s-1", refreshed_for_the_last_time)
+    good = Answer(200, {"value": [5]}) if what == "acquire" else Answer(204 if what == "acknowledge" else 202)
+
+    def answer(request: Received) -> Answer:
+        return good if request.token == queue.tokens[-1] and session.id == "s-3" else Answer(401)
+
+    if what == "acquire":
+        service.on_service("POST", ACQUIRE, answer)
+        assert await session.acquire([5]) == (5,)
+    elif what == "acknowledge":
+        service.on("DELETE", "/queue/message/7", answer)
+        await session.acknowledge(message)
+        assert session.cursor == 7
+    else:
+        service.on("GET", "/queue/message", answer)
+        assert await session.poll(1) is None
+    opened, refreshed, lost = SessionEventKind.OPENED, SessionEventKind.REFRESHED, SessionEventKind.LOST
+    assert queue.kinds() == [opened, refreshed, lost, opened]
 
 
 async def test_the_token_is_renewed_before_it_ends(
@@ -350,7 +385,7 @@ async def test_a_400_that_is_never_explained_is_an_error(queue: Queue, session: 
     queue.polls = [Answer(400, b""), Answer(400, b"")]
     with pytest.raises(Rejected):
         await session.poll(1)
-    assert queue.refreshes() == 1
+    assert (queue.refreshes(), queue.polls) == (2, [])
 
 
 async def test_acquire_sends_the_offers_exactly(
