@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tests.conformance.comparing import Finding
+from tests.conformance.scenarios_sessions import SESSION
 
 __all__ = ["DIFFERENCES"]
 
@@ -148,6 +149,11 @@ DIFFERENCES: Final[dict[str, Allows]] = {
     "lost-session-replaced": either(
         added(SESSIONS, "/queue/message"),
         classes("not_found", "none", "poll"),
+    ),
+    "doubt-settled": either(
+        added(f"{SESSIONS}/{SESSION}", SESSIONS, "/queue/message"),
+        classes("bad_request", "none", "poll"),
+        classes("unauthorised", "none", "poll"),
     ),
     "poll-survives": either(
         attempts("GET /queue/message", more=False),
