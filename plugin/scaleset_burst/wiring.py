@@ -98,7 +98,7 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
     except ModuleNotFoundError as error:
         raise UsageError(f"`plugins.burst.sharing` needs {error.name}: pip install 'scaleset-burst[redis]'") from error
     return Sharing(
-        RedisStore(reveal(sharing.url) or "", timeout=sharing.timeout),
+        RedisStore(reveal(sharing.url) or "", timeout=sharing.timeout, ca_file=sharing.ca_file),
         scope,
         prefix=sharing.prefix,
         lease=sharing.lease,

@@ -1,7 +1,8 @@
 """The script's way in: the one place that runs without the extra `cli`."""
 
+import os
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 __all__ = ["main"]
 
@@ -10,15 +11,24 @@ EXTRA: Final = frozenset({"typer", "click", "rich"})
 
 
 def main() -> None:
-    """Run the command line; say what to install if the extra is missing."""
+    """Run the command line; say what to install if the extra is missing, and what became of the output."""
     try:
         from scaleset_burst.cli.app import app  # noqa: PLC0415 - it needs the extra
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        print(  # noqa: T201 - there is nothing else to print with
-            "error: the command line needs its extra: pip install 'scaleset-burst[cli]'", file=sys.stderr
-        )
-        sys.exit(1)
+        _fail("the command line needs its extra: pip install 'scaleset-burst[cli]'")
+    except OSError as error:
+        # What is left in the buffer goes nowhere, or the interpreter tries once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail(f"the output could not be written: {error.strerror or error}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201 - there is nothing else to print with
+    sys.exit(1)

@@ -18,7 +18,7 @@ __all__ = [
 
 CONFIG_URL: Final = "a URL such as `https://github.com/ORG`, `.../OWNER/REPOSITORY` or `.../enterprises/NAME`"
 PROXY_URL: Final = "an http:// or https:// URL of a proxy"
-SHARING_URL: Final = "a redis:// or rediss:// URL"
+SHARING_URL: Final = "a redis:// or rediss:// URL without options (`?...`)"
 
 _PART: Final = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -53,9 +53,12 @@ def is_enterprise(config_url: str) -> bool:
 
 
 def is_url(text: str, schemes: Collection[str]) -> bool:
-    """Whether a text is the URL of a server, with one of `schemes`."""
+    """Whether a text is the URL of a server, with one of `schemes`.
+
+    Options are no part of it: a library might take one that says not to check a certificate.
+    """
     url = _split(text)
-    return url is not None and url.scheme in schemes
+    return url is not None and url.scheme in schemes and "?" not in text and "#" not in text
 
 
 def has_password(text: str) -> bool:

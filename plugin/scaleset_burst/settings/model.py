@@ -176,6 +176,9 @@ class SharingSettings(Section):
     """State shared with other hosts of the same scope through Redis or Valkey."""
 
     url: SharingUrl = Field(description="redis:// or rediss:// URL; by reference if it holds a password.")
+    ca_file: PemFile | None = Field(
+        default=None, description="PEM file of certificate authorities to trust for rediss://, besides the system's."
+    )
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$"), Accepts("letters, digits, `.`, `_`, `:` and `-`")] = (
         Field(default="scaleset-burst", description="Start of every key.")
     )

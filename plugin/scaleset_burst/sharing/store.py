@@ -63,14 +63,16 @@ class Store(Protocol):
 class RedisStore:
     """A `Store` on a real server."""
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(self, url: str, *, timeout: float, ca_file: str | None = None) -> None:
         """Make a store; nothing connects before the first call.
 
         Args:
             url: `redis://` or `rediss://`, with the password if there is one.
             timeout: Seconds for each answer, connecting included.
+            ca_file: PEM file of authorities to trust for `rediss://`, besides the system's.
         """
         self._timeout = timeout
+        tls = _verified(ca_file) if url.startswith("rediss:") else {}
         pool = BlockingConnectionPool.from_url(
             url,
             decode_responses=True,
@@ -79,9 +81,10 @@ class RedisStore:
             retry=None,
             max_connections=16,
             timeout=timeout,
+            **tls,
         )
         self._redis = Redis.from_pool(pool)
-        self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None)
+        self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None, **tls)
         self._said: set[str] = set()
         self._abandoned: set[asyncio.Future[Any]] = set()
 
@@ -141,6 +144,8 @@ class RedisStore:
             while (message := await self._heard(listening)) is not None:
                 if message["type"] in {"subscribe", "message"}:
                     yield str(message["data"]) if message["type"] == "message" else ""
+        except Away:
+            raise
         except Exception as error:  # noqa: BLE001  # as below
             raise Away(type(error).__name__) from None
         finally:
@@ -191,8 +196,14 @@ class RedisStore:
             logger.warning("%s; this host goes on alone with its safe share of the limits", reason)
 
 
+def _verified(ca_file: str | None) -> dict[str, Any]:
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": ca_file}
+
+
 def _reason(error: Exception, timeout: float) -> str:
     text = str(error)  # before Redis 7 a script's error only names the one inside it
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "the certificate of Redis is not trusted: check the host's name and `plugins.burst.sharing.ca_file`"
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return "Redis refuses the user name or the password: check the reference in `plugins.burst.sharing.url`"
     if isinstance(error, ReadOnlyError) or "-READONLY " in text:

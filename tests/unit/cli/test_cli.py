@@ -191,3 +191,21 @@ def test_without_an_extra_a_command_names_it(module: str, arguments: list[str], 
     assert result.returncode == 1
     assert f"pip install 'scaleset-burst[{extra}]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["check", "examples/config.yaml"], ["schema"]])
+def test_output_that_cannot_be_written_is_one_sentence(command: list[str]) -> None:
+    """A full disk, as the printing or the last flush finds it."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scaleset_burst.cli", *command],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output could not be written: No space left on device\n"

@@ -60,3 +60,5 @@ def test_a_url_needs_a_host_and_one_of_the_schemes() -> None:
     assert is_url("redis://h:6379/0", {"redis"})
     assert not is_url("redis://h", {"http"})
     assert not is_url("redis://", {"redis"})
+    assert not is_url("rediss://h/0?ssl_cert_reqs=none", {"rediss"})
+    assert not is_url("redis://h/0#db", {"redis"})

@@ -42,6 +42,7 @@ class BareHost:
 
     url: str
     name: str
+    ca_file: str | None = None
     store: RedisStore = field(init=False)
     clock: HandClock = field(default_factory=HandClock)
     waiting: int = 0
@@ -49,7 +50,7 @@ class BareHost:
 
     def __post_init__(self) -> None:
         share = Fallback(LIMIT // 2, LIMIT // 2, NEVER, WINDOW)
-        self.store = RedisStore(self.url, timeout=1.0)
+        self.store = RedisStore(self.url, timeout=1.0, ca_file=self.ca_file)
         self.budget = SharedBudget(limit=LIMIT // 2, window=WINDOW, whole=LIMIT, fallback=share)
         tuning = Tuning(
             lease=30.0,
