@@ -204,7 +204,9 @@ def _reason(error: Exception, timeout: float) -> str:
     text = str(error)  # before Redis 7 a script's error only names the one inside it
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "the certificate of Redis is not trusted: check the host's name and `plugins.burst.sharing.ca_file`"
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+    if isinstance(error, NoPermissionError) or "user executing the script can't" in text or "ACL failure" in text:
+        return "Redis gives the user of `plugins.burst.sharing.url` too few rights"
+    if isinstance(error, AuthenticationError | AuthorizationError):
         return "Redis refuses the user name or the password: check the reference in `plugins.burst.sharing.url`"
     if isinstance(error, ReadOnlyError) or "-READONLY " in text:
         return "Redis is a read-only replica: `plugins.burst.sharing.url` has to name the primary"

@@ -137,3 +137,17 @@ async def test_a_certificate_that_proves_nothing_gets_no_password(
     (record,) = caplog.records
     assert "the certificate of Redis is not trusted" in record.getMessage()
     assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["-time", "-evalsha", "resetkeys"])
+async def test_too_few_rights_are_no_wrong_password(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    """Whether the command is refused, or what a script calls, or its keys: the message says what to mend."""
+    with Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "scaleset", "on", f">{PASSWORD}", *rights(), missing)
+    host = BareHost(f"redis://scaleset:{PASSWORD}@127.0.0.1:{server.port}/0", "a")
+    await host.heart.beat()
+    await host.store.aclose()
+    (record,) = caplog.records
+    assert "too few rights" in record.getMessage()
