@@ -8,6 +8,7 @@ import os
 import sys
 
 from scaleset_burst.github import ScaleSetClient, TokenCredentials
+from scaleset_hookspecs import ScalesetError
 
 
 async def main(config_url: str, token: str) -> None:
@@ -23,4 +24,9 @@ async def main(config_url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], os.environ["GITHUB_TOKEN"]))
+    if len(sys.argv) != 2 or not os.environ.get("GITHUB_TOKEN"):
+        sys.exit("usage: GITHUB_TOKEN=... python examples/client.py https://github.com/ORG")
+    try:
+        asyncio.run(main(sys.argv[1], os.environ["GITHUB_TOKEN"]))
+    except ScalesetError as error:
+        sys.exit(f"error: {error}")
