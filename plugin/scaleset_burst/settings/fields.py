@@ -216,7 +216,7 @@ ProxyUrl = Annotated[
     str | SecretStr,
     BeforeValidator(_proxy_url),
     Accepts(f"{PROXY_URL}, or {REFERENCE}"),
-    _Schema({"anyOf": [{"type": "string", "pattern": "^https?://[^@]+$"}, _REFERENCE_SCHEMA]}),
+    _Schema({"anyOf": [{"type": "string", "pattern": "^https?://[^@?#]+$"}, _REFERENCE_SCHEMA]}),
 ]
 """The URL of a proxy; a secret exactly when it was given by reference."""
 
@@ -224,7 +224,7 @@ SharingUrl = Annotated[
     str | SecretStr,
     BeforeValidator(_sharing_url),
     Accepts(f"{SHARING_URL}, or {REFERENCE}"),
-    _Schema({"anyOf": [{"type": "string", "pattern": "^rediss?://[^@]+$"}, _REFERENCE_SCHEMA]}),
+    _Schema({"anyOf": [{"type": "string", "pattern": "^rediss?://[^@?#]+$"}, _REFERENCE_SCHEMA]}),
 ]
 """The URL of a Redis or Valkey; a secret exactly when it was given by reference."""
 

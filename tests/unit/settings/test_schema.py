@@ -70,6 +70,7 @@ def test_the_schema_accepts_the_example_with_everything_switched_on() -> None:
         {"github": {"config_url": "x", "token": "literal"}},
         {"github": {"config_url": "x", "token": {"$env": "A", "$file": "b"}}},
         {"connections": {"proxy": "http://user:word@h"}},
+        {"sharing": {"url": "rediss://h?ssl_cert_reqs=none"}},
         {"enabled": "yes"},
     ],
 )
