@@ -10,7 +10,7 @@ All times are milliseconds of the server. The state of the limits:
 - `pause`: until when the service forbade everything; `probe`: which host finds out whether it is over
 """
 
-__all__ = ["BEAT", "FORGET", "JOIN", "LEARN", "LEAVE"]
+__all__ = ["BEAT", "COUNT", "FORGET", "JOIN", "LEARN", "LEAVE"]
 
 _COMMON = """
 local meta, hosts, state, spent = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -204,6 +204,12 @@ return 1
 """
 )
 """A host that ends well gives back what it holds, but for what it has used or cannot account for."""
+
+COUNT = """
+local time = redis.call('TIME')
+return redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), '+inf')
+"""
+"""How many hosts live; those whose lease has ended stay until somebody beats."""
 
 LEARN = """
 local known, asking, value, left, age = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3])

@@ -17,6 +17,7 @@ from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.names import SharedNames
+from scaleset_burst.sharing.scripts import COUNT
 from scaleset_burst.sharing.store import Away, RedisStore
 from scaleset_burst.sharing.takeover import Watch
 from scaleset_hookspecs import Unavailable
@@ -154,7 +155,7 @@ class Sharing:
             Unavailable: Redis is of no use; the text says why.
         """
         try:
-            return await self._store.size(self._keys.ledger[1])
+            return int(await self._store.run(COUNT, [self._keys.ledger[1]], []))
         except Away as error:
             raise Unavailable(str(error)) from None
 

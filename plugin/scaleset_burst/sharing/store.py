@@ -50,9 +50,6 @@ class Store(Protocol):
     async def all_of(self, key: str) -> dict[str, str]:
         """Return a hash."""
 
-    async def size(self, key: str) -> int:
-        """Return how many members a sorted set has."""
-
     async def tell(self, channel: str, text: str) -> None:
         """Publish."""
 
@@ -127,10 +124,6 @@ class RedisStore:
     async def all_of(self, key: str) -> dict[str, str]:
         """Return a hash."""
         return cast("dict[str, str]", await self._bounded(cast("Awaitable[Any]", self._redis.hgetall(key))))
-
-    async def size(self, key: str) -> int:
-        """Return how many members a sorted set has."""
-        return int(await self._bounded(cast("Awaitable[Any]", self._redis.zcard(key))))
 
     async def tell(self, channel: str, text: str) -> None:
         """Publish."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import time
 
 import pytest
+from redis import Redis
 
 import scaleset_burst.sharing.store as store_module
 from scaleset_burst.clock import SystemClock
@@ -14,6 +16,7 @@ from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
+from scaleset_burst.sharing.sharing import Sharing
 from scaleset_burst.sharing.store import Away, RedisStore
 from tests.kit.redis_server import RedisServer, find_server
 
@@ -74,6 +77,19 @@ async def test_a_late_answer_brings_nothing_back_that_is_no_longer_true(server: 
     assert heard is not None
     assert heard.value == after.value
     await store.aclose()
+
+
+async def test_only_hosts_whose_lease_lasts_are_counted(server: RedisServer) -> None:
+    store = RedisStore(server.url, timeout=1.0)
+    sharing = Sharing(
+        store, KEYS.scope, prefix=KEYS.prefix, lease=30.0, hosts=4, registrations=100, window=300.0, clock=SystemClock()
+    )
+    assert await sharing.count_hosts() == 0
+    with Redis.from_url(server.url) as client:
+        now = int(time.time() * 1000)
+        client.zadd(KEYS.ledger[1], {"killed": now - 1, "alive": now + 10_000})
+    assert await sharing.count_hosts() == 1
+    await sharing.stop()
 
 
 async def test_more_questions_at_once_than_connections_wait_for_one(
