@@ -29,6 +29,13 @@ def number(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """Read a port."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a port from 0 to 65535")
+    return int(text)
+
+
 def positive(text: str) -> float:
     """Read a number that is over 0."""
     if not re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]+)?", text) or not float(text):
@@ -57,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         description="The scale set service on a loopback socket, for trying and testing.",
     )
     add = made.add_argument
-    add("--port", type=int, default=8080, help="port to listen on; 0 picks a free one (default 8080)")
+    add("--port", type=port, default=8080, help="port to listen on; 0 picks a free one (default 8080)")
     add("--host", default="127.0.0.1", help="address to listen on; loopback only (default 127.0.0.1)")
     add("--latency", type=seconds, default=0.0, help="time each answer takes (default 0)")
     add("--jitter", type=share, default=0.0, help="share of the latency by which it varies")

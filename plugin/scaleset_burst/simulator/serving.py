@@ -51,8 +51,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         listener = _listen(arguments.host, arguments.port)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         print(
             f"error: cannot listen on {arguments.host}:{arguments.port}: {reason}; choose another --port",
             file=sys.stderr,

@@ -44,6 +44,8 @@ class TestStart:
             (["--speed", "0"], "over 0"),
             (["--jitter", "nan"], "from 0 to 1"),
             (["--capacity", "-1"], "from 0"),
+            (["--port", "65536"], "from 0 to 65535"),
+            (["--port", "-1"], "from 0 to 65535"),
         ],
     )
     def test_a_wrong_option_is_named_and_ends_with_2(
