@@ -15,7 +15,7 @@ from scaleset_burst.github.transport import BurstTransport
 from scaleset_burst.github.urls import parse_config_url
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_sharing, connection_options
-from scaleset_hookspecs import ScaleSetRef, Unavailable
+from scaleset_hookspecs import ScaleSetRef, Unavailable, UsageError
 
 __all__ = ["WatchfulTransport", "probe"]
 
@@ -47,8 +47,12 @@ async def probe(settings: Settings, target: ScaleSetRef | None, clock: Clock) ->
 
     Raises:
         ServiceError: It cannot be reached, or refuses the credentials.
+        UsageError: A file of the section `connections` holds no usable certificate or key.
     """
-    transport = WatchfulTransport(connection_options(settings), clock)
+    try:
+        transport = WatchfulTransport(connection_options(settings), clock)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"the connection options cannot be used: {error}") from error
     shared = await _shared(settings, clock)
     client = build_client(settings, clock=clock, random=random.Random(), transport=transport)  # noqa: S311 - jitter
     try:

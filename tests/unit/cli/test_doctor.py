@@ -72,6 +72,19 @@ def test_refused_credentials_are_one_sentence(service: Service, tmp_path: Path) 
     assert "Traceback" not in result.output
 
 
+def test_a_file_without_a_certificate_is_a_wrong_option_and_no_failed_output(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")
+    config = tmp_path / "host.yaml"
+    config.write_text(
+        f"github: {{config_url: '{service.url}/acme', token: {{$env: T}}}}\n"
+        "plugins: {burst: {connections: {ca_file: key.pem}}}\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(app, ["doctor", str(config)], env={"T": "good"})
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the connection options cannot be used: ")
+
+
 @pytest.mark.parametrize(("command", "module"), [(("check", "--live"), "live"), (("doctor",), "doctor")])
 def test_an_unreachable_service_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], module: str
