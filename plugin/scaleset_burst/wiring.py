@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random as random_module
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
     """Make what is shared with other hosts of the scope, if anything is.
 
     Raises:
-        UsageError: The extra is not installed.
+        UsageError: The extra is not installed, or `sharing.ca_file` holds no certificate.
     """
     sharing = settings.sharing
     if sharing is None:
@@ -97,6 +98,10 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
         from scaleset_burst.sharing import RedisStore, Sharing  # noqa: PLC0415 - it needs the extra
     except ModuleNotFoundError as error:
         raise UsageError(f"`plugins.burst.sharing` needs {error.name}: pip install 'scaleset-burst[redis]'") from error
+    try:
+        ssl.create_default_context(cafile=sharing.ca_file)  # while the driver would only fail to connect
+    except OSError as error:
+        raise UsageError(f"`plugins.burst.sharing.ca_file` cannot be used: {error}") from error
     return Sharing(
         RedisStore(reveal(sharing.url) or "", timeout=sharing.timeout, ca_file=sharing.ca_file),
         scope,

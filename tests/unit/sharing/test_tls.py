@@ -12,8 +12,13 @@ import pytest
 import trustme
 from redis import Redis
 
+from scaleset_burst.clock import SystemClock
+from scaleset_burst.settings import Settings
+from scaleset_burst.settings.model import SharingSettings
 from scaleset_burst.sharing.heart import BEAT_SECONDS
 from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.wiring import build_sharing
+from scaleset_hookspecs import UsageError
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import KEYS, BareHost, settle
 
@@ -151,3 +156,13 @@ async def test_too_few_rights_are_no_wrong_password(
     await host.store.aclose()
     (record,) = caplog.records
     assert "too few rights" in record.getMessage()
+
+
+def test_a_file_without_a_certificate_is_named_at_once(tmp_path: Path) -> None:
+    """Not by every connection that fails."""
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")
+    sharing = SharingSettings.model_validate({"url": "rediss://localhost/0", "ca_file": str(key)})
+    settings = Settings(enabled=False, sharing=sharing)
+    with pytest.raises(UsageError, match=r"sharing\.ca_file` cannot be used"):
+        build_sharing(settings, "github.com/acme", clock=SystemClock())
