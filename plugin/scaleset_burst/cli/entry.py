@@ -1,5 +1,6 @@
 """The script's way in: the one place that runs without the extra `cli`."""
 
+import errno
 import os
 import sys
 from typing import Final, NoReturn
@@ -8,6 +9,9 @@ __all__ = ["main"]
 
 EXTRA: Final = frozenset({"typer", "click", "rich"})
 """What the extra brings."""
+
+UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What is wrong with an output, not with anything that a command opens."""
 
 
 def main() -> None:
@@ -24,6 +28,8 @@ def main() -> None:
             raise
         _fail("the command line needs its extra: pip install 'scaleset-burst[cli]'")
     except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
         # What is left in the buffer goes nowhere, or the interpreter tries once more as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"the output could not be written: {error.strerror or error}")
