@@ -89,7 +89,7 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
     """Make what is shared with other hosts of the scope, if anything is.
 
     Raises:
-        UsageError: The extra is not installed, or `sharing.ca_file` holds no certificate.
+        UsageError: The extra is not installed, or `sharing.ca_file` holds no certificate or is for nothing.
     """
     sharing = settings.sharing
     if sharing is None:
@@ -98,12 +98,15 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
         from scaleset_burst.sharing import RedisStore, Sharing  # noqa: PLC0415 - it needs the extra
     except ModuleNotFoundError as error:
         raise UsageError(f"`plugins.burst.sharing` needs {error.name}: pip install 'scaleset-burst[redis]'") from error
+    url = reveal(sharing.url) or ""
+    if sharing.ca_file and not url.startswith("rediss:"):
+        raise UsageError("`plugins.burst.sharing.ca_file` is for a rediss:// URL; this one is redis://, without TLS")
     try:
         ssl.create_default_context(cafile=sharing.ca_file)  # while the driver would only fail to connect
     except OSError as error:
         raise UsageError(f"`plugins.burst.sharing.ca_file` cannot be used: {error}") from error
     return Sharing(
-        RedisStore(reveal(sharing.url) or "", timeout=sharing.timeout, ca_file=sharing.ca_file),
+        RedisStore(url, timeout=sharing.timeout, ca_file=sharing.ca_file),
         scope,
         prefix=sharing.prefix,
         lease=sharing.lease,

@@ -166,3 +166,12 @@ def test_a_file_without_a_certificate_is_named_at_once(tmp_path: Path) -> None:
     settings = Settings(enabled=False, sharing=sharing)
     with pytest.raises(UsageError, match=r"sharing\.ca_file` cannot be used"):
         build_sharing(settings, "github.com/acme", clock=SystemClock())
+
+
+def test_an_authority_without_tls_is_a_mistake(authority: trustme.CA, tmp_path: Path) -> None:
+    """Whoever names one believes that the password travels encrypted."""
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    sharing = SharingSettings.model_validate({"url": "redis://localhost/0", "ca_file": str(ca_file)})
+    with pytest.raises(UsageError, match="without TLS"):
+        build_sharing(Settings(enabled=False, sharing=sharing), "github.com/acme", clock=SystemClock())
