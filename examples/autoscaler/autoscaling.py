@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0
 """Wait before asking again for what failed without a time of its own."""
 
+CLEAN_UP_SECONDS = 30.0
+"""Wait before a dead runner's registration is tried again: the service may think for minutes that it has a job."""
+
 NOT_FAILURES = frozenset({FailureReason.DEMAND_FELL, FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
 """Outcomes that need no second try."""
 
@@ -204,9 +207,7 @@ class Autoscaler:
         return outcomes
 
     async def _reconsider(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
+        if not await self._stops_within(seconds):
             self.on_statistics(self._statistics)
 
     async def _remove(self, runner: RunnerRef) -> None:
@@ -227,12 +228,29 @@ class Autoscaler:
         self._hooks.after_runner_removed(self._scale_set, runner)
 
     async def _clean_up(self, runner: RunnerRef) -> None:
+        """Remove what a runner that has ended may have left, however often that takes: nobody else will."""
+        last = False
+        while not last:
+            last = self._stopping.is_set()
+            try:
+                await self._remove_rest(runner, ask=not last)
+            except ServiceError as error:
+                logger.warning("runner %s may have left its registration: %s", runner.name, error)
+                await self._stops_within(error.retry_after or CLEAN_UP_SECONDS)
+            else:
+                return
+
+    async def _remove_rest(self, runner: RunnerRef, *, ask: bool) -> None:
+        known = await self._hooks.get_runner_info(self._scale_set, runner) if ask else None
+        if runner.id is not None and (known is None or known.certainty is not Certainty.ABSENT):
+            await self._client.remove_runner(runner.id)
+
+    async def _stops_within(self, seconds: float) -> bool:
         try:
-            answer = await self._hooks.get_runner_info(self._scale_set, runner)
-            if answer.value is not None:
-                await self._client.remove_runner(answer.value.id)
-        except ServiceError as error:
-            logger.warning("runner %s may have left its registration: %s", runner.name, error)
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(self._guard(work))

@@ -19,6 +19,7 @@ from scaleset_hookspecs import (
     JitConfig,
     JobCompleted,
     MintFailure,
+    NotFound,
     OnReady,
     Outcome,
     ProvisionSettings,
@@ -49,6 +50,10 @@ class World:
     told: list[str] = field(default_factory=list)
     busy: set[int] = field(default_factory=set)
     down: bool = False
+    troubles: list[Exception] = field(default_factory=list)
+    certainty: Certainty = Certainty.FRESH
+    looked: int = 0
+    refused: int = 0
     outcome: Callable[[int], MintFailure | None] = lambda _number: None
     error: Exception | None = None
     hold: asyncio.Event | None = None
@@ -87,6 +92,9 @@ class World:
 
     @hookimpl
     def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
+        self.looked += 1
+        if self.certainty is not Certainty.FRESH:
+            return Answer(certainty=self.certainty, reason="down")
         return Answer(certainty=Certainty.FRESH, value=RunnerInfo(id=runner.id or 0, name=runner.name or ""), age=0)
 
     @hookimpl
@@ -107,7 +115,10 @@ class World:
 
     async def remove_runner(self, runner_id: int) -> bool:
         if self.down:
+            self.refused += 1
             raise Unavailable("down", status=503)
+        if self.troubles:
+            raise self.troubles.pop(0)
         if runner_id in self.busy:
             raise Conflict("it has a job", status=400, type_name="JobStillRunningException")
         self.removed.append(runner_id)
@@ -252,6 +263,46 @@ async def test_a_command_that_ends_without_a_job_takes_its_registration_with_it(
         autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
         await settle(lambda: world.removed == [1])
     assert world.told[0] == "removed r1"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Unavailable("down", status=503, retry_after=0.01),
+        NotFound("page not found", status=404, retry_after=0.01),
+        Conflict("it has a job", status=400, type_name="JobStillRunningException", retry_after=0.01),
+    ],
+)
+async def test_a_dead_runner_is_removed_as_soon_as_that_is_possible(trouble: Exception) -> None:
+    """Nobody else does: its machine is gone, and the service may wait for it for a day."""
+    world = World(troubles=[trouble, trouble])
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
+        await settle(lambda: world.removed == [1])
+    assert world.troubles == []
+
+
+@pytest.mark.parametrize(("certainty", "removed"), [(Certainty.UNKNOWN, [1]), (Certainty.ABSENT, [])])
+async def test_a_dead_runner_is_left_alone_only_if_it_is_known_to_be_gone(
+    certainty: Certainty, removed: list[int]
+) -> None:
+    world = World(certainty=certainty)
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
+        await settle(lambda: world.looked == 1)
+    assert world.removed == removed
+
+
+async def test_stopping_tries_a_last_time_to_remove_a_dead_runner() -> None:
+    world = World(down=True)
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
+        await settle(lambda: world.refused == 1)
+        world.down = False
+    assert world.removed == [1]
 
 
 @pytest.mark.parametrize(("outlives", "removed"), [(False, [1, 2]), (True, [])])
