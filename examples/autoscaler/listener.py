@@ -13,7 +13,10 @@ __all__ = ["Handler", "Listener", "Session"]
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
-"""Wait after a poll that failed and named no time itself."""
+"""Wait after a failure that named no time itself."""
+
+GRACE_SECONDS = 5.0
+"""Time a message has to be handled to its end when the host stops; one that was not acknowledged comes again."""
 
 
 class Session(Protocol):
@@ -51,6 +54,7 @@ class Listener:
         handler: Hears the statistics and the events.
         capacity: Runners this host can run in all; every poll tells it to the service (protocol 6.6).
         sleep: Waits that many seconds.
+        grace: Seconds that a message has to be handled to its end when the listener is cancelled.
     """
 
     def __init__(
@@ -60,14 +64,16 @@ class Listener:
         *,
         capacity: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._session = session
         self._handler = handler
         self._capacity = capacity
         self._sleep = sleep
+        self._grace = grace
 
     async def run(self) -> None:
-        """Listen until cancelled. A message that is being handled by then is finished first.
+        """Listen until cancelled. A message that is being handled by then is finished first, if that is soon done.
 
         Raises:
             Rejected: The service refused for good.
@@ -77,10 +83,20 @@ class Listener:
             message = await self._turn()
             handling = asyncio.ensure_future(self._handle(message))
             try:
-                await asyncio.shield(handling)
+                wait = await asyncio.shield(handling)
             except asyncio.CancelledError:
-                await handling
+                await self._finish(handling)
                 raise
+            if wait is not None:
+                await self._sleep(wait)
+
+    async def _finish(self, handling: asyncio.Future[float | None]) -> None:
+        await asyncio.wait({handling}, timeout=self._grace)
+        if handling.cancel():
+            logger.warning("stopping without waiting for a message any longer; it stays in the queue")
+            await asyncio.wait({handling})
+        else:
+            handling.result()
 
     async def _turn(self) -> Message | None:
         try:
@@ -90,10 +106,11 @@ class Listener:
             await self._sleep(error.retry_after or RETRY_SECONDS)
             return None
 
-    async def _handle(self, message: Message | None) -> None:
+    async def _handle(self, message: Message | None) -> float | None:
+        """Return how many seconds to wait before the next poll, if this went wrong."""
         if message is None:
             self._handler.on_statistics(self._session.statistics)  # a runner may have died meanwhile
-            return
+            return None
         try:
             await self._acquire(message)
             for event in message.events:
@@ -103,7 +120,8 @@ class Listener:
         except Unavailable as error:
             # Not acknowledged, so the service delivers it again; hearing it twice does no harm.
             logger.warning("message %d stays in the queue: %s", message.id, error)
-            await self._sleep(error.retry_after or RETRY_SECONDS)
+            return error.retry_after or RETRY_SECONDS
+        return None
 
     async def _acquire(self, message: Message) -> None:
         offers = [event.request_id for event in message.events if isinstance(event, JobAvailable)]

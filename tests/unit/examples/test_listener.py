@@ -21,6 +21,7 @@ class Script:
         self.log: list[str] = []
         self._polls = list(polls)
         self.refuse_acknowledgement = False
+        self.hang = False
 
     async def poll(self, capacity: int) -> Message | None:
         self.log.append(f"poll {capacity}")
@@ -35,7 +36,10 @@ class Script:
         await asyncio.sleep(0)
         if self.refuse_acknowledgement:
             self.refuse_acknowledgement = False
-            raise Unavailable("down", status=503)
+            raise Unavailable("down", status=503, retry_after=3600)
+        if self.hang:
+            self.log.append("hang")
+            await asyncio.Event().wait()
         self.log.append(f"acknowledge {message.id}")
 
     async def acquire(self, request_ids: Sequence[int]) -> Sequence[int]:
@@ -129,3 +133,33 @@ async def test_cancelling_finishes_the_message_that_is_being_handled() -> None:
     await asyncio.wait({task})
     assert "acknowledge 7" in script.log
     assert task.cancelled()
+
+
+async def test_cancelling_does_not_wait_for_the_time_that_was_named() -> None:
+    """An hour's `Retry-After` on an acknowledgement held up the end for as long, until the host was killed."""
+    script = Script(MESSAGE)
+    script.refuse_acknowledgement = True
+    asleep = asyncio.Event()
+
+    async def sleep(_seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(Listener(script, script, capacity=1, sleep=sleep).run())
+    await asleep.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
+async def test_cancelling_gives_a_message_that_hangs_up() -> None:
+    """It comes again; a host that waits for it is killed, and its idle runners stay registered."""
+    script = Script(MESSAGE)
+    script.hang = True
+    task = asyncio.create_task(Listener(script, script, capacity=1, grace=0.01).run())
+    while "hang" not in script.log:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+    assert "acknowledge 7" not in script.log
