@@ -204,7 +204,7 @@ def session(value: object) -> Session:
         owner=text(data.get("ownerName")),
         queue_url=text(data.get("messageQueueUrl")),
         queue_token=text(data.get("messageQueueAccessToken")),
-        statistics=statistics(data.get("statistics")) or Statistics(),
+        statistics=statistics(data.get("statistics")),
         scale_set_id=integer(scale_set_data.get("id")) if isinstance(scale_set_data, dict) else None,
     )
     if not (made.id and made.queue_url and made.queue_token):

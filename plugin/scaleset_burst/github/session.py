@@ -48,7 +48,7 @@ class MessageSession:
         self._caller = opener.caller
         self._session = session
         self._token = self._timed_token(session)
-        self._statistics = session.statistics
+        self._statistics = session.statistics or Statistics()
         self._lost = False
         self._flight: SingleFlight[bool] = SingleFlight(self._renew)
         self._setbacks = 0
@@ -264,7 +264,7 @@ class MessageSession:
     def _adopt(self, session: Session) -> None:
         self._session, self._lost = session, False
         self._token = self._timed_token(session)
-        self._statistics = session.statistics
+        self._statistics = session.statistics or self._statistics
 
     def _timed_token(self, session: Session) -> Token:
         return token_of_jwt(session.queue_token, self._caller.clock.time())

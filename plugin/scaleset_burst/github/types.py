@@ -80,7 +80,7 @@ class Session:
     owner: str
     queue_url: str
     queue_token: str = field(repr=False)
-    statistics: Statistics = field(default_factory=Statistics)
+    statistics: Statistics | None = None
     scale_set_id: int | None = None
 
 

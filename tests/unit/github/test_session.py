@@ -121,6 +121,22 @@ async def test_a_message_without_statistics_keeps_the_last(queue: Queue, session
     assert message.statistics.assigned_jobs == 1
 
 
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_session_without_statistics_keeps_the_last(
+    service: ScriptedService, queue: Queue, session: MessageSession, lost: bool
+) -> None:
+    """A refresh or a replacement that says nothing of them does not mean that every idle runner may go."""
+    queue.polls = [queue.message(statistics={"totalAssignedJobs": 9}), Answer(401)]
+    await session.poll(1)
+    described = json.loads(queue.session(service.requests[0]).wire().partition(b"\r\n\r\n")[2])
+    answer = Answer(200, described | {"statistics": None})
+    service.on_service("PATCH", f"{SESSIONS}/s-1", EXPIRED if lost else answer)
+    service.on_service("POST", SESSIONS, answer)
+    assert await session.poll(1) is None
+    assert session.id == "s-2"
+    assert session.statistics.assigned_jobs == 9
+
+
 async def test_a_message_already_gone_counts_as_acknowledged(
     service: ScriptedService, queue: Queue, session: MessageSession
 ) -> None:
