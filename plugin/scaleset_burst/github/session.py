@@ -1,6 +1,7 @@
 """A message session: polls, acknowledges and acquires, and survives what sessions die of (protocol section 6)."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -120,13 +121,10 @@ class MessageSession:
                 return self._caller.respond_queue(Kind.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON])
 
             response, secret = await self._with_token(Kind.ACKNOWLEDGE, send)
-            self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
+            with suppress(NotFound):
+                self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
 
-        try:
-            await self._caller.repeater.run(once, repeatable=True)
-        except NotFound as error:
-            if is_session_expired(error):
-                raise
+        await self._caller.repeater.run(once, repeatable=True)
         self.cursor = max(self.cursor, message.id)
 
     async def acquire(self, request_ids: Iterable[int]) -> tuple[int, ...]:
@@ -218,10 +216,23 @@ class MessageSession:
             if expired is not None and self._session is session and not self._lost:
                 self._lost = True
                 self._opener.report(SessionEventKind.LOST, expired)
-            replaced = self._session is not session or await self._flight.join()
+            replaced = self._session is not session or await self._renewed()
             if again and not replaced:
                 return response, session.queue_token
-        return await send(self._session), self._session.queue_token
+        session = self._session
+        response = await send(session)
+        if (expired := self._expiry(kind, response, session)) is not None:
+            raise _passing(expired)
+        return response, session.queue_token
+
+    async def _renewed(self) -> bool:
+        """Renew the token or the session; what is missing then is the session, not what was asked for with it."""
+        try:
+            return await self._flight.join()
+        except NotFound as error:
+            if is_session_lost(error):
+                raise _passing(error) from error
+            raise
 
     def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
         """Return the error of an answer that says, by name, that the session has ended."""
@@ -273,3 +284,15 @@ class MessageSession:
 def _is_lost(error: Rejected) -> bool:
     """On the session's own address 400 means "expired", whatever the body says (protocol 5.3 and 6.5)."""
     return is_session_lost(error) or error.status == 400
+
+
+def _passing(error: ServiceError) -> Unavailable:
+    """Return the loss of a session as what it is to a caller: nothing was done, and the next session will do."""
+    return Unavailable(
+        error.message,
+        status=error.status,
+        type_name=error.type_name,
+        activity_id=error.activity_id,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )

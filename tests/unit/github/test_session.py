@@ -362,11 +362,62 @@ async def test_a_session_that_expires_meanwhile_is_replaced_before_a_message_cou
     assert [request.token for request in service.asked("/queue/message/7")] == queue.tokens[1:]
     opened, lost = SessionEventKind.OPENED, SessionEventKind.LOST
     assert queue.kinds() == [opened, lost, opened, lost, opened]
-    service.on("DELETE", "/queue/message/7", EXPIRED)
-    session.cursor = 0
-    with pytest.raises(NotFound):
+
+
+@pytest.mark.parametrize("what", ["acknowledge", "acquire"])
+async def test_a_404_for_the_next_session_says_nothing_about_the_message_or_the_jobs(
+    service: ScriptedService, queue: Queue, session: MessageSession, what: str
+) -> None:
+    """Taken for "gone already" it left the message in the queue; taken for "assigns by itself" it lost the offers."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    old = queue.tokens[0]
+    lost = Answer(404, {"message": "not found in redis"})
+    service.on_service("PATCH", f"{SESSIONS}/s-1", lost)
+    service.on_service("POST", SESSIONS, [Answer(404, b"page not found"), queue.session(service.requests[0])])
+    service.on("DELETE", "/queue/message/7", lambda r: Answer(401 if r.token == old else 204))
+    service.on_service("POST", ACQUIRE, lambda r: Answer(401) if r.token == old else Answer(200, {"value": [5]}))
+    if what == "acquire":
+        assert await session.acquire([5]) == (5,)
+    else:
         await session.acknowledge(message)
+        assert session.cursor == 7
+        assert [request.token for request in service.asked("/queue/message/7")][-1] == queue.tokens[1]
+    assert session.id == "s-2"
+    assert SessionEventKind.NOT_ACQUIRABLE not in queue.kinds()
+
+
+@pytest.mark.parametrize("what", ["acknowledge", "acquire"])
+async def test_a_scale_set_that_is_gone_is_an_error_for_a_message_too(
+    service: ScriptedService, queue: Queue, session: MessageSession, what: str
+) -> None:
+    """Nothing was deleted and nothing acquired."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    service.on_service("PATCH", f"{SESSIONS}/s-1", Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException, X"}))
+    service.on("DELETE", "/queue/message/7", Answer(401))
+    service.on_service("POST", ACQUIRE, Answer(401))
+    with pytest.raises(NotFound):
+        await (session.acquire([5]) if what == "acquire" else session.acknowledge(message))
     assert session.cursor == 0
+
+
+@pytest.mark.parametrize("what", ["acknowledge", "acquire"])
+async def test_sessions_that_expire_one_after_another_end_no_listener(
+    service: ScriptedService, queue: Queue, session: MessageSession, what: str
+) -> None:
+    """What a listener hears of it passes: the message stays in the queue and comes again."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    service.on("DELETE", "/queue/message/7", EXPIRED)
+    service.on_service("POST", ACQUIRE, EXPIRED)
+    with pytest.raises(Unavailable):
+        await (session.acquire([5]) if what == "acquire" else session.acknowledge(message))
+    assert session.cursor == 0
+    assert await session.poll(1) is None
 
 
 UNEXPLAINED = [
