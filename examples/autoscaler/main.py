@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from autoscaler.autoscaling import Autoscaler
@@ -108,22 +108,22 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
         if autoscaler is not None:
             autoscaler.on_runner_ended(runner, status)
 
-    scale_set = await find_or_create(client, settings)
-    launcher: Launcher = (
-        SimulatedLauncher(settings.config_url)
-        if settings.launcher == "simulated"
-        else CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
-    )
-    autoscaler = Autoscaler(
-        hooks,
-        client,
-        launcher,
-        scale_set,
-        min_idle=settings.min_idle,
-        max_runners=settings.max_runners,
-        report=Report(options.report),
-    )
     try:
+        scale_set = await find_or_create(client, settings)
+        launcher: Launcher = (
+            SimulatedLauncher(settings.config_url)
+            if settings.launcher == "simulated"
+            else CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
+        )
+        autoscaler = Autoscaler(
+            hooks,
+            client,
+            launcher,
+            scale_set,
+            min_idle=settings.min_idle,
+            max_runners=settings.max_runners,
+            report=Report(options.report),
+        )
         await hooks.started()
         await autoscaler.look()
         if options.once is not None:
@@ -132,8 +132,18 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
     except asyncio.CancelledError:
         return 0
     finally:
-        await autoscaler.stop()
+        if autoscaler is not None:
+            await _undisturbed(autoscaler.stop())
     return 0
+
+
+async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
+    """Stop to the end, even if told to stop meanwhile: whatever is not removed by then stays registered."""
+    task = asyncio.create_task(stopping)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
 
 
 async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:

@@ -1,0 +1,41 @@
+"""SIGTERM at an unlucky moment: the host ends cleanly, and leaves nothing registered."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from scaleset_burst.simulator import SimulatorProcess
+from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, listening_host, wait_until, write
+
+
+def test_stops_cleanly_while_it_still_looks_for_its_scale_set(tmp_path: Path) -> None:
+    with SimulatorProcess(backend="assign", scale_set="e2e") as simulator:
+        simulator.faults(["find_scale_set:hang-before"])
+        config = write(tmp_path, configuration(simulator.config_url), simulator.token)
+        with listening_host(config) as host:
+            wait_until(lambda: bool(simulator.counters()["faults"]), "the look-up hangs", host)
+
+
+def test_a_host_that_ends_by_an_error_is_not_disturbed_at_it(tmp_path: Path) -> None:
+    """The signal of a supervisor that has noticed comes while the idle runners are being removed."""
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
+        command = ["/bin/sh", "-c", "exec sleep 60"]
+        config = write(
+            tmp_path, configuration(simulator.config_url, launcher="command", command=command), simulator.token
+        )
+        simulator.add_jobs("e2e", 3)
+        ran = [sys.executable, str(EXAMPLES / "autoscaler"), str(config)]
+        with subprocess.Popen(ran, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as host:
+            try:
+                wait_until(lambda: len(simulator.runners()) == 3, "three runners registered", host)
+                simulator.faults(["poll:status=403", "remove_runner:slow=1s"])
+                wait_until(lambda: "slow" in simulator.counters()["faults"], "they are being removed", host)
+                host.send_signal(signal.SIGTERM)
+                _, said = host.communicate(timeout=LIMIT_SECONDS)
+            finally:
+                host.kill()
+        assert "error: " in said
+        assert "Traceback" not in said
+        assert host.returncode == 1
+        assert simulator.runners() == []
