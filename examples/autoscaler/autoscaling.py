@@ -91,6 +91,7 @@ class Autoscaler:
             return
         self._statistics = statistics
         self._hooks.on_scaleset_statistics(self._scale_set, statistics)
+        self._fleet.assigned(statistics.assigned_jobs)
         decision = decide(statistics, self._fleet, min_idle=self._min_idle, max_runners=self._max_runners)
         if decision.fell:
             self._hooks.on_demand_changed(self._scale_set, decision.desired)
@@ -122,7 +123,7 @@ class Autoscaler:
 
     def on_runner_ended(self, runner: RunnerRef, status: int) -> None:
         """Take up that a runner's process has ended; without a job it leaves its registration behind."""
-        if self._fleet.gone(runner) is None:
+        if self._fleet.ended(runner) is None:
             return
         logger.info("runner %s ended with status %d", runner.name, status)
         self._hooks.after_runner_removed(self._scale_set, runner)

@@ -17,6 +17,8 @@ class RunnerState(StrEnum):
     """The service said that it took a job."""
     LEAVING = "leaving"
     """Being removed because it is not needed."""
+    ENDED = "ended"
+    """Its process ended with a job that the service still counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +58,34 @@ class Fleet:
 
     def busy(self, runner: RunnerRef) -> None:
         """Note that a runner has a job."""
-        self._mark(runner, RunnerState.BUSY)
+        known = self._runners.get(runner.name or "")
+        if known is None or known[1] is not RunnerState.ENDED:
+            self._mark(runner, RunnerState.BUSY)
 
     def leaving(self, runner: RunnerRef) -> None:
         """Note that a runner is being removed."""
         self._mark(runner, RunnerState.LEAVING)
+
+    def ended(self, runner: RunnerRef) -> RunnerRef | None:
+        """Note that a runner's process has ended; return it if that is news.
+
+        One with a job keeps its place until the job is over for the service: nobody else can take that job.
+        """
+        known = self._runners.get(runner.name or "")
+        if known is None or known[1] is RunnerState.ENDED:
+            return None
+        if known[1] is RunnerState.BUSY:
+            self._mark(runner, RunnerState.ENDED)
+            return known[0]
+        return self.gone(runner)
+
+    def assigned(self, jobs: int) -> None:
+        """Take up how many jobs the service counts, and forget ended runners whose jobs cannot be among them."""
+        states = [state for _, state in self._runners.values()]
+        over = states.count(RunnerState.BUSY) + states.count(RunnerState.ENDED) - jobs
+        ended = [name for name, (_, state) in self._runners.items() if state is RunnerState.ENDED]
+        for name in ended[: max(0, over)]:
+            del self._runners[name]
 
     def stays(self, runner: RunnerRef) -> None:
         """Note that a runner could not be removed: it may be tried again."""

@@ -210,6 +210,36 @@ async def test_does_not_ask_again_for_what_is_not_wanted_any_more() -> None:
     assert world.asked == [(3, 3)]
 
 
+async def test_a_runner_that_dies_with_its_job_is_not_replaced() -> None:
+    """The job dies with it, and counts as assigned until the service has noticed, which takes ten minutes."""
+    world = World()
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_event(JobStartedEvent(job_id="j", runner_id=1, runner_name="r1"))
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
+        autoscaler.on_statistics(Statistics(assigned_jobs=1, running_jobs=1))
+        await settle(lambda: world.removed == [1])
+        assert world.asked == [(1, 1)]
+        autoscaler.on_statistics(Statistics(assigned_jobs=2, running_jobs=1))
+        await settle(lambda: len(world.launched) == 2)
+        autoscaler.on_event(JobCompletedEvent(job_id="j", result="failed", runner_id=1, runner_name="r1"))
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        await settle(lambda: len(world.launched) == 3)
+    assert world.asked == [(1, 1), (1, 2), (1, 2)]
+
+
+async def test_a_dead_runners_place_is_free_when_its_job_counts_no_more() -> None:
+    world = World()
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        autoscaler.on_event(JobStartedEvent(job_id="j", runner_id=1, runner_name="r1"))
+        autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 0)
+        autoscaler.on_statistics(Statistics())
+        autoscaler.on_statistics(Statistics(assigned_jobs=1))
+        await settle(lambda: len(world.launched) == 2)
+    assert world.asked == [(1, 1), (1, 1)]
+
+
 async def test_a_runner_is_removed_at_the_service_before_its_machine_is_ended() -> None:
     world = World()
     async with autoscaling(world) as autoscaler:
