@@ -44,6 +44,7 @@ class Fleet:
 
     requested: int = 0
     _runners: dict[str, tuple[RunnerRef, RunnerState]] = field(default_factory=dict)
+    _early: dict[str, RunnerState] = field(default_factory=dict)
 
     @property
     def known(self) -> int:
@@ -52,14 +53,18 @@ class Fleet:
         return self.requested + len(self._runners) - leaving
 
     def launched(self, config: JitConfig) -> None:
-        """Take up a runner, idle."""
+        """Take up a runner: idle, unless there was news of it while it was being launched."""
         runner = RunnerRef(name=config.runner_name, id=config.runner_id)
-        self._runners[config.runner_name] = (runner, RunnerState.IDLE)
+        state = self._early.pop(config.runner_name, RunnerState.IDLE)
+        if state is not RunnerState.ENDED:
+            self._runners[config.runner_name] = (runner, state)
 
     def busy(self, runner: RunnerRef) -> None:
         """Note that a runner has a job."""
         known = self._runners.get(runner.name or "")
-        if known is None or known[1] is not RunnerState.ENDED:
+        if known is None:
+            self._note(runner, RunnerState.BUSY)
+        elif known[1] is not RunnerState.ENDED:
             self._mark(runner, RunnerState.BUSY)
 
     def leaving(self, runner: RunnerRef) -> None:
@@ -96,11 +101,21 @@ class Fleet:
     def gone(self, runner: RunnerRef) -> RunnerRef | None:
         """Forget a runner; return it if it was ours and had not been forgotten yet."""
         known = self._runners.pop(runner.name or "", None)
-        return known[0] if known else None
+        if known is None:
+            self._note(runner, RunnerState.ENDED)
+            return None
+        return known[0]
 
     def idle(self) -> tuple[RunnerRef, ...]:
         """Return the idle runners, oldest first."""
         return tuple(runner for runner, state in self._runners.values() if state is RunnerState.IDLE)
+
+    def _note(self, runner: RunnerRef, state: RunnerState) -> None:
+        """Keep news of a runner that may still be launching; of what was never ours, only until the burst is over."""
+        if not self.requested:
+            self._early.clear()
+        elif runner.name and self._early.get(runner.name) is not RunnerState.ENDED:
+            self._early[runner.name] = state
 
     def _mark(self, runner: RunnerRef, state: RunnerState) -> None:
         known = self._runners.get(runner.name or "")

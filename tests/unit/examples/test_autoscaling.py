@@ -57,6 +57,7 @@ class World:
     outcome: Callable[[int], MintFailure | None] = lambda _number: None
     error: Exception | None = None
     hold: asyncio.Event | None = None
+    launching: asyncio.Event | None = None
     outlives_host: bool = True
     number: int = 0
 
@@ -127,6 +128,8 @@ class World:
     async def launch(self, config: JitConfig) -> None:
         await asyncio.sleep(0)
         self.launched.append(config.runner_name)
+        if self.launching is not None:
+            await self.launching.wait()
 
     async def end(self, runner: RunnerRef) -> None:
         self.ended.append(runner.name)
@@ -238,6 +241,25 @@ async def test_a_dead_runners_place_is_free_when_its_job_counts_no_more() -> Non
         autoscaler.on_statistics(Statistics(assigned_jobs=1))
         await settle(lambda: len(world.launched) == 2)
     assert world.asked == [(1, 1), (1, 1)]
+
+
+async def test_news_may_come_before_the_launch_has_returned() -> None:
+    """A runner that was over by then counted as idle for ever, and the job it was to take waited."""
+    world = World(launching=asyncio.Event())
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        await settle(lambda: world.launched == ["r1"])
+        autoscaler.on_event(JobStartedEvent(job_id="j", runner_id=1, runner_name="r1"))
+        autoscaler.on_event(JobStartedEvent(job_id="k", runner_id=2, runner_name="r2"))
+        autoscaler.on_event(JobCompletedEvent(job_id="j", result="succeeded", runner_id=1, runner_name="r1"))
+        assert world.launching is not None
+        world.launching.set()
+        await settle(lambda: len(world.launched) == 2)
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        await settle(lambda: len(world.launched) == 3)
+        autoscaler.on_statistics(Statistics(assigned_jobs=1))
+        await settle(lambda: world.removed == [3])
+    assert world.asked == [(2, 2), (1, 2)]
 
 
 async def test_a_runner_is_removed_at_the_service_before_its_machine_is_ended() -> None:
