@@ -39,8 +39,8 @@ RETRY_SECONDS = 5.0
 CLEAN_UP_SECONDS = 30.0
 """Wait before a dead runner's registration is tried again: the service may think for minutes that it has a job."""
 
-NOT_FAILURES = frozenset({FailureReason.DEMAND_FELL, FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
-"""Outcomes that need no second try."""
+NOT_FAILURES = frozenset({FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
+"""Outcomes that need no second look at the demand; it may have risen again since it fell."""
 
 
 class Autoscaler:

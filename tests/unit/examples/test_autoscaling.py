@@ -213,6 +213,20 @@ async def test_does_not_ask_again_for_what_is_not_wanted_any_more() -> None:
     assert world.asked == [(3, 3)]
 
 
+async def test_a_demand_that_fell_and_rose_again_during_a_burst_is_met() -> None:
+    """Nothing told the plugin of the rise, since as many were asked for already; the next poll may be a minute away."""
+    fell = MintFailure(reason=FailureReason.DEMAND_FELL, message="fewer are wanted", retry_after=0.01)
+    world = World(hold=asyncio.Event(), outcome=lambda number: fell if number in {3, 4} else None)
+    async with autoscaling(world) as autoscaler:
+        autoscaler.on_statistics(Statistics(assigned_jobs=4))
+        autoscaler.on_statistics(Statistics(assigned_jobs=2))
+        autoscaler.on_statistics(Statistics(assigned_jobs=4))
+        assert world.hold is not None
+        world.hold.set()
+        await settle(lambda: len(world.launched) == 4)
+    assert world.asked == [(4, 4), (2, 4)]
+
+
 async def test_a_runner_that_dies_with_its_job_is_not_replaced() -> None:
     """The job dies with it, and counts as assigned until the service has noticed, which takes ten minutes."""
     world = World()
