@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from autoscaler.launchers import Launcher, LaunchError
 from autoscaler.report import Report
@@ -80,7 +81,7 @@ class Autoscaler:
         self._report = report
         self._fleet = Fleet()
         self._statistics = Statistics()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
 
     # What the listener tells
@@ -142,10 +143,12 @@ class Autoscaler:
             raise NotFound(f"the scale set {self._scale_set.name} is gone: {answer.reason}")
 
     async def once(self, count: int) -> int:
-        """Provision one burst; return how many failed."""
+        """Provision one burst; return how many failed. Cancelled, it ends in `stop`: a mint cut off leaves a runner."""
         self._report.demand_known()
         self._fleet.requested += count
-        outcomes = await self._provision(count, count)
+        burst = asyncio.create_task(self._provision(count, count))
+        self._keep(burst)
+        outcomes = await asyncio.shield(burst)
         await self._launcher.drain()
         return sum(isinstance(outcome, MintFailure) for outcome in outcomes)
 
@@ -254,7 +257,9 @@ class Autoscaler:
         return True
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(self._guard(work))
+        self._keep(asyncio.create_task(self._guard(work)))
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -3,7 +3,10 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from scaleset_burst.simulator import SimulatorProcess
 from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, listening_host, wait_until, write
@@ -15,6 +18,20 @@ def test_stops_cleanly_while_it_still_looks_for_its_scale_set(tmp_path: Path) ->
         config = write(tmp_path, configuration(simulator.config_url), simulator.token)
         with listening_host(config) as host:
             wait_until(lambda: bool(simulator.counters()["faults"]), "the look-up hangs", host)
+
+
+@pytest.mark.parametrize("plugin", [True, False], ids=["plugin", "default"])
+def test_a_single_burst_that_is_told_to_stop_leaves_no_runner(tmp_path: Path, plugin: bool) -> None:
+    with SimulatorProcess(backend="assign", scale_set="e2e") as simulator:
+        simulator.faults(["mint:slow=1s"])
+        command = ["/bin/sh", "-c", "exec sleep 60"]
+        host_config = configuration(simulator.config_url, plugin=plugin, launcher="command", command=command)
+        config = write(tmp_path, host_config, simulator.token)
+        with listening_host(config, "--once", "5") as host:
+            wait_until(lambda: "slow" in simulator.counters()["faults"], "mints are on their way", host)
+        while simulator.counters()["in_flight"]:  # what was cut off is registered all the same
+            time.sleep(0.05)
+        assert simulator.runners() == []
 
 
 def test_a_host_that_ends_by_an_error_is_not_disturbed_at_it(tmp_path: Path) -> None:

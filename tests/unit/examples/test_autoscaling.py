@@ -276,6 +276,19 @@ async def test_news_may_come_before_the_launch_has_returned() -> None:
     assert world.asked == [(2, 2), (1, 2)]
 
 
+async def test_a_burst_is_finished_when_the_single_run_is_cancelled() -> None:
+    """A mint cut off in the middle is a runner that nobody knows of."""
+    world = World(hold=asyncio.Event(), outlives_host=False)
+    async with autoscaling(world) as autoscaler:
+        once = asyncio.create_task(autoscaler.once(2))
+        await settle(lambda: bool(world.asked))
+        once.cancel()
+        await asyncio.wait({once})
+        assert world.hold is not None
+        world.hold.set()
+    assert world.number == 2
+
+
 async def test_a_runner_is_removed_at_the_service_before_its_machine_is_ended() -> None:
     world = World()
     async with autoscaling(world) as autoscaler:
