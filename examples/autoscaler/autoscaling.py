@@ -40,6 +40,12 @@ RETRY_SECONDS = 5.0
 CLEAN_UP_SECONDS = 30.0
 """Wait before a dead runner's registration is tried again: the service may think for minutes that it has a job."""
 
+STOP_SECONDS = 20.0
+"""Time to remove what runners left when the host stops; whoever stopped it kills it soon after."""
+
+LAST_RETRY_SECONDS = 1.0
+"""The wait between tries in that time."""
+
 NOT_FAILURES = frozenset({FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
 """Outcomes that need no second look at the demand; it may have risen again since it fell."""
 
@@ -83,6 +89,7 @@ class Autoscaler:
         self._statistics = Statistics()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+        self._until = 0.0
 
     # What the listener tells
 
@@ -154,6 +161,7 @@ class Autoscaler:
 
     async def stop(self) -> None:
         """Finish what is under way, and let no runner's registration behind that nobody will serve."""
+        self._until = asyncio.get_running_loop().time() + STOP_SECONDS
         self._stopping.set()
         await self._hooks.stopping()
         if not self._launcher.outlives_host:
@@ -233,14 +241,19 @@ class Autoscaler:
 
     async def _clean_up(self, runner: RunnerRef) -> None:
         """Remove what a runner that has ended may have left, however often that takes: nobody else will."""
-        last = False
-        while not last:
-            last = self._stopping.is_set()
+        while True:
+            stopping = self._stopping.is_set()
             try:
-                await self._remove_rest(runner, ask=not last)
+                await self._remove_rest(runner, ask=not stopping)
             except ServiceError as error:
                 logger.warning("runner %s may have left its registration: %s", runner.name, error)
-                await self._stops_within(error.retry_after or CLEAN_UP_SECONDS)
+                if not stopping:
+                    await self._stops_within(error.retry_after or CLEAN_UP_SECONDS)
+                    continue
+                wait = error.retry_after or LAST_RETRY_SECONDS
+                if isinstance(error, Conflict) or asyncio.get_running_loop().time() + wait > self._until:
+                    return
+                await asyncio.sleep(wait)
             else:
                 return
 

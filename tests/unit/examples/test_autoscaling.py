@@ -52,6 +52,7 @@ class World:
     down: bool = False
     troubles: list[Exception] = field(default_factory=list)
     certainty: Certainty = Certainty.FRESH
+    on_stop: Callable[[], None] = lambda: None
     looked: int = 0
     refused: int = 0
     outcome: Callable[[int], MintFailure | None] = lambda _number: None
@@ -138,7 +139,7 @@ class World:
         return
 
     async def stop(self) -> None:
-        return
+        self.on_stop()
 
 
 @asynccontextmanager
@@ -391,6 +392,31 @@ async def test_stopping_removes_the_idle_runners_that_end_with_the_host(outlives
         await autoscaler.once(2)
     assert world.removed == removed
     assert world.told[0] == "stopping"
+
+
+async def test_stopping_outlasts_a_service_that_fails_for_a_moment() -> None:
+    """The host that stops is the last one to know these runners."""
+    down = Unavailable("down", status=503, retry_after=0.01)
+    world = World(outlives_host=False, troubles=[down, down, down])
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        world.on_stop = lambda: autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), -15)
+    assert world.removed == [1]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Conflict("it has a job", status=400, type_name="JobStillRunningException"),
+        Unavailable("busy", status=429, retry_after=3600),
+    ],
+)
+async def test_stopping_does_not_wait_for_what_takes_longer(trouble: Exception) -> None:
+    world = World(outlives_host=False, troubles=[trouble, trouble])
+    async with autoscaling(world) as autoscaler:
+        await autoscaler.once(1)
+        world.on_stop = lambda: autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), -15)
+    assert (world.removed, world.troubles) == ([], [])
 
 
 async def test_an_error_for_good_is_handed_to_whoever_waits() -> None:
