@@ -28,6 +28,9 @@ __all__ = ["main"]
 PATIENCE = Backoff(attempts=3, first=0.25)
 """A host that starts says soon that the service is dead; one that listens goes on polling anyway."""
 
+CLOSE_SECONDS = 5.0
+"""Time to close the session, which ends by itself anyway; the runners that wait to be removed do not."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the host; return 0 after a clean stop, 1 after a failure, 2 for a wrong call or configuration."""
@@ -159,6 +162,8 @@ async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: 
         listening.cancel()
         await asyncio.wait({listening})
         try:
-            await session.close()
-        except ServiceError as error:
-            logging.getLogger("autoscaler").warning("the session stays open until it expires: %s", error)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await session.close()
+        except (ServiceError, TimeoutError) as error:
+            why = str(error) or f"no answer within {CLOSE_SECONDS:g} s"
+            logging.getLogger("autoscaler").warning("the session stays open until it expires: %s", why)

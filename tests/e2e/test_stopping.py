@@ -34,6 +34,20 @@ def test_a_single_burst_that_is_told_to_stop_leaves_no_runner(tmp_path: Path, pl
         assert simulator.runners() == []
 
 
+def test_a_session_that_cannot_be_closed_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    """It ends by itself; the runners would stay, if somebody loses patience with the host."""
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
+        simulator.faults(["close_session:hang-before"])
+        command = ["/bin/sh", "-c", "exec sleep 60"]
+        host_config = configuration(simulator.config_url, launcher="command", command=command)
+        config = write(tmp_path, host_config, simulator.token)
+        simulator.add_jobs("e2e", 3)
+        with listening_host(config) as host:
+            wait_until(lambda: len(simulator.runners()) == 3, "three runners registered", host)
+        assert simulator.counters()["requests"]["close_session"] == 1
+        assert simulator.runners() == []
+
+
 def test_a_host_that_ends_by_an_error_is_not_disturbed_at_it(tmp_path: Path) -> None:
     """The signal of a supervisor that has noticed comes while the idle runners are being removed."""
     with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
