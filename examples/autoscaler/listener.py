@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from scaleset_burst.github import AnyJobEvent, JobAvailable, Message
-from scaleset_hookspecs import Statistics, Unavailable
+from scaleset_hookspecs import ServiceError, Statistics, Unavailable
 
 __all__ = ["Handler", "Listener", "Session"]
 
@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
 """Wait after a failure that named no time itself."""
+
+REFUSALS: Final = 3
+"""Refusals in a row after which the listener ends: a single one may be two mishaps that met."""
 
 GRACE_SECONDS = 5.0
 """Time a message has to be handled to its end when the host stops; one that was not acknowledged comes again."""
@@ -71,12 +74,13 @@ class Listener:
         self._capacity = capacity
         self._sleep = sleep
         self._grace = grace
+        self._refusals = 0
 
     async def run(self) -> None:
         """Listen until cancelled. A message that is being handled by then is finished first, if that is soon done.
 
         Raises:
-            Rejected: The service refused for good.
+            Rejected: The service refused again and again.
         """
         self._handler.on_statistics(self._session.statistics)  # a backlog from before counts at once
         while True:
@@ -100,11 +104,23 @@ class Listener:
 
     async def _turn(self) -> Message | None:
         try:
-            return await self._session.poll(self._capacity)
-        except Unavailable as error:
+            message = await self._session.poll(self._capacity)
+        except ServiceError as error:
+            wait = self._wait_after(error)
             logger.warning("the poll failed, trying again: %s", error)
-            await self._sleep(error.retry_after or RETRY_SECONDS)
+            await self._sleep(wait)
             return None
+        if message is None:
+            self._refusals = 0
+        return message
+
+    def _wait_after(self, error: ServiceError) -> float:
+        """Return how long to wait after a failure, or raise it if it is the last of too many refusals."""
+        if not isinstance(error, Unavailable):
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                raise error
+        return error.retry_after or RETRY_SECONDS
 
     async def _handle(self, message: Message | None) -> float | None:
         """Return how many seconds to wait before the next poll, if this went wrong."""
@@ -117,10 +133,12 @@ class Listener:
                 self._handler.on_event(event)
             self._handler.on_statistics(message.statistics)
             await self._session.acknowledge(message)
-        except Unavailable as error:
+        except ServiceError as error:
+            wait = self._wait_after(error)
             # Not acknowledged, so the service delivers it again; hearing it twice does no harm.
             logger.warning("message %d stays in the queue: %s", message.id, error)
-            return error.retry_after or RETRY_SECONDS
+            return wait
+        self._refusals = 0
         return None
 
     async def _acquire(self, message: Message) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from autoscaler.listener import Listener
+from autoscaler.listener import REFUSALS, Listener
 from scaleset_burst.github import JobAvailable, Message
 from scaleset_burst.github.types import AnyJobEvent, JobStartedEvent
 from scaleset_hookspecs import Rejected, Statistics, Unavailable
@@ -22,6 +22,7 @@ class Script:
         self._polls = list(polls)
         self.refuse_acknowledgement = False
         self.hang = False
+        self.refusals: list[Rejected | None] = []
 
     async def poll(self, capacity: int) -> Message | None:
         self.log.append(f"poll {capacity}")
@@ -44,6 +45,8 @@ class Script:
 
     async def acquire(self, request_ids: Sequence[int]) -> Sequence[int]:
         await asyncio.sleep(0)
+        if self.refusals and (refusal := self.refusals.pop(0)) is not None:
+            raise refusal
         self.log.append(f"acquire {list(request_ids)}")
         return request_ids
 
@@ -120,8 +123,28 @@ async def test_a_failed_acknowledgement_leaves_the_message_in_the_queue_and_goes
 
 
 async def test_a_refusal_for_good_ends_the_listener() -> None:
+    script = Script(*[Rejected("gone", status=404)] * REFUSALS)
     with pytest.raises(Rejected):
-        await play(Script(Rejected("gone", status=404)), until=9)
+        await play(script, until=9)
+    assert sum(line.startswith("poll") for line in script.log) == REFUSALS
+
+
+@pytest.mark.parametrize("what", ["poll", "acquire"])
+async def test_a_refusal_that_passes_ends_no_listener(what: str) -> None:
+    """Two mishaps can meet, such as a token that ends and a page of a proxy; the host would stop every runner."""
+    refused = Rejected("HTML page", status=400)
+    rounds = 3 * REFUSALS
+    script = Script(*[refused if what == "poll" and number % 2 else MESSAGE for number in range(rounds)])
+    script.refusals = [refused if number % 2 else None for number in range(rounds)] if what == "acquire" else []
+    log = await play(script, until=rounds + 1)
+    assert log.count("acknowledge 7") == (rounds + 1) // 2
+
+
+async def test_a_message_that_is_refused_for_good_ends_the_listener() -> None:
+    script = Script(*[MESSAGE] * REFUSALS)
+    script.refusals = [Rejected("no", status=403)] * REFUSALS
+    with pytest.raises(Rejected):
+        await play(script, until=9)
 
 
 async def test_cancelling_finishes_the_message_that_is_being_handled() -> None:
