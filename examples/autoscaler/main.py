@@ -18,7 +18,7 @@ from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
 from autoscaler.section import shown
-from scaleset_burst.github import Backoff, ScaleSetClient
+from scaleset_burst.github import Backoff, ScaleSetClient, SessionEvent
 from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig
@@ -150,7 +150,7 @@ async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
 
 
 async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
-    session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}")
+    session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}", on_event=_log_event)
     logging.getLogger("autoscaler").info("listening")
     listening = asyncio.create_task(Listener(session, autoscaler, capacity=capacity).run())
     try:
@@ -167,3 +167,11 @@ async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: 
         except (ServiceError, TimeoutError) as error:
             why = str(error) or f"no answer within {CLOSE_SECONDS:g} s"
             logging.getLogger("autoscaler").warning("the session stays open until it expires: %s", why)
+
+
+def _log_event(event: SessionEvent) -> None:
+    """Say what the session overcomes by itself: it may take minutes."""
+    if event.error is None:
+        return
+    wait = "" if event.wait is None else f", trying again in {event.wait:.1f} s"
+    logging.getLogger("autoscaler").warning("session: %s%s: %s", event.kind, wait, event.error)

@@ -66,6 +66,7 @@ def test_waits_for_a_session_that_a_dead_host_left_open(tmp_path: Path) -> None:
         with listening_host(config) as host:
             wait_until(finished(simulator, 3), "the jobs finished", host)
         assert simulator.counters()["statuses"]["409"] >= 1
+    assert "has an active session" in (tmp_path / "host.log").read_text(), "nobody waits for minutes without a word"
 
 
 def _open_session_and_die(simulator: SimulatorProcess) -> None:
