@@ -44,8 +44,16 @@ def test_every_job_gets_a_runner_and_nothing_is_left(tmp_path: Path, backend: st
         ["acknowledge:status=503:first 2"],
         ["poll:drop-before:first 3"],
         ["acquire:status=503:first 2"],
+        ["acquire:status=404:every 2"],
     ],
-    ids=["lost session", "failing polls", "failing acknowledgements", "dropped polls", "failing acquisitions"],
+    ids=[
+        "lost session",
+        "failing polls",
+        "failing acknowledgements",
+        "dropped polls",
+        "failing acquisitions",
+        "missing acquisitions",
+    ],
 )
 def test_no_message_is_lost_in_trouble(tmp_path: Path, trouble: list[str]) -> None:
     with simulator_for("offer", queue_token_ttl=2, session_seconds=2) as simulator:

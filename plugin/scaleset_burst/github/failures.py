@@ -31,6 +31,7 @@ __all__ = [
     "is_session_lost",
     "is_unexplained",
     "item_failure",
+    "passing",
     "unreadable",
 ]
 
@@ -177,6 +178,18 @@ def is_unexplained(response: Response) -> bool:
     plain = response.headers.get("content-type", "").strip().lower().startswith("text/plain")
     text = response.body.decode("utf-8", "replace").lstrip("\ufeff")
     return not (_members(text) or (plain and text.strip()))
+
+
+def passing(error: ServiceError) -> Unavailable:
+    """Return the loss of a session as what it is to a caller: nothing was done, and the next session will do."""
+    return Unavailable(
+        error.message,
+        status=error.status,
+        type_name=error.type_name,
+        activity_id=error.activity_id,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )
 
 
 def again(error: E) -> E:

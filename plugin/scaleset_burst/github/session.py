@@ -8,7 +8,7 @@ from typing import Self
 from scaleset_burst.github import decoding, requests
 from scaleset_burst.github.caller import ServiceCaller
 from scaleset_burst.github.events import message
-from scaleset_burst.github.failures import is_session_expired, is_session_lost, is_unexplained
+from scaleset_burst.github.failures import is_session_expired, is_session_lost, is_unexplained, passing
 from scaleset_burst.github.flights import SingleFlight
 from scaleset_burst.github.kinds import Kind
 from scaleset_burst.github.opening import Opener
@@ -25,6 +25,8 @@ __all__ = ["MessageSession", "send_acquire"]
 
 ACCEPT = (b"Accept", b"application/json; api-version=6.0-preview")
 JSON = (b"Content-Type", b"application/json")
+DOUBTED = 30
+"""Times in a row that acquiring may be missing where it has worked, before the service counts as one without it."""
 
 
 async def send_acquire(
@@ -54,6 +56,7 @@ class MessageSession:
         self._flight: SingleFlight[bool] = SingleFlight(self._renew)
         self._setbacks = 0
         self._not_before = 0.0
+        self._doubted = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,13 +149,18 @@ class MessageSession:
             return self._caller.read(Kind.ACQUIRE_JOBS, response, decoding.acquired_ids, (secret,))
 
         try:
-            return await self._caller.repeater.run(once, repeatable=False)
+            acquired = await self._caller.repeater.run(once, repeatable=False)
         except NotFound as error:
             if error.type_name is not None:
                 raise
+            if self._doubted > 0:
+                self._doubted -= 1
+                raise passing(error) from error
             # The router has no such page: this backend assigns jobs by itself.
             self._opener.report(SessionEventKind.NOT_ACQUIRABLE, error)
             return ()
+        self._doubted = DOUBTED
+        return acquired
 
     async def refresh(self) -> None:
         """Renew the queue token now; a session the service no longer knows is replaced."""
@@ -222,7 +230,7 @@ class MessageSession:
         session = self._session
         response = await send(session)
         if (expired := self._expiry(kind, response, session)) is not None:
-            raise _passing(expired)
+            raise passing(expired)
         return response, session.queue_token
 
     async def _renewed(self) -> bool:
@@ -231,7 +239,7 @@ class MessageSession:
             return await self._flight.join()
         except NotFound as error:
             if is_session_lost(error):
-                raise _passing(error) from error
+                raise passing(error) from error
             raise
 
     def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
@@ -284,15 +292,3 @@ class MessageSession:
 def _is_lost(error: Rejected) -> bool:
     """On the session's own address 400 means "expired", whatever the body says (protocol 5.3 and 6.5)."""
     return is_session_lost(error) or error.status == 400
-
-
-def _passing(error: ServiceError) -> Unavailable:
-    """Return the loss of a session as what it is to a caller: nothing was done, and the next session will do."""
-    return Unavailable(
-        error.message,
-        status=error.status,
-        type_name=error.type_name,
-        activity_id=error.activity_id,
-        request_id=error.request_id,
-        retry_after=error.retry_after,
-    )

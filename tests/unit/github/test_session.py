@@ -14,6 +14,7 @@ from scaleset_burst.github import (
     SessionEventKind,
     SessionOptions,
 )
+from scaleset_burst.github.session import DOUBTED
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,
@@ -479,6 +480,23 @@ async def test_a_service_that_assigns_by_itself_needs_no_acquiring(
     service.on_service("POST", ACQUIRE, Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
     with pytest.raises(NotFound):
         await session.acquire([5])
+
+
+async def test_a_service_that_has_let_jobs_be_acquired_does_not_assign_by_itself(
+    service: ScriptedService, session: MessageSession
+) -> None:
+    """A router's 404 passes then, and the offers come again; only one that stays means another kind of service."""
+    good, missing = Answer(200, {"value": [5]}), Answer(404, b"page not found")
+    service.on_service("POST", ACQUIRE, [good, missing, good, missing])
+    assert await session.acquire([5]) == (5,)
+    with pytest.raises(Unavailable):
+        await session.acquire([6])
+    assert await session.acquire([6]) == (5,)
+    for _ in range(DOUBTED):
+        with pytest.raises(Unavailable):
+            await session.acquire([7])
+    assert await session.acquire([7]) == ()
+    assert len(service.asked("acquirejobs")) == 3 + DOUBTED + 1
 
 
 async def test_an_open_conflict_is_waited_out(
