@@ -4,7 +4,7 @@ import logging
 
 from autoscaler.config import HostSettings
 from scaleset_burst.github import ScaleSet, ScaleSetClient
-from scaleset_hookspecs import Label, NotFound, ScaleSetRef
+from scaleset_hookspecs import Conflict, Label, NotFound, ScaleSetRef
 
 __all__ = ["find", "find_or_create"]
 
@@ -37,6 +37,12 @@ async def find_or_create(client: ScaleSetClient, settings: HostSettings) -> Scal
                 "or set `autoscaler.create_scale_set: true`"
             )
         labels = settings.labels or (Label(name=wanted.name),)
-        found = await client.create_scale_set(wanted.name, runner_group_id=group.id, labels=labels)
-        logger.info("made the scale set %s", wanted.name)
+        try:
+            found = await client.create_scale_set(wanted.name, runner_group_id=group.id, labels=labels)
+            logger.info("made the scale set %s", wanted.name)
+        except Conflict:
+            # Another host that started at the same time has made it.
+            found = await client.get_scale_set_by_name(wanted.name, group.id)
+            if found is None:
+                raise
     return ScaleSetRef(name=found.name, id=found.id, runner_group=wanted.runner_group)
