@@ -65,7 +65,7 @@ class UsageError(ScalesetError):
 
 
 class HostError(ScalesetError):
-    """The host kit cannot carry a call: its loop is closed, busy starting, or the call timed out."""
+    """A call cannot be carried where it was made: another loop or process, a portal not running, a time limit."""
 
 
 class ServiceError(ScalesetError):

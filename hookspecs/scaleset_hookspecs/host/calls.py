@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
+import threading
 from collections.abc import Awaitable
 from typing import Any, TypeVar, overload
 
@@ -60,7 +62,10 @@ def check_request(scale_set: ScaleSetRef, count: int, settings: ProvisionSetting
 
 
 class AsyncHost:
-    """The hooks as methods: one for each, with types. Everything happens on the loop that calls."""
+    """The hooks as methods: one for each, with types. Everything happens on the loop that calls first.
+
+    A call from another loop, thread or process raises `HostError`: connections and locks belong to the first.
+    """
 
     def __init__(self, manager: pluggy.PluginManager, *, fall_back: bool = False) -> None:
         """Make the calls of a host.
@@ -72,6 +77,8 @@ class AsyncHost:
         self.manager = manager
         self._fall_back = fall_back
         self._falling_back = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._place: tuple[int, int] | None = None
 
     async def started(self) -> None:
         """Let the plugins open and warm up, all at once; the first error is raised when all have ended."""
@@ -142,6 +149,7 @@ class AsyncHost:
         self._tell("after_runner_removed", scale_set=scale_set, runner=runner)
 
     async def _ask(self, hook: str, **arguments: object) -> Any:  # noqa: ANN401  # typed by each caller
+        self._stay(asyncio.get_running_loop())
         try:
             answer = await resolve(getattr(self.manager.hook, hook)(**arguments))
         except Unavailable as error:
@@ -170,23 +178,42 @@ class AsyncHost:
 
     async def _life(self, hook: str) -> list[BaseException]:
         """Call a hook of the host's life and await all answers; return all that was raised."""
-        errors: list[BaseException] = []
-        answers: list[object] = []
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
-            try:
-                answers.append(implementation.function())
-            except Exception as error:  # noqa: BLE001  # pluggy would stop here, with the other plugins untold
-                errors.append(error)
+        self._stay(asyncio.get_running_loop())
+        try:
+            answers = getattr(self.manager.hook, hook)()
+        except Exception as error:  # noqa: BLE001  # a wrapper's; what plugins raise is among the answers
+            return [error]
+        answers = answers if isinstance(answers, list) else [answers]  # a wrapper may answer anything
         results = await asyncio.gather(*(resolve(answer) for answer in answers), return_exceptions=True)
-        return errors + [result for result in results if isinstance(result, BaseException)]
+        return [result for result in results if isinstance(result, BaseException)]
 
     def _tell(self, hook: str, **arguments: object) -> None:
-        """Call an observer hook; each implementation on its own, since pluggy stops at the first that raises."""
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
-            wanted = {name: arguments[name] for name in implementation.argnames}
-            try:
-                implementation.function(**wanted)
-            except Exception:
-                logger.exception(
-                    "%s: %s raised; the other plugins and the host go on", implementation.plugin_name, hook
-                )
+        """Call an observer hook; what it raises is logged."""
+        self._stay(_running_loop())
+        try:
+            getattr(self.manager.hook, hook)(**arguments)
+        except Exception:
+            logger.exception("a wrapper of %s raised; the host goes on", hook)
+
+    def _stay(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Refuse a call from any other loop, thread or process than the first call's."""
+        place = os.getpid(), threading.get_ident()
+        if self._place is None or (self._loop is None and loop is not None):
+            self._place, self._loop = place, loop
+        if place[0] != self._place[0]:
+            raise HostError(
+                f"this host belongs to process {self._place[0]}, and this is process {place[0]}, forked from it; make "
+                f"a manager and a host after the fork"
+            )
+        if place != self._place or (loop is not None and loop is not self._loop):
+            raise HostError(
+                "this host belongs to another event loop, on which its plugins opened their connections; call it from "
+                "there, make a manager and a host for each loop, or use SyncHost, which threads may call"
+            )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NoReturn
 
 import pluggy
 
@@ -24,6 +26,70 @@ DEFAULTS = "host-defaults"
 
 _FIRST_RESULT = ("provision_runners", "get_scaleset_settings", "get_runner_info")
 _MAY_BE_ASYNC = ("autoscaler_started", "autoscaler_stopping")
+_CONFIGURE = "autoscaler_configure"
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What a plugin that refuses its configuration answers to `autoscaler_configure`."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Raises:
+    """An awaitable that raises: what a plugin that failed at once answers to a hook of the host's life."""
+
+    error: Exception
+
+    def __await__(self) -> Generator[None, None, NoReturn]:
+        raise self.error
+        yield
+
+
+class _Manager(pluggy.PluginManager):
+    """A plugin manager in which one plugin's failure leaves no other untold.
+
+    pluggy ends a call at the first implementation that raises. That is right for a request, where the error is the
+    answer; but a plugin that is never told of the host's end, or of a runner's, loses what it holds. So each
+    implementation of the other hooks answers for its own failure, and the call itself stays pluggy's: wrappers, order
+    and monitoring work for every hook.
+    """
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register a plugin; its implementations of hooks that are no requests no longer raise."""
+        registered = super().register(plugin, name)
+        for hook in self.get_hookcallers(plugin) or () if registered is not None else ():
+            for implementation in hook.get_hookimpls():
+                wraps = implementation.wrapper or implementation.hookwrapper
+                if implementation.plugin is plugin and not wraps and hook.name not in _FIRST_RESULT:
+                    guarded = _guarded(hook.name, implementation.plugin_name, implementation.function)
+                    implementation.function = guarded  # type: ignore[misc]  # the one place where pluggy calls it
+        return registered
+
+
+def _guarded(hook: str, plugin_name: str, function: Callable[..., object]) -> Callable[..., object]:
+    @functools.wraps(function)
+    def guarded(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except ConfigError as error:
+            if hook == _CONFIGURE:
+                return _Refused(error.problems)
+            return _failed(hook, plugin_name, error)
+        except Exception as error:
+            if hook == _CONFIGURE:
+                raise
+            return _failed(hook, plugin_name, error)
+
+    return guarded
+
+
+def _failed(hook: str, plugin_name: str, error: Exception) -> object:
+    if hook in _MAY_BE_ASYNC:
+        return _Raises(error)
+    logger.error("%s: %s raised; the other plugins and the host go on", plugin_name, hook, exc_info=error)
+    return None
 
 
 def create_manager(
@@ -51,7 +117,7 @@ def create_manager(
             plain one is needed.
     """
     named = read_plugins(config)
-    manager = pluggy.PluginManager(PROJECT_NAME)
+    manager = _Manager(PROJECT_NAME)
     manager.add_hookspecs(specs)
     for name in named.disabled:
         manager.set_blocked(name)
@@ -112,16 +178,8 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
 
 def _configure(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> list[Problem]:
     """Let every plugin that loaded read its section, whatever is wrong with the others; return what they refuse."""
-    problems: list[Problem] = []
-    for implementation in reversed(manager.hook.autoscaler_configure.get_hookimpls()):
-        caller = manager.subset_hook_caller(
-            "autoscaler_configure", [other for other in manager.get_plugins() if other is not implementation.plugin]
-        )
-        try:
-            caller(config=config, manager=manager)
-        except ConfigError as error:
-            problems += error.problems
-    return problems
+    answers = manager.hook.autoscaler_configure(config=config, manager=manager)
+    return [problem for answer in answers if isinstance(answer, _Refused) for problem in answer.problems]
 
 
 def _register_defaults(manager: pluggy.PluginManager, defaults: object) -> None:
@@ -144,7 +202,7 @@ def _check(manager: pluggy.PluginManager) -> None:
         if name in _MAY_BE_ASYNC:
             continue
         for implementation in hook.get_hookimpls():
-            if inspect.iscoroutinefunction(implementation.function):
+            if inspect.iscoroutinefunction(inspect.unwrap(implementation.function)):
                 why = (
                     "a coroutine is never None, so it could not decline. Make it a plain `def` that returns a "
                     "coroutine after deciding"

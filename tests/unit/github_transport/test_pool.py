@@ -10,6 +10,7 @@ import pytest
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport import BurstTransport
+from scaleset_hookspecs import HostError
 from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
@@ -458,5 +459,7 @@ def test_another_loop_is_refused_with_the_reason(anyio_backend: str) -> None:
             await transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1:1/"))
 
     asyncio.run(touch())
-    with pytest.raises(RuntimeError, match="another event loop"):
+    with pytest.raises(HostError, match="another event loop"):
         asyncio.run(touch())
+    with pytest.raises(HostError, match="another event loop"):
+        asyncio.run(transport.aclose())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Generator
 
 import pytest
 
@@ -9,18 +10,23 @@ from scaleset_hookspecs import (
     FailureReason,
     HostError,
     JitConfig,
+    JobCompleted,
+    JobStarted,
     Outcome,
     ProvisionSettings,
     RunnerRef,
     ScaleSetRef,
+    Statistics,
     Unavailable,
     UsageError,
     hookimpl,
+    specs,
 )
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.host.testing import FakeProvisioner
 
 SET = ScaleSetRef(name="linux")
+HOOKS = [name for name, value in vars(specs).items() if hasattr(value, "scaleset_autoscaler_spec")]
 pytestmark = pytest.mark.anyio
 
 
@@ -174,3 +180,84 @@ async def test_stopping_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
 
     await AsyncHost(create_manager({}, plugins=[("stuck", Stuck())])).stopping(time_limit=0.01)
     assert "did not stop" in caplog.text
+
+
+async def test_wrappers_order_and_monitoring_work_for_every_hook() -> None:
+    """The kit called observers and life hooks past pluggy, so that no wrapper ever ran round them."""
+    ran: list[str] = []
+
+    class Traces:
+        """A wrapper of every hook, old style and new."""
+
+    for name in HOOKS:
+
+        def new(name: str = name) -> Generator[None, object, object]:
+            ran.append(name)
+            return (yield)
+
+        setattr(Traces, name, staticmethod(hookimpl(wrapper=True)(new)))
+
+    class Told(FakeProvisioner):
+        @hookimpl
+        def after_job_started(self) -> None:
+            raise ValueError("bug")
+
+    manager = create_manager(
+        {}, plugins=[("traces", Traces()), ("told", Told("linux")), ("fake", FakeProvisioner("linux"))]
+    )
+    seen: list[tuple[str, tuple[str, ...]]] = []
+    manager.add_hookcall_monitoring(
+        lambda name, implementations, _: seen.append((name, tuple(each.plugin_name for each in implementations))),
+        lambda *_: None,
+    )
+    host = AsyncHost(manager)
+    config = JitConfig(runner_id=1, runner_name="r", scale_set=SET, encoded="s", minted_at=0.0)
+    runner = RunnerRef(name="r")
+    await host.started()
+    await host.provision_runners(SET, 1)
+    await host.get_scaleset_settings(SET)
+    await host.get_runner_info(SET, runner)
+    host.after_runner_launched(SET, config)
+    host.on_scaleset_statistics(SET, Statistics())
+    host.on_demand_changed(SET, 1)
+    host.after_job_started(SET, JobStarted(job_id="1", runner=runner, request_id=1))
+    host.after_job_completed(SET, JobCompleted(job_id="1", runner=runner, request_id=1, result="succeeded"))
+    host.after_runner_removed(SET, runner)
+    await host.stopping()
+    assert sorted(ran) == sorted(HOOKS)
+    assert [name for name, _ in seen] == [name for name in ran if name != "autoscaler_configure"]
+    assert ("after_job_started", ("told", "traces")) in seen
+
+
+async def test_a_wrapper_that_raises_is_logged_or_raised_and_ends_no_host(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        @hookimpl(wrapper=True)
+        def autoscaler_started(self) -> Generator[None, object, object]:
+            yield
+            raise ValueError("bug of the wrapper")
+
+        @hookimpl(wrapper=True)
+        def on_demand_changed(self) -> Generator[None, object, object]:
+            yield
+            raise ValueError("bug of the wrapper")
+
+    host = AsyncHost(create_manager({}, plugins=[("broken", Broken())]))
+    with pytest.raises(ValueError, match="bug of the wrapper"):
+        await host.started()
+    host.on_demand_changed(SET, 1)
+    assert "bug of the wrapper" in caplog.text
+
+
+def test_a_second_loop_is_refused(anyio_backend: str) -> None:
+    """Its connections belong to the first; the failure was reported as one of the service."""
+    host = AsyncHost(create_manager({}, plugins=[("fake", FakeProvisioner("linux"))]))
+    asyncio.run(host.started())
+    for call in (host.started, host.stopping, lambda: host.provision_runners(SET, 1)):
+        with pytest.raises(HostError, match="another event loop"):
+            asyncio.run(call())
+
+    async def tell() -> None:
+        host.on_demand_changed(SET, 1)
+
+    with pytest.raises(HostError, match="another event loop"):
+        asyncio.run(tell())

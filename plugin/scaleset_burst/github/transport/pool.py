@@ -14,6 +14,7 @@ from scaleset_burst.github.transport.connection import Connection
 from scaleset_burst.github.transport.dialing import Dialer
 from scaleset_burst.github.transport.origin import Origin
 from scaleset_burst.github.transport.wire import encode, respond
+from scaleset_hookspecs.errors import HostError
 
 __all__ = ["BurstTransport"]
 
@@ -109,6 +110,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close every connection; requests under way fail with `httpx.ReadError`. Later ones are refused."""
+        loop = self._own_loop()
         self._closed = True
         self._alarm.cancel()
         while self._waiters:
@@ -119,18 +121,25 @@ class BurstTransport(httpx.AsyncBaseTransport):
         for origin in self._origins.values():
             for connection in tuple(origin.open):
                 connection.abort()
-        if self._slots and self._loop is asyncio.get_running_loop():
-            self._empty = self._empty or self._loop.create_future()
+        if self._slots:
+            self._empty = self._empty or loop.create_future()
             await asyncio.shield(self._empty)
 
     def _check(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None:
-                raise RuntimeError("this transport belongs to another event loop: give each loop its own")
-            self._loop = loop
+        loop = self._own_loop()
         if self._closed:
             raise RuntimeError("this transport is closed")
+        return loop
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, which must be the one of the first call: connections belong to it."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and loop is not self._loop:
+            raise HostError(
+                "this client's connections belong to another event loop, the one of its first call; use and close it "
+                "there, or make a client for each loop"
+            )
+        self._loop = loop
         return loop
 
     def _origin(self, url: httpx.URL) -> Origin:
