@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
+import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -35,12 +38,16 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+FROZEN = 5.0
+"""Seconds beyond a call's time limit after which the loop itself counts as blocked by a plugin."""
+
 
 class SyncHost:
     """The hooks as blocking methods, from any number of threads.
 
-    Use it as a context manager, or call `start` and `stop`. `on_ready` and `on_wait` are called on the loop's thread:
-    they must return soon and must not call back into this object.
+    Use it as a context manager, or call `start` and `stop`; a program that ends without `stop` is stopped at its exit.
+    `on_ready` and `on_wait` are called on the loop's thread: they must return soon and must not call back into this
+    object. A process forked after the start makes a portal of its own.
     """
 
     def __init__(
@@ -55,7 +62,8 @@ class SyncHost:
 
         Args:
             manager: From `create_manager`.
-            call_timeout: Seconds after which a call is cancelled and raises `HostError`; `None`: never.
+            call_timeout: Seconds after which a call is cancelled and raises `HostError`; `None`: never. A call that
+                has ended by then returns its result.
             stop_timeout: Seconds that calls under way, and then the plugins, have to end.
             fall_back: As for `AsyncHost`.
         """
@@ -64,7 +72,8 @@ class SyncHost:
         self._stop_timeout = stop_timeout
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._calls: set[concurrent.futures.Future[Any]] = set()
+        self._calls: dict[concurrent.futures.Future[Any], asyncio.Task[None] | None] = {}
+        self._process: int | None = None
         self._lock = threading.Lock()
         self._state = "new"
 
@@ -83,9 +92,12 @@ class SyncHost:
             if self._state != "new":
                 raise HostError(f"the portal is {self._state}; it can be started once")
             self._state = "starting"
+            self._process = os.getpid()
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._run, args=(self._loop,), name="scaleset-portal")
+            # A daemon, or the interpreter would wait for it before anything could stop it; at exit `stop` runs.
+            self._thread = threading.Thread(target=_run, args=(self._loop,), name="scaleset-portal", daemon=True)
             self._thread.start()
+            atexit.register(self.stop)
         try:
             self._call(self._host.started(), "starting")
         except BaseException:
@@ -96,8 +108,13 @@ class SyncHost:
                 self._state = "running"
 
     def stop(self) -> None:
-        """Let calls under way end or cancel them, stop the plugins, join the thread. Safe to call twice."""
-        self._refuse_own_thread()
+        """Let calls under way end or cancel them, stop the plugins, join the thread. Safe to call twice.
+
+        In a process that was forked after the start there is nothing to stop: the thread runs in the other one.
+        """
+        if self._is_forked():
+            return
+        self._refuse_elsewhere()
         with self._lock:
             first = self._state in {"starting", "running"}
             calls, loop, thread = tuple(self._calls), self._loop, self._thread
@@ -113,11 +130,12 @@ class SyncHost:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             self._state = "stopped"
+            atexit.unregister(self.stop)
 
     def _wind_up(self, calls: tuple[concurrent.futures.Future[Any], ...], loop: asyncio.AbstractEventLoop) -> None:
         concurrent.futures.wait(calls, timeout=self._stop_timeout)
         for call in calls:
-            call.cancel()
+            self._cancel(call)
         stopping = asyncio.run_coroutine_threadsafe(self._host.stopping(self._stop_timeout), loop)
         try:
             stopping.result(self._stop_timeout + 5.0)
@@ -167,29 +185,60 @@ class SyncHost:
         self._post(self._host.after_runner_removed, scale_set, runner)
 
     def _call(self, work: Coroutine[Any, Any, T], state: str = "running") -> T:
+        answer: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
-            self._refuse_own_thread()
+            self._refuse_elsewhere()
             with self._lock:
-                future = asyncio.run_coroutine_threadsafe(work, self._loop_while(state))
-                self._calls.add(future)
+                loop = self._loop_while(state)
+                self._calls[answer] = None
+                loop.call_soon_threadsafe(self._begin, work, answer)
         except HostError:
             work.close()
             raise
-        future.add_done_callback(self._forget)
         try:
-            return future.result(self._call_timeout)
-        except concurrent.futures.TimeoutError:
-            if not future.cancel():  # it ended in this moment, or what ran out of time was the work's own limit
-                return future.result()
-            raise HostError(f"the call did not end within {self._call_timeout:g} s and was cancelled") from None
-        except concurrent.futures.CancelledError:
-            raise HostError("the call was cancelled because the portal is stopping") from None
+            limit = None if self._call_timeout is None else self._call_timeout + FROZEN
+            if not concurrent.futures.wait((answer,), limit).done:
+                raise HostError(f"the call did not end within {limit:g} s, nor could it be cancelled: a plugin blocks")
+            return answer.result()
         finally:
             # A KeyboardInterrupt ends the waiting, not the work; nobody waits for it any more.
-            future.cancel()
+            self._cancel(answer)
+
+    def _begin(self, work: Coroutine[Any, Any, T], answer: concurrent.futures.Future[T]) -> None:
+        self._calls[answer] = asyncio.get_running_loop().create_task(self._carry(work, answer))
+
+    async def _carry(self, work: Coroutine[Any, Any, T], answer: concurrent.futures.Future[T]) -> None:
+        """Do the work and hand over what it came to in the same step: what has ended cannot be cancelled any more."""
+        limit = asyncio.timeout(self._call_timeout)
+        try:
+            async with limit:
+                result = await work
+        except asyncio.CancelledError:
+            answer.set_exception(HostError("the call was cancelled because the portal is stopping"))
+        except BaseException as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                error = HostError(f"the call did not end within {self._call_timeout:g} s and was cancelled")
+            answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            answer.set_result(result)
+        finally:
+            with self._lock:
+                del self._calls[answer]
+
+    def _cancel(self, answer: concurrent.futures.Future[Any]) -> None:
+        def cancel() -> None:
+            task = self._calls.get(answer)
+            if task is not None:
+                task.cancel()
+
+        if not answer.done() and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
+                self._loop.call_soon_threadsafe(cancel)
 
     def _post(self, tell: Callable[..., None], *arguments: object) -> None:
-        self._refuse_own_thread()
+        self._refuse_elsewhere()
         with self._lock:
             self._loop_while("running").call_soon_threadsafe(tell, *arguments)
 
@@ -201,24 +250,32 @@ class SyncHost:
             )
         return self._loop
 
-    def _refuse_own_thread(self) -> None:
+    def _is_forked(self) -> bool:
+        return self._process is not None and self._process != os.getpid()
+
+    def _refuse_elsewhere(self) -> None:
+        """Refuse calls that nobody could answer; before any lock, which a fork may have copied while it was held."""
+        if self._is_forked():
+            raise HostError(
+                f"the portal was started in process {self._process}, and this is process {os.getpid()}, forked from "
+                f"it, where its thread does not run; make a manager and a portal after the fork"
+            )
         if self._thread is not None and threading.current_thread() is self._thread:
             raise HostError("called from the portal's own thread, which would wait for itself for ever")
 
-    def _forget(self, future: concurrent.futures.Future[Any]) -> None:
-        with self._lock:
-            self._calls.discard(future)
 
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            leftovers = asyncio.all_tasks(loop)
-            for task in leftovers:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        leftovers = asyncio.all_tasks(loop)
+        for task in leftovers:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*leftovers, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        with contextlib.suppress(
+            RuntimeError
+        ):  # while the interpreter ends, no thread can be started to wait for others
             loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
+        loop.close()

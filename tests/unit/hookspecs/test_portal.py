@@ -1,15 +1,29 @@
 """The portal: one loop in one thread, and what it refuses."""
 
 import asyncio
-import concurrent.futures
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+import warnings
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from scaleset_hookspecs import HostError, JitConfig, Outcome, Rejected, ScaleSetRef, hookimpl
-from scaleset_hookspecs.host import SyncHost, create_manager
+from scaleset_hookspecs import (
+    FailureReason,
+    HostError,
+    JitConfig,
+    MintFailure,
+    Outcome,
+    Rejected,
+    ScaleSetRef,
+    hookimpl,
+)
+from scaleset_hookspecs.host import AsyncHost, SyncHost, create_manager
 from scaleset_hookspecs.host.testing import FakeProvisioner
 
 SET = ScaleSetRef(name="linux")
@@ -211,27 +225,137 @@ def test_a_second_stop_returns_when_the_first_has_ended() -> None:
         assert not thread.is_alive()
 
 
-def test_a_result_that_comes_with_the_time_limit_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runners that were minted in the last moment exist: their configs must reach the caller."""
-    submit = asyncio.run_coroutine_threadsafe
+class Counting:
+    """Mints after a while; counts what it has minted."""
 
-    def late(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> concurrent.futures.Future[Any]:
-        future = submit(work, loop)
-        result = future.result
+    seconds = 0.0
+    minted = 0
 
-        def timed_out(timeout: float | None = None) -> object:
-            value = result()
-            if timeout is not None:
-                raise TimeoutError
-            return value
+    @hookimpl
+    def provision_runners(self, count: int) -> Awaitable[tuple[Outcome, ...]]:
+        return self._mint(count)
 
-        monkeypatch.setattr(future, "result", timed_out)
-        return future
+    async def _mint(self, count: int) -> tuple[Outcome, ...]:
+        await asyncio.sleep(self.seconds)
+        self.minted += 1  # from here on they are registered
+        return tuple(MintFailure(reason=FailureReason.REJECTED, message="") for _ in range(count))
 
-    with SyncHost(create_manager({}, plugins=[("fake", FakeProvisioner("linux"))]), call_timeout=5.0) as host:
-        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
-        assert len(host.provision_runners(SET, 3)) == 3
-        monkeypatch.undo()
+
+def test_a_result_that_comes_with_the_time_limit_is_not_lost() -> None:
+    """Runners that were minted in the last moment exist: 474 of 913 were thrown away on a busy loop."""
+    plugin, returned = Counting(), 0
+    with SyncHost(create_manager({}, plugins=[("mints", plugin)]), call_timeout=0.02) as host:
+
+        def busy(_config: object = None) -> None:  # turns of a millisecond, as a burst of another scale set takes them
+            threading.Event().wait(0.001)
+            asyncio.get_running_loop().call_soon(busy)
+
+        loop = host._loop
+        assert loop is not None
+        loop.call_soon_threadsafe(busy)
+        for number in range(200):
+            plugin.seconds = 0.012 + number % 80 * 0.0001
+            try:
+                host.provision_runners(SET, 1)
+                returned += 1
+            except HostError:
+                pass
+    assert returned == plugin.minted > 0
+
+
+def test_a_time_limit_of_the_work_itself_is_not_the_calls() -> None:
+    class Slow:
+        @hookimpl
+        def provision_runners(self) -> tuple[Outcome, ...]:
+            raise TimeoutError("the plugin's own")
+
+    with (
+        SyncHost(create_manager({}, plugins=[("slow", Slow())]), call_timeout=5.0) as host,
+        pytest.raises(TimeoutError, match="own"),
+    ):
+        host.provision_runners(SET, 1)
+
+
+def in_a_child(what: Callable[[], object]) -> str:
+    """Fork, do something in the child, and return what came of it."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what is tried here
+        child = os.fork()
+    if child == 0:
+        try:
+            said = f"returned {what()}"
+        except Exception as error:  # noqa: BLE001  # whatever it is, the parent looks at it
+            said = f"{type(error).__name__}: {error}"
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    if not select.select([reader], [], [], 30)[0]:
+        os.kill(child, signal.SIGKILL)
+        raise AssertionError("the child hangs")
+    said = os.read(reader, 4096).decode()
+    os.waitpid(child, 0)
+    os.close(reader)
+    return said
+
+
+def test_a_forked_child_hears_that_the_portal_is_not_there() -> None:
+    """It waited for a thread that a fork does not copy, for ever; also while a lock was held at the fork."""
+    fake = FakeProvisioner("linux")
+    manager = create_manager({}, plugins=[("fake", fake)])
+    with SyncHost(manager) as host:
+        host.provision_runners(SET, 1)
+        with host._lock:
+            assert in_a_child(lambda: host.provision_runners(SET, 1)).startswith("HostError: the portal was started in")
+            assert in_a_child(lambda: host.on_demand_changed(SET, 1)).startswith("HostError")
+            assert in_a_child(host.stop) == "returned None"
+        asynchronous = AsyncHost(manager)
+        with contextlib.suppress(HostError):
+            asynchronous.on_demand_changed(SET, 1)
+        assert "forked" in in_a_child(lambda: asynchronous.on_demand_changed(SET, 1))
+        assert len(host.provision_runners(SET, 1)) == 1
+
+
+def test_a_host_that_was_not_started_before_the_fork_works_in_the_child() -> None:
+    host = SyncHost(create_manager({}, plugins=[("fake", FakeProvisioner("linux"))]))
+
+    def live() -> int:
+        with host:
+            return len(host.provision_runners(SET, 2))
+
+    assert in_a_child(live) == "returned 2"
+
+
+ENDS = {
+    "raise RuntimeError": 1,
+    "sys.exit(3)": 3,
+    "pass": 0,
+    "atexit.register(host.stop); sys.exit(4)": 4,
+    "threading.Thread(target=work).start()": 0,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_program_that_ends_without_stop_ends_and_its_plugins_are_stopped(end: str) -> None:
+    """The portal's thread kept such a program alive for ever."""
+    program = f"""
+import atexit, sys, threading, time
+from scaleset_hookspecs import ScaleSetRef, hookimpl
+from scaleset_hookspecs.host import SyncHost, create_manager
+from scaleset_hookspecs.host.testing import FakeProvisioner
+class Life:
+    @hookimpl
+    async def autoscaler_stopping(self): print("stopped", flush=True)
+def work():
+    time.sleep(0.3)
+    print(len(host.provision_runners(ScaleSetRef(name="linux"), 2)), flush=True)
+host = SyncHost(create_manager({{}}, plugins=[("life", Life()), ("fake", FakeProvisioner("linux"))]))
+host.start()
+{end}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == ENDS[end], ended.stderr
+    assert ended.stdout.split() == (["2"] if "work" in end else []) + ["stopped"]
 
 
 def test_observers_keep_their_order() -> None:
