@@ -32,6 +32,11 @@ class HistogramValues:
             pairs.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(so_far)))
         return pairs
 
+    def __add__(self, other: "HistogramValues") -> "HistogramValues":
+        """Return the counts of both, which have the same bounds."""
+        counts = tuple(mine + others for mine, others in zip(self.counts, other.counts, strict=True))
+        return HistogramValues(bounds=self.bounds, counts=counts, total=self.total + other.total)
+
 
 class Histogram:
     """Counts values into buckets; fed once for each wave, so that a mint pays nothing for it."""

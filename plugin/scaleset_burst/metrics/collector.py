@@ -19,7 +19,10 @@ AnyFamily = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
 
 class Metrics(Collector):
-    """A collector over any number of engines of one process, told apart by the label `scope`."""
+    """A collector over any number of engines of one process, told apart by the label `scope`.
+
+    Engines of one scope are shown as one: what they count is summed.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Make a collector without engines.
@@ -47,6 +50,10 @@ class Metrics(Collector):
         """
         self._sources.append((source, Bounded(scale_sets, most_scale_sets)))
 
+    def remove(self, source: Callable[[], EngineSnapshot]) -> None:
+        """Show an engine no longer, after its host has stopped; one that is not shown is no error."""
+        self._sources = [shown for shown in self._sources if shown[0] != source]
+
     def describe(self) -> Iterable[AnyFamily]:
         """Return the metrics without samples, so that registering reads no engine."""
         return [_empty(family) for family in FAMILIES]
@@ -56,10 +63,25 @@ class Metrics(Collector):
         snapshots = [(source(), bounded) for source, bounded in self._sources]
         for family in FAMILIES:
             shown = _empty(family)
-            for snapshot, bounded in snapshots:
-                for labels, value in family.read(snapshot, bounded):
-                    _add(shown, (snapshot.scope, *labels), value)
+            for labels, value in _values(family, snapshots).items():
+                _add(shown, labels, value)
             yield shown
+
+
+def _values(
+    family: Family, snapshots: Iterable[tuple[EngineSnapshot, Bounded]]
+) -> dict[tuple[str, ...], float | HistogramValues]:
+    """Return each series once: what engines of one scope show is combined."""
+    values: dict[tuple[str, ...], float | HistogramValues] = {}
+    for snapshot, bounded in snapshots:
+        for rest, value in family.read(snapshot, bounded):
+            labels = (snapshot.scope, *rest)
+            before = values.get(labels)
+            if isinstance(value, HistogramValues):
+                values[labels] = value + before if isinstance(before, HistogramValues) else value
+            else:
+                values[labels] = family.combine(before, value) if isinstance(before, float) else value
+    return values
 
 
 def _empty(family: Family) -> AnyFamily:

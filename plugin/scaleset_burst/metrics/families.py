@@ -1,5 +1,6 @@
 """Every metric, declared once: the collector and the reference page are held to this list."""
 
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -28,6 +29,7 @@ class Family:
         labels: Its labels, `scope` first.
         help: What it says, in one sentence.
         read: Takes its samples from a snapshot.
+        combine: What two engines of one scope show together: by default the sum.
     """
 
     name: str
@@ -35,13 +37,20 @@ class Family:
     labels: tuple[str, ...]
     help: str
     read: Read
+    combine: Callable[[float, float], float] = operator.add
 
 
-def _one(name: str, kind: Literal["counter", "gauge"], text: str, field: str) -> Family:
+def _one(
+    name: str,
+    kind: Literal["counter", "gauge"],
+    text: str,
+    field: str,
+    combine: Callable[[float, float], float] = operator.add,
+) -> Family:
     def read(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
         return [((), float(getattr(snapshot, field)))]
 
-    return Family(name=PREFIX + name, type=kind, labels=("scope",), help=text, read=read)
+    return Family(name=PREFIX + name, type=kind, labels=("scope",), help=text, read=read, combine=combine)
 
 
 def _mints(snapshot: EngineSnapshot, bounded: Bounded) -> Iterable[Sample]:
@@ -109,8 +118,8 @@ FAMILIES: tuple[Family, ...] = (
     _one("mint_requests_in_flight", "gauge", "Mint requests under way.", "in_flight"),
     _one("concurrency_limit", "gauge", "Mint requests that may be under way at once.", "concurrency_limit"),
     _one("budget_used_registrations", "gauge", "Registrations in the window that ends now.", "budget_used"),
-    _one("budget_left_registrations", "gauge", "Registrations that the window still allows.", "budget_left"),
-    _one("limit_pause_seconds", "gauge", "How long the limits keep mints back from now on.", "pause_seconds"),
+    _one("budget_left_registrations", "gauge", "Registrations that the window still allows.", "budget_left", min),
+    _one("limit_pause_seconds", "gauge", "How long the limits keep mints back from now on.", "pause_seconds", max),
     _one("connections_open", "gauge", "Connections for short calls that are open.", "connections_open"),
     _one("connections_opened_total", "counter", "Connections opened.", "connections_opened"),
     Family(

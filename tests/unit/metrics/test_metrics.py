@@ -115,6 +115,27 @@ def test_several_engines_differ_by_scope() -> None:
     assert waves == {"github.com/acme": 5.0, "ghes.example.com/acme": 8.0}
 
 
+def test_engines_of_one_scope_are_shown_once_and_can_be_taken_out() -> None:
+    """Two managers of one scope in a process wrote every series twice, which a scrape refuses."""
+    registry, second = CollectorRegistry(), snapshot(budget_left=900, pause_seconds=4.0)
+    metrics = Metrics(registry)
+    metrics.add(snapshot)
+    metrics.add(second_source := lambda: second)
+    text = generate_latest(registry).decode()
+    seen = {family.name: family for family in text_string_to_metric_families(text)}
+    series = [(sample.name, *sorted(sample.labels.items())) for family in seen.values() for sample in family.samples]
+    assert len(series) == len(set(series))
+    assert samples(seen, "scaleset_burst_mints_total")["minted", "linux"] == 2 * 297.0
+    assert samples(seen, "scaleset_burst_mint_duration_seconds_bucket")["+Inf",] == 6
+    assert samples(seen, "scaleset_burst_mint_duration_seconds_sum") == {(): pytest.approx(2 * 400.41)}
+    assert samples(seen, "scaleset_burst_budget_left_registrations") == {(): 900.0}
+    assert samples(seen, "scaleset_burst_limit_pause_seconds") == {(): 4.0}
+    metrics.remove(snapshot)
+    metrics.remove(second_source)
+    metrics.remove(second_source)
+    assert "scope=" not in generate_latest(registry).decode()
+
+
 def test_registering_reads_no_engine_and_an_engine_that_did_nothing_can_be_shown() -> None:
     seen = scrape(EngineSnapshot(scope="github.com/acme"))
     assert samples(seen, "scaleset_burst_mint_duration_seconds_count") == {(): 0.0}
