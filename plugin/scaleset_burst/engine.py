@@ -10,10 +10,10 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
 from scaleset_burst.background import Background
+from scaleset_burst.cache import Metadata
 from scaleset_burst.clock import Clock, SystemClock, within
 from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.journal import JournalNames
-from scaleset_burst.metadata import Metadata
 from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
 from scaleset_burst.observation import observe
@@ -77,7 +77,7 @@ class Engine:
             settings.cache,
             clock=self._clock,
             random=self._random,
-            second_level=None if shared is None else shared.memory,
+            shared=None if shared is None else shared.memory,
             born=self._clock.monotonic(),
         )
         self.gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scaleset_burst.cache.kinds import KindCounters
 from scaleset_burst.histogram import HistogramValues
-from scaleset_burst.metadata.kinds import KindCounters
 
 __all__ = ["EngineSnapshot"]
 

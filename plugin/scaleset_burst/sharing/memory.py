@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from scaleset_burst.cache.kinds import Kind
+from scaleset_burst.cache.service import Shared
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import RunnerGroup, ScaleSet
-from scaleset_burst.metadata.kinds import Kind
-from scaleset_burst.metadata.service import Shared
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import FORGET, LEARN
 from scaleset_burst.sharing.store import Away, Store
@@ -27,7 +27,7 @@ GONE_SECONDS = 60.0
 
 
 class SharedMemory:
-    """A `SecondLevel` on Redis. Answers are public facts of the service; no token or JIT config passes through."""
+    """A `SharedCache` on Redis. Answers are public facts of the service; no token or JIT config passes through."""
 
     def __init__(self, store: Store, keys: Keys, host: str, *, clock: Clock, per_second: float) -> None:
         """Make a memory.

@@ -7,10 +7,10 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from scaleset_burst.cache import Metadata
+from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, Journal, Orphan, State
-from scaleset_burst.metadata import Metadata
-from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.minting import BurstGate, Minter
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning

@@ -9,8 +9,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from scaleset_burst.cache import Kind, KindCounters
 from scaleset_burst.histogram import Histogram, HistogramValues
-from scaleset_burst.metadata import Kind, KindCounters
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.metrics.bounding import OUTCOMES
 from scaleset_burst.metrics.families import FAMILIES

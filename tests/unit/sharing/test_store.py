@@ -8,10 +8,10 @@ import pytest
 from redis import Redis
 
 import scaleset_burst.sharing.store as store_module
+from scaleset_burst.cache import Shared
+from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.clock import SystemClock
 from scaleset_burst.github.types import RunnerGroup
-from scaleset_burst.metadata import Shared
-from scaleset_burst.metadata.kinds import Kind
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from scaleset_burst.cache import Kind, Shared
 from scaleset_burst.github.types import RunnerGroup
-from scaleset_burst.metadata import Kind, Shared
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from tests.kit.virtual import run_virtually
-from tests.unit.metadata.model import ModelService, make
+from tests.unit.cache.model import ModelService, make
 
 GROUPED = ScaleSetRef(name="linux", runner_group="builders")
 
@@ -48,7 +48,7 @@ def grouped() -> ModelService:
 def test_what_one_host_learnt_another_need_not_ask_and_its_age_is_kept() -> None:
     async def main() -> None:
         service, shared = grouped(), SharedMemory()
-        first, second = make(service, second_level=shared), make(service, seed=2, second_level=shared)
+        first, second = make(service, shared=shared), make(service, seed=2, shared=shared)
         await first.scale_set_settings(GROUPED)
         assert service.requests == 2
         await asyncio.sleep(100)
@@ -62,7 +62,7 @@ def test_what_one_host_learnt_another_need_not_ask_and_its_age_is_kept() -> None
 def test_a_value_late_in_its_life_is_asked_for_again() -> None:
     async def main() -> None:
         service, shared = grouped(), SharedMemory()
-        first, second = make(service, second_level=shared), make(service, second_level=shared)
+        first, second = make(service, shared=shared), make(service, shared=shared)
         await first.scale_set_settings(GROUPED)
         await asyncio.sleep(250)
         assert (await second.scale_set_settings(GROUPED)).age == 0.0
@@ -73,7 +73,7 @@ def test_a_value_late_in_its_life_is_asked_for_again() -> None:
 def test_a_dead_id_is_not_taken_over() -> None:
     async def main() -> None:
         service, shared = grouped(), SharedMemory()
-        cache = make(service, second_level=shared)
+        cache = make(service, shared=shared)
         dead = await cache.scale_set_id(GROUPED)
         alive = service.add_set("linux", 5).id
         assert await cache.re_resolve(GROUPED, dead_id=dead) == alive
@@ -81,11 +81,11 @@ def test_a_dead_id_is_not_taken_over() -> None:
     run_virtually(main)
 
 
-def test_a_second_level_that_fails_costs_a_request_and_no_answer() -> None:
+def test_a_shared_that_fails_costs_a_request_and_no_answer() -> None:
     async def main() -> None:
         service, shared = grouped(), SharedMemory()
         shared.broken = True
-        cache = make(service, second_level=shared)
+        cache = make(service, shared=shared)
         await cache.scale_set_id(GROUPED)
         assert service.requests == 2
 
@@ -96,7 +96,7 @@ def test_no_runner_and_no_config_passes_through() -> None:
     async def main() -> None:
         service, shared = grouped(), SharedMemory()
         made = service.add_runner("r1")
-        cache = make(service, second_level=shared)
+        cache = make(service, shared=shared)
         config = JitConfig(runner_id=1, runner_name="r2", scale_set=GROUPED, encoded="secret", minted_at=0.0)
         cache.on_minted(config)
         await cache.runner_info(GROUPED, RunnerRef(id=made.id))

@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.metadata.decisions import Decision, decide
-from scaleset_burst.metadata.entries import JITTER, Entry, make_entry
-from scaleset_burst.metadata.resting import FIRST_REST, LONGEST_REST, rest_seconds
+from scaleset_burst.cache.backoff import FIRST_BACKOFF, LONGEST_BACKOFF, backoff_seconds
+from scaleset_burst.cache.entries import JITTER, Decision, Entry, decide, make_entry
 
 NEVER = float("-inf")
 
 
 @pytest.mark.parametrize(
-    ("now", "rest_until", "expected"),
+    ("now", "backoff_until", "expected"),
     [
         (79.9, NEVER, Decision.SERVE),
         (80.0, NEVER, Decision.SERVE_AND_REFRESH),
@@ -24,13 +23,13 @@ NEVER = float("-inf")
         (101.0, 101.0, Decision.FETCH),
     ],
 )
-def test_a_question_is_decided_by_three_times(now: float, rest_until: float, expected: Decision) -> None:
-    assert decide(fresh_until=100.0, refresh_at=80.0, rest_until=rest_until, now=now) is expected
+def test_a_question_is_decided_by_three_times(now: float, backoff_until: float, expected: Decision) -> None:
+    assert decide(fresh_until=100.0, refresh_at=80.0, backoff_until=backoff_until, now=now) is expected
 
 
 def test_nothing_remembered_is_fetched_unless_the_service_failed_a_moment_ago() -> None:
-    assert decide(fresh_until=NEVER, refresh_at=NEVER, rest_until=NEVER, now=0.0) is Decision.FETCH
-    assert decide(fresh_until=NEVER, refresh_at=NEVER, rest_until=1.0, now=0.0) is Decision.BACKOFF
+    assert decide(fresh_until=NEVER, refresh_at=NEVER, backoff_until=NEVER, now=0.0) is Decision.FETCH
+    assert decide(fresh_until=NEVER, refresh_at=NEVER, backoff_until=1.0, now=0.0) is Decision.BACKOFF
 
 
 @given(lifetime=st.floats(0, 1e5), jitter=st.floats(0, 1), stale_limit=st.floats(0, 1e5), said_at=st.floats(0, 1e6))
@@ -50,9 +49,9 @@ def test_a_confirmed_absence_is_never_served_stale() -> None:
 def test_a_rest_doubles_up_to_a_bound_and_never_undercuts_the_service(
     failures: int, retry_after: float | None, jitter: float
 ) -> None:
-    seconds = rest_seconds(failures, retry_after, jitter)
-    assert seconds >= FIRST_REST / 2
+    seconds = backoff_seconds(failures, retry_after, jitter)
+    assert seconds >= FIRST_BACKOFF / 2
     assert seconds >= (retry_after or 0.0)
-    assert seconds <= max(LONGEST_REST, (retry_after or 0.0) + FIRST_REST)
+    assert seconds <= max(LONGEST_BACKOFF, (retry_after or 0.0) + FIRST_BACKOFF)
     if failures < 6 and retry_after is None:
-        assert rest_seconds(failures + 1, None, jitter) == pytest.approx(2 * seconds)
+        assert backoff_seconds(failures + 1, None, jitter) == pytest.approx(2 * seconds)

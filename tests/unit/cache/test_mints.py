@@ -1,6 +1,6 @@
 """What is known of our own mints, apart from the cache that uses it."""
 
-from scaleset_burst.metadata.mints import Mints
+from scaleset_burst.cache.mints import Mints
 from scaleset_hookspecs import RunnerRef
 
 

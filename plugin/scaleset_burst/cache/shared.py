@@ -1,4 +1,4 @@
-"""The optional memory behind this one, which hosts of a scope share. It may fail: then the service is asked."""
+"""The optional cache behind this one, which hosts of a scope share. It may fail: then the service is asked."""
 
 import asyncio
 import logging
@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from scaleset_burst.cache.kinds import Kind
+from scaleset_burst.cache.service import Shared, SharedCache
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.types import RunnerGroup, ScaleSet
-from scaleset_burst.metadata.kinds import Kind
-from scaleset_burst.metadata.service import SecondLevel, Shared
 
-__all__ = ["Dated", "Level"]
+__all__ = ["Dated", "SharedLookups"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ class Dated(Generic[D]):
     said_at: float
 
 
-class Level:
-    """Looks into the second level first, if there is one, and tells it what the service says."""
+class SharedLookups:
+    """Looks into the shared cache first, if there is one, and tells it what the service says."""
 
-    def __init__(self, second: SecondLevel | None, clock: Clock) -> None:
-        self._second = second
+    def __init__(self, shared: SharedCache | None, clock: Clock) -> None:
+        self._shared = shared
         self._clock = clock
         self._telling: set[asyncio.Future[None]] = set()
 
@@ -50,7 +50,7 @@ class Level:
         usable: Callable[[ScaleSet], bool],
     ) -> ScaleSet | Dated[ScaleSet] | None:
         """Return the scale set of that group and name."""
-        if self._second is None:
+        if self._shared is None:
             return await fetch()
         return await self._through(Kind.SCALE_SET_NAME, "/".join(key), ScaleSet, lifetime, fetch, usable)
 
@@ -58,7 +58,7 @@ class Level:
         self, name: str, lifetime: float, fetch: Callable[[], Awaitable[RunnerGroup | None]]
     ) -> RunnerGroup | Dated[RunnerGroup] | None:
         """Return the runner group of that name."""
-        if self._second is None:
+        if self._shared is None:
             return await fetch()
         return await self._through(Kind.RUNNER_GROUP, name, RunnerGroup, lifetime, fetch, lambda _: True)
 
@@ -82,26 +82,26 @@ class Level:
         return found
 
     def forget(self, kind: Kind, key: str) -> None:
-        """Tell the second level that a value is no longer true; nobody waits for it."""
-        if self._second is not None:
+        """Tell the shared cache that a value is no longer true; nobody waits for it."""
+        if self._shared is not None:
             task = asyncio.ensure_future(self._tell(kind, key, None, 0.0))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
     async def _get(self, kind: Kind, key: str) -> Shared | None:
-        assert self._second is not None  # noqa: S101  # asked by the callers
+        assert self._shared is not None  # noqa: S101  # asked by the callers
         try:
-            return await self._second.get(kind, key)
-        except Exception as error:  # noqa: BLE001  # whatever a shared memory raises must not stop a burst
-            logger.warning("the shared memory cannot be read, the service is asked instead: %r", error)
+            return await self._shared.get(kind, key)
+        except Exception as error:  # noqa: BLE001  # whatever a shared cache raises must not stop a burst
+            logger.warning("the shared cache cannot be read, the service is asked instead: %r", error)
             return None
 
     async def _tell(self, kind: Kind, key: str, shared: Shared | None, lifetime: float) -> None:
-        assert self._second is not None  # noqa: S101  # asked by the callers
+        assert self._shared is not None  # noqa: S101  # asked by the callers
         try:
             if shared is None:
-                await self._second.invalidate(kind, key)
+                await self._shared.invalidate(kind, key)
             else:
-                await self._second.put(kind, key, shared, lifetime)
+                await self._shared.put(kind, key, shared, lifetime)
         except Exception as error:  # noqa: BLE001  # as above
-            logger.warning("the shared memory cannot be written: %r", error)
+            logger.warning("the shared cache cannot be written: %r", error)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scaleset_burst.metadata import Kind
+from scaleset_burst.cache import Kind
 from scaleset_hookspecs import (
     Answer,
     Certainty,
@@ -30,7 +30,7 @@ from scaleset_hookspecs import (
     Unavailable,
 )
 from tests.kit.virtual import VirtualLoop
-from tests.unit.metadata.model import ModelService, down, make
+from tests.unit.cache.model import ModelService, down, make
 
 SETTINGS: dict[str, Any] = {"ttl": 300, "runner_ttl": 30, "runner_grace": 60, "stale_limit": 600, "statistics_ttl": 5}
 LIFETIMES = {"settings": 300.0, "runner": 30.0}

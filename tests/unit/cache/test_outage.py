@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.metadata.resting import FIRST_REST, LONGEST_REST
+from scaleset_burst.cache.backoff import FIRST_BACKOFF, LONGEST_BACKOFF
 from scaleset_hookspecs import Certainty, RunnerRef, ScaleSetRef
 from tests.kit.virtual import run_virtually
-from tests.unit.metadata.model import ModelService, down, make
+from tests.unit.cache.model import ModelService, down, make
 
 LINUX = ScaleSetRef(name="linux")
 HOUR = 3600.0
 
 # Rests at their shortest: 0.5, 1, 2, 4, 8, 16 s, and then half of the longest each.
-MOST_REQUESTS = 7 + HOUR / (LONGEST_REST / 2)
+MOST_REQUESTS = 7 + HOUR / (LONGEST_BACKOFF / 2)
 
 
 def test_stale_answers_are_marked_with_their_age_and_requests_are_bounded() -> None:
@@ -53,7 +53,7 @@ def test_one_look_up_recovers() -> None:
             await asyncio.sleep(1)
         service.error = None
         before = service.requests
-        for _ in range(int(LONGEST_REST) + 1):
+        for _ in range(int(LONGEST_BACKOFF) + 1):
             await cache.scale_set_settings(LINUX)
             await asyncio.sleep(1)
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
@@ -107,13 +107,13 @@ def test_an_answer_ends_the_doubling_of_rests() -> None:
             await cache.scale_set_settings(LINUX)
             await asyncio.sleep(1)
         service.error = None
-        await asyncio.sleep(LONGEST_REST)
+        await asyncio.sleep(LONGEST_BACKOFF)
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
         await asyncio.sleep(300)
         service.error = down()
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.STALE
         service.error = None
-        await asyncio.sleep(FIRST_REST)
+        await asyncio.sleep(FIRST_BACKOFF)
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
 
     run_virtually(main)
@@ -145,7 +145,7 @@ def test_a_rest_that_the_service_asked_for_is_kept_to_the_end() -> None:
             await asyncio.sleep(1)
             await cache.scale_set_settings(LINUX)
         assert service.requests == 1
-        await asyncio.sleep(1 + FIRST_REST)
+        await asyncio.sleep(1 + FIRST_BACKOFF)
         assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
 
     run_virtually(main)

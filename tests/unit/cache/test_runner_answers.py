@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaleset_burst.metadata import Kind, Metadata
+from scaleset_burst.cache import Kind, Metadata
 from scaleset_burst.settings.model import CacheSettings
 from scaleset_hookspecs import (
     Answer,
@@ -22,7 +22,7 @@ from scaleset_hookspecs import (
     UsageError,
 )
 from tests.kit.virtual import VirtualClock, run_virtually
-from tests.unit.metadata.model import ModelService, down, make
+from tests.unit.cache.model import ModelService, down, make
 
 LINUX = ScaleSetRef(name="linux", id=7)
 

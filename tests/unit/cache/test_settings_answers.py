@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from scaleset_burst.cache import Kind
 from scaleset_burst.github.types import RunnerGroup
-from scaleset_burst.metadata import Kind
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Certainty,
@@ -18,7 +18,7 @@ from scaleset_hookspecs import (
     Unavailable,
 )
 from tests.kit.virtual import run_virtually
-from tests.unit.metadata.model import ModelService, down, make
+from tests.unit.cache.model import ModelService, down, make
 
 LINUX = ScaleSetRef(name="linux")
 GROUPED = ScaleSetRef(name="linux", runner_group="builders")
@@ -590,10 +590,10 @@ def test_reading_the_counters_writes_none_of_them() -> None:
         for number in range(15):
             service.add_set(f"s{number}")
             await cache.scale_set_settings(ScaleSetRef(name=f"s{number}"))
-        tally = cache._memories[Kind.SCALE_SET].tally
-        before = {name: getattr(tally, name) for name in type(tally).__slots__}
+        facts = cache._facts[Kind.SCALE_SET]
+        before = {name: value for name, value in vars(facts).items() if isinstance(value, int)}
         assert [cache.counters[Kind.SCALE_SET].evictions for _ in range(2)] == [5, 5]
-        assert {name: getattr(tally, name) for name in type(tally).__slots__} == before
+        assert {name: value for name, value in vars(facts).items() if isinstance(value, int)} == before
 
     run_virtually(main)
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from scaleset_burst.settings.model import CacheSettings
 
-__all__ = ["Kind", "KindCounters", "Tally", "lifetimes"]
+__all__ = ["Kind", "KindCounters", "lifetimes"]
 
 
 class Kind(StrEnum):
@@ -44,30 +44,6 @@ class KindCounters:
     refreshes: int = 0
     evictions: int = 0
     failures: int = 0
-
-
-class Tally:
-    """Counts for one kind."""
-
-    __slots__ = ("evictions", "failures", "hits", "misses", "refreshes", "stale")
-
-    def __init__(self) -> None:
-        self.hits = self.misses = self.stale = self.refreshes = self.evictions = self.failures = 0
-
-    def counters(self, pushed_out: int) -> KindCounters:
-        """Return the counts so far as a value.
-
-        Args:
-            pushed_out: Values that left to keep the bound, counted where they are kept.
-        """
-        return KindCounters(
-            hits=self.hits,
-            misses=self.misses,
-            stale=self.stale,
-            refreshes=self.refreshes,
-            evictions=self.evictions + pushed_out,
-            failures=self.failures,
-        )
 
 
 def lifetimes(settings: CacheSettings) -> Mapping[Kind, float]:

@@ -1,12 +1,12 @@
-"""What the cache needs of a client, and of a second level behind it; both are satisfied by shape."""
+"""What the cache needs of a client, and of a cache behind it that hosts share; both are satisfied by shape."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
-from scaleset_burst.metadata.kinds import Kind
 
-__all__ = ["MetadataService", "SecondLevel", "Shared"]
+__all__ = ["MetadataService", "Shared", "SharedCache"]
 
 
 class MetadataService(Protocol):
@@ -41,8 +41,8 @@ class Shared:
     said_at: float
 
 
-class SecondLevel(Protocol):
-    """A memory that hosts of one scope share. Only scale sets and runner groups pass through it.
+class SharedCache(Protocol):
+    """A cache that hosts of one scope share. Only scale sets and runner groups pass through it.
 
     It may be slow or fail: a failure is logged and the service is asked instead.
     """

@@ -5,9 +5,9 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+from scaleset_burst.cache import Metadata, SharedCache
+from scaleset_burst.cache.backoff import FIRST_BACKOFF
 from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
-from scaleset_burst.metadata import Metadata, SecondLevel
-from scaleset_burst.metadata.resting import FIRST_REST
 from scaleset_burst.settings.model import CacheSettings
 from scaleset_hookspecs import NotFound, ServiceError, Unavailable
 from tests.kit.virtual import VirtualClock
@@ -102,7 +102,7 @@ class _Request:
         try:
             await _pass(self._latency / 2)
             if service.error is not None:
-                rest = service.error.retry_after or FIRST_REST / 2
+                rest = service.error.retry_after or FIRST_BACKOFF / 2
                 service.failed_until[self._key] = asyncio.get_running_loop().time() + rest
                 raise service.error  # noqa: TRY301  # as the service would
         except BaseException:
@@ -121,16 +121,14 @@ async def _pass(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def make(
-    service: ModelService, *, seed: int = 1, second_level: SecondLevel | None = None, **settings: object
-) -> Metadata:
+def make(service: ModelService, *, seed: int = 1, shared: SharedCache | None = None, **settings: object) -> Metadata:
     """Make a cache over the model, on virtual time."""
     return Metadata(
         service,
         CacheSettings.model_validate(settings),
         clock=VirtualClock(),
         random=random.Random(seed),
-        second_level=second_level,
+        shared=shared,
     )
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from scaleset_burst.metadata import Kind
+from scaleset_burst.cache import Kind
 from scaleset_hookspecs import Certainty, NotFound, ScaleSetRef, Unavailable
 from tests.kit.virtual import run_virtually
-from tests.unit.metadata.model import ModelService, down, make
+from tests.unit.cache.model import ModelService, down, make
 
 LINUX = ScaleSetRef(name="linux")
 

@@ -17,22 +17,21 @@ class Flight(Generic[R]):
 
     Attributes:
         number: Flights are numbered in the order of their start.
-        overtaken: Something happened meanwhile that its result may not know of, so it must not be relied on.
+        invalidated: Something happened meanwhile that its result may not know of, so it must not be relied on.
     """
 
-    __slots__ = ("number", "overtaken", "task")
+    __slots__ = ("invalidated", "number", "task")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.overtaken = False
+        self.invalidated = False
         self.task: asyncio.Task[R] | None = None
 
 
 class Flights(Generic[R]):
     """The look-ups under way, at most one for each key. A caller that is cancelled cancels nobody else's."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._running: dict[Hashable, Flight[R]] = {}
         self._number = 0
         self._closed = False
@@ -63,7 +62,7 @@ class Flights(Generic[R]):
             raise Unavailable("the metadata cache is closed: the host is stopping")
         self._number += 1
         flight = Flight(self._number)
-        flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name=f"look up {self._name}")
+        flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="look up")
         flight.task.add_done_callback(_looked_at)
         self._running[key] = flight
         return flight
@@ -85,16 +84,16 @@ class Flights(Generic[R]):
                 raise Unavailable("the metadata cache was closed while the service was asked") from None
             raise
 
-    def overtake(self, *keys: Hashable) -> None:
+    def invalidate(self, *keys: Hashable) -> None:
         """Mark the look-ups of these keys as older than what just happened."""
         for key in keys:
             flight = self._running.get(key)
             if flight is not None:
-                flight.overtaken = True
+                flight.invalidated = True
 
-    def overtake_all(self) -> None:
-        """Mark every look-up under way."""
-        self.overtake(*self._running)
+    def keys_under_way(self) -> tuple[Any, ...]:
+        """Return the keys that are being looked up."""
+        return tuple(self._running)
 
     async def aclose(self) -> None:
         """Cancel what is under way, wait for its end, and start nothing more."""

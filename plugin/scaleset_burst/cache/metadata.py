@@ -5,24 +5,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from scaleset_burst.cache.flights import Flights
+from scaleset_burst.cache.groups import Groups
+from scaleset_burst.cache.kinds import Kind, KindCounters, lifetimes
+from scaleset_burst.cache.mints import Mints
+from scaleset_burst.cache.readthrough import Facts, LookupResult
+from scaleset_burst.cache.runners import Runners
+from scaleset_burst.cache.scalesets import ScaleSets, key_of
+from scaleset_burst.cache.service import MetadataService, SharedCache
+from scaleset_burst.cache.shared import SharedLookups
 from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
-from scaleset_burst.metadata.groups import Groups
-from scaleset_burst.metadata.kinds import Kind, KindCounters, lifetimes
-from scaleset_burst.metadata.memory import Memory
-from scaleset_burst.metadata.mints import Mints
-from scaleset_burst.metadata.resolving import Resolver
-from scaleset_burst.metadata.runneranswers import RunnerAnswers
-from scaleset_burst.metadata.runnerevents import RunnerEvents
-from scaleset_burst.metadata.runners import Runners
-from scaleset_burst.metadata.scalesets import ScaleSets, key_of
-from scaleset_burst.metadata.secondlevel import Level
-from scaleset_burst.metadata.service import MetadataService, SecondLevel
-from scaleset_burst.metadata.settingsanswers import SettingsAnswers
 from scaleset_burst.settings.model import CacheSettings
 from scaleset_hookspecs import (
     Answer,
-    JitConfig,
     JobCompleted,
     JobStarted,
     RunnerInfo,
@@ -45,7 +40,7 @@ class Metadata:
         *,
         clock: Clock,
         random: random_module.Random,
-        second_level: SecondLevel | None = None,
+        shared: SharedCache | None = None,
         born: float | None = None,
     ) -> None:
         """Make an empty cache.
@@ -55,15 +50,18 @@ class Metadata:
             settings: Lifetimes and bounds.
             clock: Where times come from.
             random: Where jitter comes from.
-            second_level: A memory shared with other hosts of the scope.
+            shared: A cache that the hosts of the scope share.
             born: When the process began, in monotonic seconds, if another one may have minted before it.
         """
         self._clock = clock
         lives = lifetimes(settings)
 
-        def memory(kind: Kind) -> Memory[Any, Any]:
-            return Memory(
+        self._flights: Flights[LookupResult[Any]] = Flights()
+
+        def facts(kind: Kind) -> Facts[Any, Any]:
+            return Facts(
                 kind,
+                self._flights,
                 lifetime=lives[kind],
                 stale_limit=settings.stale_limit,
                 max_entries=settings.max_entries,
@@ -71,36 +69,31 @@ class Metadata:
                 random=random,
             )
 
-        names: Memory[int, ScaleSet] = memory(Kind.SCALE_SET_NAME)
-        of_settings: Memory[ScaleSetSettings, ScaleSet] = memory(Kind.SCALE_SET)
-        groups: Memory[int, RunnerGroup] = memory(Kind.RUNNER_GROUP)
-        of_runners: Memory[RunnerInfo, Runner] = memory(Kind.RUNNER)
-        statistics: Memory[Statistics, Statistics] = memory(Kind.STATISTICS)
-        self._level = level = Level(second_level, clock)
-        self._memories: Mapping[Kind, Memory[Any, Any]] = MappingProxyType(
-            {each.kind: each for each in (of_settings, names, groups, of_runners, statistics)}
-        )
+        self._facts: Mapping[Kind, Facts[Any, Any]] = MappingProxyType({kind: facts(kind) for kind in Kind})
+        self._shared = SharedLookups(shared, clock)
         self._sets = ScaleSets(
             service,
-            Groups(service, groups, level, clock),
-            level,
-            names=names,
-            settings=of_settings,
-            statistics=statistics if settings.cache_statistics else None,
+            Groups(service, self._facts[Kind.RUNNER_GROUP], self._shared),
+            self._shared,
+            clock,
+            names=self._facts[Kind.SCALE_SET_NAME],
+            settings=self._facts[Kind.SCALE_SET],
+            statistics=self._facts[Kind.STATISTICS] if settings.cache_statistics else None,
         )
         self._runners = Runners(
             service,
-            of_runners,
+            self._facts[Kind.RUNNER],
             Mints(settings.runner_grace, born),
+            clock,
             keep=settings.cache_runner_info,
             max_entries=settings.max_entries,
         )
-        self._settings_answers = SettingsAnswers(self._sets, clock)
-        self._runner_answers = RunnerAnswers(self._runners, clock)
-        self._resolver = Resolver(self._sets, clock)
-        self._events = RunnerEvents(self._runners, clock)
-        self.peek_settings = self._settings_answers.peek
+        self.peek_settings = self._sets.peek
         """Answer for settings at once; `None` if the service has to be asked: then await `scale_set_settings`."""
+        self.on_minted = self._runners.minted
+        """Note our own mint; of the config only the name and the ids are kept."""
+        self.on_runner_gone = self._runners.gone
+        """Note that the service confirmed to us that a runner is gone."""
 
     # Questions
 
@@ -110,7 +103,7 @@ class Metadata:
         Raises:
             Rejected: The credentials are refused.
         """
-        return await self._settings_answers.ask(ref)
+        return await self._sets.answer(ref)
 
     async def scale_set_id(self, ref: ScaleSetRef) -> int:
         """Return the id to mint with; the group `default` costs no request, nor does an id that the host knows.
@@ -120,7 +113,7 @@ class Metadata:
             Rejected: The credentials are refused.
             Unavailable: The service cannot be asked, and nothing is remembered.
         """
-        return await self._resolver.scale_set_id(ref)
+        return await self._sets.id_of(ref)
 
     async def re_resolve(self, ref: ScaleSetRef, *, dead_id: int) -> int:
         """Return the id under the name now that the service answered 404 to `dead_id`; one look-up per dead id.
@@ -130,7 +123,7 @@ class Metadata:
             Rejected: The credentials are refused.
             Unavailable: The service cannot be asked.
         """
-        return await self._resolver.re_resolve(ref, dead_id=dead_id)
+        return await self._sets.re_resolve(ref, dead_id=dead_id)
 
     async def runner_info(self, ref: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
         """Say whether a runner is registered; never `ABSENT` for one that exists or may still appear.
@@ -140,7 +133,7 @@ class Metadata:
             UsageError: The runner has neither a name nor an id.
         """
         del ref  # ids and names of runners are unique in the whole scope (protocol 8.4)
-        return await self._runner_answers.ask(runner)
+        return await self._runners.answer(runner)
 
     # Events
 
@@ -152,26 +145,18 @@ class Metadata:
 
     def on_job_started(self, ref: ScaleSetRef, event: JobStarted) -> None:
         """Mark the runner busy."""
-        self._events.started(event.runner, self._id_of(ref))
+        self._runners.started(event.runner, self._id_of(ref))
 
     def on_job_completed(self, ref: ScaleSetRef, event: JobCompleted) -> None:
         """Forget the runner, if there was one: the next question asks the service."""
         del ref
         if event.runner is not None:
-            self._events.completed(event.runner)
+            self._runners.completed(event.runner)
 
     def on_runner_removed(self, ref: ScaleSetRef, runner: RunnerRef) -> None:
         """Note what the host says: removed, or seen to be gone. Not believed of a runner that may still appear."""
         del ref
-        self._events.removed(runner)
-
-    def on_runner_gone(self, runner: RunnerRef) -> None:
-        """Note that the service confirmed to us that a runner is gone."""
-        self._events.gone(runner)
-
-    def on_minted(self, config: JitConfig) -> None:
-        """Note our own mint; of the config only the name and the ids are kept."""
-        self._events.minted(config)
+        self._runners.removed(runner)
 
     # Upkeep
 
@@ -184,52 +169,51 @@ class Metadata:
                 or a `RunnerRef`, an id or a name of a runner.
         """
         if kind is None:
-            return sum(self.invalidate(each) for each in self._memories)
-        memory = self._memories[kind]
+            return sum(self.invalidate(each) for each in self._facts)
+        facts = self._facts[kind]
         if kind is Kind.RUNNER:
             return self._runners.drop_all() if key is None else int(self._runners.drop(_runner_ref(key)))
-        self._sets.overtake_all()
+        self._sets.invalidate_all()
         if isinstance(key, ScaleSetRef):
             key = key_of(key) if kind is Kind.SCALE_SET_NAME else self._id_of(key)
             if key is None:
                 return 0  # its id is not known, so nothing is kept under it
-        keys = [key] if key is not None else memory.keys_where(lambda _: True)
+        keys = [key] if key is not None else facts.keys_where(lambda _: True)
         if kind in {Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP}:
             for each in keys:
-                self._level.forget(kind, "/".join(each) if isinstance(each, tuple) else str(each))
-        return int(memory.drop(key)) if key is not None else memory.drop_all()
+                self._shared.forget(kind, "/".join(each) if isinstance(each, tuple) else str(each))
+        return int(facts.drop(key)) if key is not None else facts.drop_all()
 
     def invalid_elsewhere(self, kind: Kind, key: str) -> None:
         """Forget what another host of the scope found to be no longer true.
 
         Args:
             kind: The kind.
-            key: As the second level spells it: of a scale set its group, a slash and its name.
+            key: As the shared cache spells it: of a scale set its group, a slash and its name.
         """
-        self._sets.overtake_all()
+        self._sets.invalidate_all()
         place: object = key
         if kind is Kind.SCALE_SET_NAME:
             group, _, name = key.partition("/")
             ref = ScaleSetRef(name=name, runner_group=group)
             place = key_of(ref)
-            self._memories[Kind.SCALE_SET].drop(self._id_of(ref))
-        self._memories[kind].drop(place)
+            self._facts[Kind.SCALE_SET].drop(self._id_of(ref))
+        self._facts[kind].drop(place)
 
     def doubt(self) -> None:
         """Call no scale set and no runner group fresh: other hosts of the scope may have said so unheard."""
-        self._sets.overtake_all()
+        self._sets.invalidate_all()
         for kind in (Kind.SCALE_SET, Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP):
-            self._memories[kind].doubt_all()
+            self._facts[kind].doubt_all()
 
     @property
     def counters(self) -> Mapping[Kind, KindCounters]:
         """What happened so far, by kind."""
-        return MappingProxyType({kind: memory.counters for kind, memory in self._memories.items()})
+        return MappingProxyType({kind: facts.counters for kind, facts in self._facts.items()})
 
     async def aclose(self) -> None:
         """Cancel the look-ups under way; whoever waits for one is told that the service is unavailable."""
-        for memory in self._memories.values():
-            await memory.flights.aclose()
+        await self._flights.aclose()
 
     def _id_of(self, ref: ScaleSetRef) -> int | None:
         question = self._sets.question(ref)
