@@ -79,10 +79,12 @@ class ServiceCaller:
             if not rule.session:
                 await self._pause.over()
             try:
-                return self.read(request.kind, await self.respond(request), decode)
+                value = self.read(request.kind, await self.respond(request), decode)
             except RateLimited as error:
                 self._pause.asked(error)
                 raise
+            self._pause.answered()
+            return value
 
         # The chain repeats its own steps; inside `once` its failure would be repeated again, repeats times repeats.
         if self.chain.current() is None:

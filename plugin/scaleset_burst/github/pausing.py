@@ -1,6 +1,7 @@
 """A pause the service asked for, kept by every look-up of the client (protocol 9.6 and 10.1)."""
 
 from scaleset_burst.github.repeating import Repeater
+from scaleset_burst.github.retrying import least_pause
 from scaleset_hookspecs.errors import RateLimited
 
 __all__ = ["Pause"]
@@ -12,11 +13,19 @@ class Pause:
     def __init__(self, repeater: Repeater) -> None:
         self._repeater = repeater
         self._until = 0.0
+        self._refusals = 0
 
     def asked(self, error: RateLimited) -> None:
-        """Hear that the service asked for a pause."""
-        if error.retry_after is not None:
-            self._until = max(self._until, self._repeater.clock.monotonic() + error.retry_after)
+        """Hear that the service asked for a pause, perhaps for none in seconds: then it grows with each refusal."""
+        now = self._repeater.clock.monotonic()
+        if now >= self._until:
+            self._refusals += 1
+        self._until = max(self._until, now + max(error.retry_after or 0.0, least_pause(self._refusals)))
+
+    def answered(self) -> None:
+        """Hear that the service let a request through after the pause."""
+        if self._refusals and self._repeater.clock.monotonic() >= self._until:
+            self._refusals = 0
 
     async def over(self) -> None:
         """Wait for the end of the pause, with jitter.

@@ -1,6 +1,6 @@
 """Responses as values, and the hints in their headers (protocol 5.2 and 10.1)."""
 
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -13,6 +13,9 @@ MAX_BODY = 16 * 2**20
 
 LONGEST_WAIT = 86_400.0
 """Seconds; what asks for more is asking for "not today", and no sum of waits may overflow."""
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+DATE = re.compile(r"[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?: ?[+-][0-9]{4}| ?[A-Z]{1,4})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +30,36 @@ class Response:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return how many seconds the service asks us to wait, in GitHub's documented order (protocol 10.1).
 
-    `Retry-After` in seconds or as a date comes first, then `x-ratelimit-reset` if nothing remains. What cannot be
-    read counts as not said; what lies in the past as no wait; what is absurd is cut to a day.
+    `Retry-After` in seconds or as a date comes first, then `x-ratelimit-reset` if nothing remains. Points in time are
+    compared with the answer's own `Date`: this machine's clock may be wrong, and the difference of two times of one
+    clock is not. What cannot be read counts as not said; what lies in the past as no wait; what is absurd is cut to a
+    day. Of several values the longest counts.
 
     Args:
         headers: Headers of the answer.
-        now: Unix time.
+        now: Unix time, for an answer without a date.
     """
-    asked = headers.get("retry-after")
-    seconds = None if asked is None else _parse(asked.strip(), now)
-    if seconds is None and headers.get("x-ratelimit-remaining", "").strip() == "0":
-        reset = _number(headers.get("x-ratelimit-reset", "").strip())
-        seconds = None if reset is None else reset - now
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
+    dates = _dates(headers.get("date", ""))
+    now = dates[0] if dates else now
+    asked = headers.get("retry-after", "")
+    waits = [*_numbers(asked), *(date - now for date in _dates(asked))]
+    if not waits and "0" in headers.get("x-ratelimit-remaining", "").replace(",", " ").split():
+        waits = [reset - now for reset in _numbers(headers.get("x-ratelimit-reset", ""))]
+    return min(max(0.0, *waits), LONGEST_WAIT) if waits else None
 
 
-def _parse(text: str, now: float) -> float | None:
-    number = _number(text)
-    if number is not None:
-        return number
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+def _numbers(text: str) -> list[float]:
+    """Return the numbers among the values of a header: one that was sent several times arrives joined by commas."""
+    return [float(value) for value in text.split(",") if NUMBER.fullmatch(value.strip())]
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return None if math.isnan(number) else min(number, 1e12)
+def _dates(text: str) -> list[float]:
+    """Return the dates among the values of a header as Unix times."""
+    dates = []
+    for value in DATE.findall(text) or [text]:
+        try:
+            date = parsedate_to_datetime(value)
+            dates.append((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+        except (TypeError, ValueError, IndexError, OverflowError):
+            continue
+    return dates

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
-__all__ = ["Backoff", "next_wait"]
+__all__ = ["Backoff", "least_pause", "next_wait"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,14 @@ class Backoff:
     def wait(self, attempt: int, chance: random.Random) -> float:
         """Return the wait after that attempt (1 is the first): doubling, from half to one and a half of it."""
         return float(min(self.first * 2.0 ** min(attempt - 1, 30), self.longest) * chance.uniform(0.5, 1.5))
+
+
+def least_pause(refusals: int) -> float:
+    """Return the least seconds to wait after so many refusals in a row, whatever the service said: 1, 2, 4, … 64.
+
+    A wait of nothing, or a date in the past, would else have one request follow the other.
+    """
+    return float(2 ** min(max(refusals, 1) - 1, 6))
 
 
 def next_wait(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from scaleset_burst.github.retrying import least_pause
+
 __all__ = ["Budget"]
 
 DEFAULT_PAUSE = 60.0
@@ -69,6 +71,11 @@ class Budget:
         self.spent = deque(sorted((*before, *self.spent)))
         self.used += sum(count for _, count in before)
 
+    def resume_pause(self, now: float, seconds: float) -> None:
+        """Go on with a pause that the service asked for before this process began, and that has `seconds` left."""
+        if seconds > 0:
+            self.paused_until = max(self.paused_until or 0.0, now + seconds)
+
     def succeeded(self, sent_at: float) -> None:
         """Note an answer that was no rate limit: a probe's success ends the pause, an older request's does not."""
         if self.probing and sent_at >= self.probe_sent_at:
@@ -82,14 +89,17 @@ class Budget:
             self.probing = False
 
     def told_to_wait(self, now: float, retry_after: float | None, random: Random) -> float:
-        """Note a rate limit; return until when nothing is sent. Without a time: a minute, doubling, with jitter."""
+        """Note a rate limit; return until when nothing is sent. Without a time: a minute, doubling, with jitter.
+
+        A time that is too short, or none at all, grows with each refusal in a row.
+        """
         if self.probing or self.paused_until is None:
             self.refusals += 1
         self.probing = False
         wait = retry_after
         if wait is None:
             wait = min(LONGEST_PAUSE, DEFAULT_PAUSE * 2 ** min(self.refusals - 1, 6)) * (1 + 0.1 * random.random())
-        self.paused_until = max(self.paused_until or 0.0, now + wait)
+        self.paused_until = max(self.paused_until or 0.0, now + max(wait, least_pause(self.refusals)))
         return self.paused_until
 
     def opens_at(self, now: float) -> float | None:

@@ -87,6 +87,32 @@ def test_without_a_time_the_pause_doubles() -> None:
     assert 240 <= waits[2] <= 264
 
 
+@given(asked=st.lists(st.floats(0, 3), min_size=2, max_size=40))
+def test_a_pause_of_nothing_still_grows(asked: list[float]) -> None:
+    """`Retry-After: 0` and dates in the past had one request follow the other: 11,916 in 5 s."""
+    budget, now, waits = Budget(1000, 300.0), 0.0, []
+    for seconds in asked:
+        until = budget.told_to_wait(now, seconds, random.Random(1))
+        waits.append(until - now)
+        now = until
+        assert budget.allow(now, 5) == 1
+        budget.reserve(now, 1)
+        budget.settle(now, 0, 1)
+    assert all(wait > min(64.0, 2.0**number) - 0.001 for number, wait in enumerate(waits))
+    assert max(waits) < 64.001
+
+
+def test_a_pause_outlives_the_process_that_was_told() -> None:
+    """What is left of it is kept, and then one probe goes; a pause that is over is none."""
+    budget = Budget(10, 300.0)
+    budget.resume_pause(1000.0, -3.0)
+    assert budget.allow(1000.0, 5) == 5
+    budget.resume_pause(1000.0, 40.0)
+    assert budget.allow(1039.0, 5) == 0
+    assert budget.pause_left(1010.0) == 30.0
+    assert budget.allow(1040.0, 5) == 1
+
+
 @given(used=st.integers(0, 100), wanted=st.integers(1, 500))
 def test_the_eta_is_kept(used: int, wanted: int) -> None:
     """At the time promised for the last of them, it is allowed, if each is sent as early as it may be."""
