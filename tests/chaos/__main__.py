@@ -6,6 +6,7 @@ import sys
 
 from tests.chaos.faults import run_faults
 from tests.chaos.fuzz import run_fuzz
+from tests.chaos.gateway import run_gateway
 from tests.chaos.hosts import run_hosts
 from tests.chaos.kills import run_kills
 from tests.chaos.outcome import Verdict
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--redis-kills", type=int, default=0, help="kill Redis so often; it comes back empty")
     parser.add_argument("--kill-host", action="store_true", help="kill one of the hosts for good")
     parser.add_argument("--fuzz", type=int, default=0, help="so many arbitrary answers to the client instead")
+    parser.add_argument("--gateway", action="store_true", help="mint behind a gateway that mixes up answers instead")
     parser.add_argument("--soak", type=float, default=0, help="listen for so many simulated hours instead")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON only")
     options = parser.parse_args()
@@ -39,6 +41,8 @@ def main() -> int:
     for seed in range(options.seed, options.seed + options.seeds):
         if options.fuzz:
             verdicts.append(run_fuzz(options.fuzz, seed))
+        elif options.gateway:
+            verdicts.append(run_gateway(options.mints, seed))
         elif options.soak:
             verdicts.append(run_soak(options.soak, seed, SOAK_SPEED if options.speed is None else options.speed))
         elif options.hosts:
