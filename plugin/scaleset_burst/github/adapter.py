@@ -12,6 +12,7 @@ from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.observing import Counters, RequestRecord, Tally
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY, Response
+from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.transport import BurstTransport, Head, WholeRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
@@ -62,10 +63,14 @@ class Adapter:
         poll_transport: httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
-        self._short = transport or _own(options)
+        # Each kind of call has turns of its own, so that none waits behind another that hangs. A caller waits for its
+        # turn here, not in the pool, so that no time limit of a request runs meanwhile.
+        self._turns = {
+            kind: asyncio.Semaphore(options.max_connections) for kind, rule in RULES.items() if not rule.session
+        }
+        self._turns[Kind.MINT_SLICE] = self._turns[Kind.MINT]
+        self._short = transport or _own(options, options.max_connections * len(self._turns))
         self._long = poll_transport or _own(options, SESSION_CONNECTIONS)
-        # A caller waits for its turn here, not in the pool, so that no time limit of a request runs meanwhile.
-        self._turns = asyncio.Semaphore(options.max_connections)
         self._options = options
         self._clock = clock
         self._tally = Tally()
@@ -90,7 +95,7 @@ class Adapter:
             return 0
         self._check_open("opening connections")
         try:
-            return int(await warm(url, count))
+            return int(await warm(url, min(count, self._options.max_connections)))
         except (httpx.HTTPError, OSError) as error:
             raise _failed("opening connections", error, changes=False) from error
 
@@ -119,7 +124,7 @@ class Adapter:
         request = WholeRequest(head, body, {"timeout": limits})
         if RULES[kind].session:
             return await self._timed(kind, self._long, request)
-        async with self._turns:
+        async with self._turns[kind]:
             return await self._timed(kind, self._short, request)
 
     async def _timed(self, kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
@@ -153,7 +158,7 @@ class Adapter:
             log.exception("on_request raised for a %s request", record.kind)
 
 
-def _own(options: ConnectionOptions, max_connections: int | None = None) -> BurstTransport:
+def _own(options: ConnectionOptions, max_connections: int) -> BurstTransport:
     try:
         return BurstTransport(options, max_connections=max_connections)
     except (ValueError, OSError) as error:
@@ -177,7 +182,7 @@ def address(text: str) -> httpx.URL:
 async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
     rule = RULES[kind]
     try:
-        if getattr(transport, "bounds_answers", False):
+        if getattr(transport, "bounds_answers", False):  # it notes by itself when the request leaves
             response = await transport.handle_async_request(request)
             body: bytes | None = response.content
         else:
@@ -206,6 +211,8 @@ async def _within(transport: httpx.AsyncBaseTransport, request: httpx.Request) -
     """
     limits = request.extensions["timeout"]
     seconds = limits["connect"] + limits["read"]
+    if (trace := TRACE.get()) is not None:  # from here on nobody knows
+        trace.sent(asyncio.get_running_loop().time())
     try:
         async with asyncio.timeout(seconds):
             response = await transport.handle_async_request(request)

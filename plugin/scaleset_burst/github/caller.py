@@ -102,6 +102,8 @@ class ServiceCaller:
         return await self._respond(request, time_limit) if response.status == 401 else response
 
     async def _respond(self, request: Request, time_limit: float | None) -> Response:
+        if (trace := TRACE.get()) is not None:
+            trace.unsent = True
         connection = self.chain.current() or await self._obtain()
         prepared = self._prepared
         if prepared is None or prepared.connection is not connection:
@@ -157,6 +159,7 @@ class ServiceCaller:
         ]
 
     async def _send_rest(self, request: Request, authorization: str) -> Response:
+        TRACE.set(None)  # the chain is a task of its own, begun by a mint whose trace this request is no part of
         url = address(endpoint_url(self._config.api_base, request.path, request.query))
         headers = self._headers(authorization, request.content_type)
         return await self._adapter.exchange(request.kind, Head(request.method, url, headers), body=request.body)

@@ -12,7 +12,8 @@ class ConnectionOptions:
     """Options of the client's connections; all times in seconds.
 
     Attributes:
-        max_connections: Connections at most for short calls (polls have a pool of their own).
+        max_connections: Mints in flight at most. Every other kind of short call may have as many of its own, so that
+            none waits behind another that hangs; polls have a pool of their own.
         connect_timeout: Time to open one, TLS included.
         read_timeout: Time for the answer to a short call.
         poll_timeout: Time for the answer to a long poll.

@@ -10,15 +10,23 @@ __all__ = ["TRACE", "Trace"]
 
 @dataclass(slots=True)
 class Trace:
-    """Seconds one request spent before it was sent.
+    """Seconds one request spent before it was sent, and whether it was.
 
     Attributes:
         token: Waiting for credentials.
         connect: Waiting for a connection.
+        unsent: Surely no byte of it has left: it waits for credentials or a connection.
+        sent_at: When it left (monotonic), once the client knows.
     """
 
     token: float = 0.0
     connect: float = 0.0
+    unsent: bool = False
+    sent_at: float = 0.0
+
+    def sent(self, now: float) -> None:
+        """Note that the first byte leaves now."""
+        self.unsent, self.sent_at = False, now
 
 
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)

@@ -98,10 +98,10 @@ class Dispatcher:
 
     def overdue(self, now: float, seconds: float) -> list[Attempt]:
         """Return the attempts that have waited longer than `seconds`."""
-        return [attempt for attempt in self._running if now - attempt.sent_at > seconds]
+        return [attempt for attempt in self._running if now - attempt.waits_since > seconds]
 
     def abandon(self, attempt: Attempt) -> None:
-        """Stop waiting for an attempt; its names become ambiguous."""
+        """Stop waiting for an attempt; its names become ambiguous, unless it surely has not left yet."""
         task = self._running.get(attempt)
         if task is not None and not attempt.abandoned:
             attempt.abandoned = True
@@ -193,7 +193,8 @@ class Dispatcher:
             if not attempt.abandoned:
                 raise
             task.uncancel()
-            hung = Unavailable("no answer within the time limit of an attempt", maybe_applied=True)
+            why = "it could not be sent" if attempt.never_left else "no answer"
+            hung = Unavailable(f"{why} within the time limit of an attempt", maybe_applied=not attempt.never_left)
             return [hung] * len(attempt.names)
         except Exception as error:
             # A fault of ours: whether the request left is not known, and its slots must not wait for ever.

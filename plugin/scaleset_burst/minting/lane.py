@@ -33,6 +33,16 @@ class Attempt:
     trace: Trace = field(default_factory=Trace)
     abandoned: bool = False
 
+    @property
+    def waits_since(self) -> float:
+        """When it left, or else began to wait for credentials or a connection: each has the time limit to itself."""
+        return max(self.sent_at, self.trace.sent_at)
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it was given up while it still waited to be sent."""
+        return self.abandoned and self.trace.unsent
+
 
 @dataclass(slots=True, eq=False)
 class Lane:

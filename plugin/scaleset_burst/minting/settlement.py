@@ -154,7 +154,7 @@ class Settlement:
         if verdict.fate is Fate.BATCH_REJECTED:
             self._batch_rejected(attempt, slot, error, aftermath)
             return
-        if verdict.fate is Fate.THROTTLED:
+        if verdict.fate is Fate.THROTTLED or attempt.never_left:
             slot.attempts -= 1
         if slot.in_flight:
             return  # it is asked for under another name, too, whose answer decides

@@ -143,7 +143,12 @@ class ConnectionSettings(Section):
     """Connections to the service."""
 
     warm: Whole = Field(default=16, ge=0, le=1000, description="Connections opened at start, before the first burst.")
-    max: Whole = Field(default=64, ge=1, le=1000, description="Connections for mints and look-ups at most.")
+    max: Whole = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="Mints in flight at most; every other kind of call may have as many beside.",
+    )
     connect_timeout: Duration = Field(default=5.0, gt=0, le=120, description="Time to open a connection, TLS included.")
     read_timeout: Duration = Field(default=15.0, gt=0, le=300, description="Time for the answer to a short call.")
     poll_timeout: Duration = Field(default=120.0, ge=60, le=600, description="Time for the answer to a long poll.")

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from scaleset_burst.github.adapter import Adapter
-from scaleset_burst.github.kinds import Kind
+from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.observing import RequestRecord
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY
@@ -202,6 +202,33 @@ class Counting(httpx.AsyncBaseTransport):
         await asyncio.sleep(0.02)
         self.now -= 1
         return httpx.Response(200, content=b"{}")
+
+
+SHORT = [kind for kind, rule in RULES.items() if not rule.session]
+
+
+@pytest.mark.parametrize("hung", SHORT)
+async def test_no_kind_of_call_waits_behind_another_that_hangs(hung: Kind) -> None:
+    """100 look-ups that hung kept a burst from being sent for 15 s."""
+    reached: list[str] = []
+
+    class Hanging(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == hung:
+                await asyncio.get_running_loop().create_future()
+            reached.append(request.method)
+            return httpx.Response(200, content=b"{}")
+
+    made = Adapter(ConnectionOptions(max_connections=2), SteppedClock(), transport=Hanging())
+    hanging = [asyncio.ensure_future(made.exchange(hung, Head(hung, URL, []))) for _ in range(10)]
+    await asyncio.sleep(0)
+    others = set(SHORT) - {hung} - ({Kind.MINT, Kind.MINT_SLICE} if hung in {Kind.MINT, Kind.MINT_SLICE} else set())
+    for kind in others:
+        await made.exchange(kind, Head(kind, URL, []))
+    assert sorted(reached) == sorted(others)
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
 
 
 async def test_waiting_for_a_turn_costs_no_time_limit() -> None:

@@ -17,6 +17,7 @@ from scaleset_burst.github import (
     TokenCredentials,
     UserAgent,
 )
+from scaleset_burst.github.tracing import TRACE, Trace
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,
@@ -132,6 +133,29 @@ async def test_a_401_renews_once_and_repeats_once(service: ScriptedService, clie
     service.on_service("POST", f"{SETS}/42/generatejitconfig", lambda r: expired if r.token == old else mint(r))
     await asyncio.gather(*(client.generate_jit_config(42, f"r-{i}") for i in range(100)))
     assert len(service.admin_tokens) == 2
+
+
+async def test_a_mint_that_waits_for_a_token_is_known_to_be_unsent(
+    service: ScriptedService, client: ScaleSetClient
+) -> None:
+    """From the start until its own first byte, and again after a 401; the chain's requests are not its own."""
+    gate = asyncio.Event()
+    admin = service.admin
+    service.on("POST", "/api/v3/actions/runner-registration", lambda r: replaced(admin(r), gate))
+    traces = [Trace() for _ in range(5)]
+
+    async def mint(number: int) -> None:
+        TRACE.set(traces[number])
+        await client.generate_jit_config(42, f"r-{number}")
+
+    minting = [asyncio.create_task(mint(number)) for number in range(5)]
+    while not service.asked("runner-registration"):
+        await asyncio.sleep(0.01)
+    assert [trace.unsent for trace in traces] == [True] * 5
+    gate.set()
+    await asyncio.gather(*minting)
+    assert [trace.unsent for trace in traces] == [False] * 5
+    assert all(trace.sent_at for trace in traces)
 
 
 async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, client: ScaleSetClient) -> None:

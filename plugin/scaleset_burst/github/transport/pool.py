@@ -80,12 +80,14 @@ class BurstTransport(httpx.AsyncBaseTransport):
         origin = self._origin(request.url)
         data = encode(request, content, origin.route)
         limits = request.extensions.get("timeout", {})
-        connection = self._pop(origin, loop.time())
+        trace, started = TRACE.get(), loop.time()
+        connection = self._pop(origin, started)
         if connection is None:
-            started, trace = loop.time(), TRACE.get()
             connection = await self._obtain(origin, limits)
             if trace is not None:
                 trace.connect += loop.time() - started
+        if trace is not None:
+            trace.sent(loop.time())
         seconds = limits.get("read", self._options.read_timeout)
         self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
         self.requests_sent += 1

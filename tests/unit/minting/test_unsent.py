@@ -1,0 +1,64 @@
+"""A mint that waits for credentials or a connection has not left: it costs nothing and leaves nothing in doubt."""
+
+import asyncio
+
+import pytest
+
+from scaleset_burst.github.tracing import TRACE
+from scaleset_burst.github.types import MintedRunner
+from scaleset_burst.minting.budget import Budget
+from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
+from tests.kit.minting import make_minter
+from tests.kit.service import ModelService
+from tests.kit.virtual import run_virtually
+
+
+class SlowToSend(ModelService):
+    """Its requests leave only when the token is there, at `token_at`."""
+
+    token_at = 0.0
+
+    async def generate_jit_config(self, scale_set_id: int, name: str, work_folder: str = "") -> MintedRunner:
+        """Mint one, once it can be sent."""
+        trace = TRACE.get()
+        assert trace is not None
+        trace.unsent = True
+        await asyncio.sleep(self.token_at - self._now())
+        trace.sent(self._now())
+        return await super().generate_jit_config(scale_set_id, name, work_folder)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 14.0, 25.0, 29.0])
+@pytest.mark.parametrize("latency", [0.05, 10.0])
+def test_a_slow_token_costs_neither_registrations_nor_attempts(seconds: float, latency: float) -> None:
+    """A renewal of 25 s left 64 mints in doubt that had never been sent, and charged 164 for 100."""
+
+    async def main() -> None:
+        service = SlowToSend(latency=latency)
+        budget = Budget(1500, 3000.0)
+        minter, lane, _ = make_minter(service, budget=budget, max_attempts=1)
+        service.token_at = asyncio.get_running_loop().time() + seconds
+        outcomes = await minter.provision(lane, 100, ProvisionSettings(), None)
+        assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
+        assert (budget.used, budget.sent) == (100, 0)
+        assert service.requests["mint"] == 100
+        assert len(minter.resolver) == 0
+
+    run_virtually(main)
+
+
+def test_a_token_that_does_not_come_ends_the_call_and_costs_nothing() -> None:
+    """The circuit opens, and every name and registration is given back."""
+
+    async def main() -> None:
+        service = SlowToSend()
+        budget = Budget(1500, 3000.0)
+        minter, lane, _ = make_minter(service, budget=budget)
+        service.token_at = asyncio.get_running_loop().time() + 1000.0
+        with pytest.raises(Unavailable):
+            await minter.provision(lane, 100, ProvisionSettings(), None)
+        await asyncio.sleep(16.0)
+        assert (budget.used, budget.sent, service.requests["mint"]) == (0, 0, 0)
+        assert len(minter.resolver) == 0
+
+    run_virtually(main)
