@@ -7,19 +7,26 @@ import re
 from typing import Any
 
 from scaleset_burst.simulator.faults import FaultError, parse_fault
+from scaleset_burst.simulator.latency import Latency, parse_latency, parse_seconds
 from scaleset_burst.simulator.world import OVERLOADS
 
 __all__ = ["parser"]
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
 
 def seconds(text: str) -> float:
     """Read a duration such as `50ms`, `2s`, `5m` or a number of seconds."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; expected 50ms, 2s, 5m or a number of seconds")
-    return float(match[1]) * _UNITS[match[2]]
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def latency(text: str) -> Latency:
+    """Read a latency, which may be a distribution."""
+    try:
+        return parse_latency(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def number(text: str) -> int:
@@ -57,6 +64,12 @@ def _fault(text: str) -> Any:  # noqa: ANN401  # argparse's own protocol
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+_LATENCY = (
+    "time each answer takes: 50ms, uniform:40ms-360ms, lognormal:250ms,0.8 (median, sigma), "
+    "mix:90%%*50ms+10%%*500ms; after a semicolon stall=2s/30s, drift=5/2m (default 0)"
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     made = argparse.ArgumentParser(
@@ -66,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--port", type=port, default=8080, help="port to listen on; 0 picks a free one (default 8080)")
     add("--host", default="127.0.0.1", help="address to listen on; loopback only (default 127.0.0.1)")
-    add("--latency", type=seconds, default=0.0, help="time each answer takes (default 0)")
+    add("--latency", type=latency, default=parse_latency("0"), metavar="TIME|DISTRIBUTION", help=_LATENCY)
     add("--jitter", type=share, default=0.0, help="share of the latency by which it varies")
     add("--capacity", type=number, default=0, help="mints worked on at once; 0: no limit")
     add("--overload", choices=OVERLOADS, default="queue", help="what happens beyond the capacity")

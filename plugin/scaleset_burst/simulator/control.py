@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from ipaddress import ip_address
 from math import inf
 from typing import Any
+from urllib.parse import urlsplit
 
 from scaleset_burst.simulator.errors import Refusal
 from scaleset_burst.simulator.faults import FaultError, parse_fault
+from scaleset_burst.simulator.latency import parse_latency
 from scaleset_burst.simulator.page import page
 from scaleset_burst.simulator.service import Answer, Handler, Received
 from scaleset_burst.simulator.tenant import read_jit_config
 from scaleset_burst.simulator.world import OVERLOADS, World
 
 __all__ = ["Control"]
+
+MOST_JOBS = 10_000
+"""Jobs queued by one request at most."""
+
+MOST_OPEN_JOBS = 100_000
+
+MOST_FAULTS = 100
 
 CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready")
 
@@ -39,7 +49,9 @@ class Control:
         }
 
     async def answer(self, request: Received) -> Answer:
-        """Answer one request of the operator's."""
+        """Answer one request of the operator's; not of a web page that happens to be open on this machine."""
+        if (why := _foreign(request)) is not None:
+            return Answer(403, {"message": why})
         path = request.path.removeprefix("/_sim").rstrip("/") or "/"
         action = self._actions.get(f"{request.method} {path}")
         if action is None:
@@ -62,7 +74,10 @@ class Control:
         return Answer(200, {})
 
     def _set_faults(self, request: Received) -> Answer:
-        self._world.faults.set([parse_fault(text) for text in request.json()])
+        texts = request.json()
+        if not isinstance(texts, list) or len(texts) > MOST_FAULTS:
+            raise ValueError(f"expected a list of at most {MOST_FAULTS} faults")
+        self._world.faults.set([parse_fault(text) for text in texts])
         return Answer(200, {})
 
     def _expire(self, _request: Received) -> Answer:
@@ -93,7 +108,12 @@ class Control:
         scale_set = tenant.find_scale_set(str(body["scale_set"]), group)
         if scale_set is None:
             raise Refusal(404, None, f"no scale set {body['scale_set']!r}")
-        made = board.add(scale_set, int(body.get("count", 1)))
+        count, open_jobs = body.get("count", 1), sum(len(queue.jobs) for queue in board.queues.values())
+        if type(count) is not int or not 1 <= count <= MOST_JOBS:
+            raise ValueError(f"count is {count!r:.100}; expected a whole number from 1 to {MOST_JOBS}")
+        if open_jobs + count > MOST_OPEN_JOBS:
+            raise ValueError(f"{open_jobs} jobs are open, and {count} more are over the {MOST_OPEN_JOBS} there may be")
+        made = board.add(scale_set, count)
         board.step(scale_set.id)
         await self._world.notify()
         return Answer(200, {"jobs": made})
@@ -119,14 +139,17 @@ class Control:
 
     def _settings(self, body: dict[str, Any]) -> Answer:
         options = self._world.options
+        changes: dict[str, object] = {}
         for name, value in body.items():
             if name not in CHANGEABLE:
                 raise ValueError(f"{name} cannot be changed; can be: {', '.join(CHANGEABLE)}")
-            _fits(name, value, type(getattr(options, name)))
-        for name, value in body.items():
+            changes[name] = parse_latency(f"{value}") if name == "latency" else value
+            _fits(name, changes[name], type(getattr(options, name)))
+        for name, value in changes.items():
             setattr(options, name, value)
         self._world.unready_left = int(body.get("unready", self._world.unready_left))
-        return Answer(200, {name: getattr(options, name) for name in CHANGEABLE})
+        values = {name: getattr(options, name) for name in CHANGEABLE}
+        return Answer(200, values | {"latency": options.latency.text})
 
     def _recreate(self, body: dict[str, Any]) -> Answer:
         """Delete a scale set and create it again under the same name: it has another id then."""
@@ -137,6 +160,24 @@ class Control:
             tenant.delete_scale_set(old.id)
         made = tenant.create_scale_set(str(body["scale_set"]), group)
         return Answer(200, {"id": made.id, "was": old.id if old is not None else None})
+
+
+def _foreign(request: Received) -> str | None:
+    """Say why a request comes from a page of another site: by its origin, or by a name that leads here (rebinding)."""
+    host = request.headers.get("host", "")
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ours = name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        ours = False
+    if not ours:
+        return f"Host is {host[:100]!r}; the operator's side answers to localhost and loopback addresses only"
+    origin = request.headers.get("origin")
+    if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
+        return f"Origin is {origin[:100]!r}; pages of other sites may not drive the simulator"
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return "the request comes from a page of another site, which may not drive the simulator"
+    return None
 
 
 def _fits(name: str, value: object, wanted: type) -> None:

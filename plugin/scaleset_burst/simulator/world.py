@@ -10,6 +10,7 @@ from scaleset_burst.clock import Clock
 from scaleset_burst.simulator.faults import Fault, Faults
 from scaleset_burst.simulator.gauge import Gauge
 from scaleset_burst.simulator.jobs import Board
+from scaleset_burst.simulator.latency import Latency, parse_latency
 from scaleset_burst.simulator.tenant import Limits, Tenant
 from scaleset_burst.simulator.tokens import AppKey, Tokens
 
@@ -26,7 +27,7 @@ class Options:
     """What can be chosen; times in seconds. Those marked * can be changed while it runs.
 
     Attributes:
-        latency: * Added to every answer of the Actions service.
+        latency: * How long every answer of the Actions service takes, but polls.
         jitter: * Share of the latency by which it varies.
         capacity: * Mints worked on at once; 0 is no limit.
         overload: * Beyond the capacity: `queue` (latency grows) or `refuse` (503 before the commit).
@@ -35,7 +36,7 @@ class Options:
         bom: * Every body begins with a byte order mark.
     """
 
-    latency: float = 0.0
+    latency: Latency = field(default_factory=lambda: parse_latency("0"))
     jitter: float = 0.0
     capacity: int = 0
     overload: str = "queue"
@@ -122,7 +123,7 @@ class World:
 
     def latency(self) -> float:
         """Return the time the next answer takes, in seconds on this clock."""
-        base = self.options.latency
+        base = self.options.latency.draw(self.chance, self.clock.monotonic() - self.started)
         if self.options.jitter:
             base *= self.chance.uniform(1 - self.options.jitter, 1 + self.options.jitter)
         busy, capacity = self.gauge.mints_in_flight, self.options.capacity

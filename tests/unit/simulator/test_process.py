@@ -161,7 +161,6 @@ class TestControl:
         [
             ("latency", -1),
             ("latency", float("nan")),
-            ("latency", "5"),
             ("capacity", 1.5),
             ("capacity", True),
             ("overload", 5),
@@ -172,7 +171,7 @@ class TestControl:
     def test_a_setting_that_makes_no_sense_changes_nothing(
         self, shared: SimulatorProcess, name: str, value: object
     ) -> None:
-        with pytest.raises(SimulatorError, match=f"{name} is .*; expected "):
+        with pytest.raises(SimulatorError, match=f"{name}.*; expected "):
             shared.configure(jitter=0.25, **{name: value})
         assert shared.control("POST", "settings", {})["jitter"] == 0.0
 
