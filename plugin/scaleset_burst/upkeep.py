@@ -65,7 +65,9 @@ class Upkeep:
             len(orphans),
             sum(orphan.delivered for orphan in orphans),
         )
-        strays = adopted(orphans, now, self._launch_grace, hold=0 if self._shared else self._gate.holdable)
+        held_until = self._gate.held_until(now)
+        hold = 0 if self._shared else self._gate.holdable
+        strays = adopted(orphans, now, self._launch_grace, hold=hold, held_until=held_until)
         self._gate.hold(strays)
         minter.resolver.add(strays)
 

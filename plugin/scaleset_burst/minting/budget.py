@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from random import Random
 
 from scaleset_burst.github.retrying import least_pause
@@ -22,10 +23,13 @@ class Budget:
     """Never more than `limit` registrations in any `window` seconds, and none while told to wait.
 
     A registration is committed at an unknown moment between its request and the answer, so it counts from the moment
-    it is sent until `window` seconds after its answer: then no window, wherever it starts, can hold too many.
+    it is sent until `window` seconds after its answer: then no window, wherever it starts, can hold too many. Without
+    a clear answer it may be committed later still: an unresolved mint holds its place until it is resolved, at the
+    latest until one that came as late as can be has left the window, so that nothing blocks it for ever.
 
     Attributes:
-        sent: Registrations in flight.
+        sent: Registrations in flight or unresolved.
+        held: Until when (monotonic) each unresolved mint holds its place at the latest.
         spent: Times (monotonic) at which answered registrations leave the window, with their numbers.
         paused_until: Nothing may be sent before.
         probing: A pause has ended and one request is finding out whether it really has.
@@ -40,6 +44,7 @@ class Budget:
     probing: bool = False
     probe_sent_at: float = 0.0
     refusals: int = 0
+    held: deque[float] = field(default_factory=deque)
 
     def allow(self, now: float, wanted: int) -> int:
         """Return how many of `wanted` registrations may be sent now. While told to wait: none, then one probe."""
@@ -64,6 +69,17 @@ class Budget:
         if committed:
             self.used += committed
             self.spent.append((now + self.window, committed))
+
+    def hold(self, until: Sequence[float]) -> None:
+        """Keep the places of sent registrations whose answer was none, each until then at the latest."""
+        self.held = deque(sorted((*self.held, *until)))
+
+    def resolved(self, now: float, until: float, *, registered: bool) -> None:
+        """Note what became of an unresolved mint: it counts from now, since it came no later, or never happened."""
+        self._expire(now)
+        if until in self.held:
+            self.held.remove(until)
+            self.settle(now, int(registered), int(not registered))
 
     def recall(self, now: float, registered: Iterable[tuple[float, int]]) -> None:
         """Count what was registered before this process began: how many seconds ago, how many."""
@@ -106,15 +122,15 @@ class Budget:
         """Return when time alone allows one more; `None` if it is open, or only an answer can open it."""
         self._expire(now)
         if self.paused_until is not None and now < self.paused_until:
-            return max(self.paused_until, self._room_at(1) or 0.0)
-        return self._room_at(1)
+            return max(self.paused_until, self._room_at(now, 1) or 0.0)
+        return self._room_at(now, 1)
 
     def eta(self, now: float, count: int) -> float:
         """Return when the last of `count` more registrations is allowed at the earliest (monotonic seconds)."""
         self._expire(now)
         start = max(now, self.paused_until or 0.0)
         rounds, rest = divmod(max(1, count) - 1, self.limit)
-        at = self._room_at(rest + 1)
+        at = self._room_at(now, rest + 1)
         if at is None and self.limit - self.used - self.sent <= rest:
             at = now + self.window  # what is in flight now leaves the window a window after its answer
         return max(start, at or 0.0) + rounds * self.window
@@ -130,12 +146,17 @@ class Budget:
     def _expire(self, now: float) -> None:
         while self.spent and self.spent[0][0] <= now:
             self.used -= self.spent.popleft()[1]
+        while self.held and self.held[0] <= now:
+            self.held.popleft()
+            self.sent -= 1
 
-    def _room_at(self, count: int) -> float | None:
+    def _room_at(self, now: float, count: int) -> float | None:
         room = self.limit - self.used - self.sent
         if room >= count:
             return None
-        for leaves, number in self.spent:
+        # A window before the latest possible moment it is known, as a rule, what became of an unresolved mint.
+        held = ((max(until - self.window, now + 1.0), 1) for until in self.held)
+        for leaves, number in merge(self.spent, held):
             room += number
             if room >= count:
                 return leaves

@@ -57,6 +57,11 @@ class Verdict:
     told_to_wait: bool = False
     retry_after: float | None = None
 
+    @property
+    def unresolved(self) -> bool:
+        """Whether the name may be registered: it is looked for, and holds its place within the limit until then."""
+        return self.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+
 
 def classify(error: ServiceError) -> Verdict:
     """Decide what a failed mint means. The service's own exception name comes first, then the kind of error."""

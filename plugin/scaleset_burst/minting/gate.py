@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.circuit import Circuit
-from scaleset_burst.minting.classification import Fate, Verdict
+from scaleset_burst.minting.classification import Verdict
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
-from scaleset_burst.minting.strays import Stray
+from scaleset_burst.minting.strays import CERTAIN, Stray
 from scaleset_hookspecs.errors import Unavailable
 
 __all__ = ["BurstGate"]
@@ -101,9 +101,10 @@ class BurstGate:
         if not any(verdicts):
             self._minted(attempt, len(verdicts), now)
             return
-        perhaps = {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
-        committed = sum(1 for verdict in verdicts if verdict is None or verdict.fate in perhaps)
-        self.budget.settle(now, committed, len(verdicts) - committed)
+        committed = sum(1 for verdict in verdicts if verdict is None)
+        unresolved = sum(1 for verdict in verdicts if verdict is not None and verdict.unresolved)
+        self.budget.settle(now, committed, len(verdicts) - committed - unresolved)
+        self.budget.hold([self.held_until(now)] * unresolved)
         throttled = next((v for v in verdicts if v is not None and v.told_to_wait), None)
         overload = any(verdict is not None and verdict.overload for verdict in verdicts)
         minted = any(isinstance(result, MintedRunner) for result in results)
@@ -149,13 +150,20 @@ class BurstGate:
         """How many places a dead process may hold: as many as it can have had in flight, and never all of them."""
         return min(self.limiter.most, self.budget.limit // 2)
 
+    def held_until(self, now: float) -> float:
+        """Return until when a mint that is given up now holds its place, if it is not resolved before."""
+        return now + CERTAIN + self.budget.window
+
     def hold(self, strays: Iterable[Stray]) -> None:
         """Keep places within the limit for names that a dead process may have registered in the last moments."""
-        self.budget.sent += sum(stray.held for stray in strays)
+        held = [stray.held_until for stray in strays if stray.held_until is not None]
+        self.budget.sent += len(held)
+        self.budget.hold(held)
 
-    def settled(self, stray: Stray, now: float) -> None:
+    def resolved(self, stray: Stray, now: float) -> None:
         """Give the place of a name back, or count it as used, now that it is known what became of it."""
-        self.budget.settle(now, int(stray.found), int(not stray.found))
+        if stray.held_until is not None:
+            self.budget.resolved(now, stray.held_until, registered=stray.found)
 
     def circuit_opened(self) -> Unavailable | None:
         """Return the error for all that wait, once, if the last answer opened the circuit."""

@@ -72,7 +72,9 @@ class Minter:
         self.ledger = BurstLedger()
         self._stopping = False
         self._waits = Waits(gate, clock=clock)
-        self.resolver = Resolver(service, clock=clock, random=random, on_settled=self._stray_settled)
+        self.resolver = Resolver(
+            service, clock=clock, random=random, on_known=self._stray_known, on_settled=self._stray_settled
+        )
         self.deliverer = Deliverer(
             names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered, on_lost=self._lost
         )
@@ -284,15 +286,15 @@ class Minter:
             self._orphan(config)
 
     def _orphan(self, config: JitConfig) -> None:
-        now = self._clock.monotonic()
         doubt = Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)
         self._names.note([replace(doubt, scale_set_id=config.scale_set.id)])
         set_id, runner_id = config.scale_set.id or 0, config.runner_id
-        stray = Stray(name=config.runner_name, scale_set_id=set_id, since=now, runner_id=runner_id)
+        stray = Stray(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)
         self.resolver.add([stray])
 
+    def _stray_known(self, stray: Stray) -> None:
+        self._gate.resolved(stray, self._clock.monotonic())
+        self.dispatcher.pump()
+
     def _stray_settled(self, stray: Stray) -> None:
-        if stray.held:
-            self._gate.settled(stray, self._clock.monotonic())
-            self.dispatcher.pump()
         self._names.note([Change(name=stray.name, state=State.CLOSED, runner_id=stray.runner_id)])

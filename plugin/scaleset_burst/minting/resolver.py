@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Protocol
+from heapq import heappop, heappush
+from typing import Any, Protocol
 
 from scaleset_burst.clock import Clock
+from scaleset_burst.github.failures import is_gone
 from scaleset_burst.github.types import Runner
-from scaleset_burst.minting.strays import Step, Stray, after_conflict, after_failure, after_look, due
+from scaleset_burst.minting.strays import (
+    Answering,
+    Step,
+    Stray,
+    after_absence,
+    after_failure,
+    after_list,
+    after_look,
+    after_refusal,
+    due,
+)
 from scaleset_hookspecs import RunnerRef
-from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError
+from scaleset_hookspecs.errors import Rejected, ServiceError
 
 __all__ = ["Resolver", "RunnerService"]
 
@@ -23,7 +36,10 @@ PARALLEL = 8
 """Look-ups and removals in flight at most, beside the mints."""
 
 LIST_FROM = 24
-"""From this many strays due at once, one list of all runners is cheaper than a look-up each."""
+"""From this many strays due at once, one list of all runners shows most of those that are registered."""
+
+LIST_SECONDS = 15.0
+"""Runners are listed at most this often."""
 
 
 class RunnerService(Protocol):
@@ -42,6 +58,8 @@ class RunnerService(Protocol):
 class Resolver:
     """Owns the strays of one scope until each is settled; `on_settled` hears of every one that is.
 
+    `on_known` hears once of each stray that holds a place within the limit, when it is known whether it is registered.
+
     Attributes:
         on_removed: Hears of each registration that the service removed for us.
         removed: Registrations removed so far.
@@ -54,13 +72,24 @@ class Resolver:
         *,
         clock: Clock,
         random: random_module.Random,
+        on_known: Callable[[Stray], None],
         on_settled: Callable[[Stray], None],
     ) -> None:
         self._service = service
         self._clock = clock
         self._random = random
+        self._on_known = on_known
         self._on_settled = on_settled
         self._strays: dict[str, Stray] = {}
+        self._queue: list[tuple[float, str]] = []
+        self._taken: set[str] = set()
+        """Names that are due, and wait for their turn or are being looked for or removed."""
+        self._removals: deque[str] = deque()
+        self._looks: deque[str] = deque()
+        self._listing = False
+        self._list_at = float("-inf")
+        self._answering = Answering()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._drained = False
@@ -75,15 +104,18 @@ class Resolver:
     def add(self, strays: Iterable[Stray]) -> None:
         """Take charge of strays; a known id is removed at once, a name is looked for when it is due."""
         for stray in strays:
-            self._strays[stray.name] = stray
+            if (known := self._strays.get(stray.name)) is not None:
+                self._known(replace(known, found=True))
+            self._keep(stray)
         if self._strays and self._task is None and not self._drained:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
 
     def forget(self, names: Iterable[str]) -> None:
-        """Leave names to somebody else who resolves them."""
+        """Leave names to somebody else who resolves them; what holds a place counts as registered."""
         for name in names:
-            self._strays.pop(name, None)
+            if (stray := self._strays.pop(name, None)) is not None:
+                self._known(replace(stray, found=True))
 
     async def drain(self, seconds: float) -> tuple[Stray, ...]:
         """Settle what can be settled within `seconds`, then end; return the rest.
@@ -95,24 +127,64 @@ class Resolver:
             await self._clock.sleep(0.05)
         self._drained = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            ending = {self._task, *self._tasks}
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
             self._task = None
         return tuple(self._strays.values())
+
+    # What is due
 
     async def _run(self) -> None:
         while self._strays:
             now = self._clock.monotonic()
-            ready = [stray for stray in self._strays.values() if due(stray, now)]
-            if ready:
-                await self._round(ready)
-            else:
-                await self._sleep_until(min(stray.next_at for stray in self._strays.values()))
+            self._collect(now)
+            await self._sleep_until(self._start(now))
         self._task = None
+
+    def _collect(self, now: float) -> None:
+        """Take what is due from the queue; a name whose time was changed stands in it more than once."""
+        while self._queue and self._queue[0][0] <= now:
+            _, name = heappop(self._queue)
+            stray = self._strays.get(name)
+            if stray is not None and name not in self._taken and due(stray, now):
+                self._line_up(stray)
+
+    def _line_up(self, stray: Stray) -> None:
+        self._taken.add(stray.name)
+        (self._looks if stray.runner_id is None else self._removals).append(stray.name)
+
+    def _start(self, now: float) -> float:
+        """Start as much as may be under way; return when there is more to do if nothing happens before."""
+        next_due = self._queue[0][0] if self._queue else float("inf")
+        if now < self._answering.waits_until:
+            return self._answering.waits_until if self._removals or self._looks else next_due
+        most = 1 if self._answering.away else PARALLEL
+        while len(self._tasks) < most and (work := self._next(now)) is not None:
+            task = asyncio.create_task(work, name="resolve")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        return next_due
+
+    def _next(self, now: float) -> Coroutine[Any, Any, None] | None:
+        if self._removals:
+            return self._guarded(self._removals.popleft(), self._remove)
+        if self._listing or not self._looks:
+            return None
+        if len(self._looks) >= LIST_FROM and now >= self._list_at:
+            self._listing = True
+            return self._list()
+        return self._guarded(self._looks.popleft(), self._look)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
 
     async def _sleep_until(self, when: float) -> None:
         self._wake.clear()
-        sleeper = asyncio.ensure_future(self._clock.sleep(max(0.01, when - self._clock.monotonic())))
+        wait = max(0.01, min(when - self._clock.monotonic(), 3600.0))
+        sleeper = asyncio.ensure_future(self._clock.sleep(wait))
         waker = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,76 +192,107 @@ class Resolver:
             sleeper.cancel()
             waker.cancel()
 
-    async def _round(self, ready: Sequence[Stray]) -> None:
-        known = [stray for stray in ready if stray.runner_id is not None]
-        unknown = [stray for stray in ready if stray.runner_id is None]
-        found: dict[str, Runner] | None = None
-        if len(unknown) >= LIST_FROM:
-            found = await self._list()
-            if found is None:
-                self._postpone(unknown, None)
-                unknown = []
-        gate = asyncio.Semaphore(PARALLEL)
+    # What is done about one
 
-        async def guarded(stray: Stray) -> None:
-            async with gate:
-                try:
-                    await self._resolve(stray, found)
-                except Exception:  # a fault of ours: the others, and this one later, are resolved all the same
-                    logger.exception("resolving %s failed", stray.name)
-                    self._postpone([stray], None)
-
-        await asyncio.gather(*(guarded(stray) for stray in [*known, *unknown]))
-
-    async def _list(self) -> dict[str, Runner] | None:
+    async def _guarded(self, name: str, work: Callable[[Stray], Coroutine[Any, Any, Stray | None]]) -> None:
+        """Do what is due about a name, unless it was settled or forgotten while it waited for its turn."""
+        stray = self._strays.get(name)
         try:
-            return {runner.name.lower(): runner for runner in await self._service.list_runners()}
-        except ServiceError as error:
-            logger.warning("cannot list runners to resolve strays: %s", error)
-            return None
+            after = None if stray is None else await work(stray)
+        except Exception:  # a fault of ours: the others, and this one later, are resolved all the same
+            logger.exception("resolving %s failed", name)
+            after = None if stray is None else self._failed(stray, None)
+        self._taken.discard(name)
+        if after is not None and self._strays.get(name) is stray:
+            self._keep(after)
 
-    def _postpone(self, strays: Sequence[Stray], retry_after: float | None) -> None:
-        now = self._clock.monotonic()
-        for stray in strays:
-            if stray.name in self._strays:
-                self._strays[stray.name] = after_failure(stray, now, retry_after, self._random.random)
-
-    async def _resolve(self, stray: Stray, found: dict[str, Runner] | None) -> None:
-        step, stray = await self._look(stray, found) if stray.runner_id is None else (Step.REMOVE, stray)
-        if step is Step.REMOVE:
-            step, stray = await self._remove(stray)
-        if step is Step.CLOSED:
-            self._settle(stray)
-        elif stray.name in self._strays:
-            self._strays[stray.name] = stray
-
-    async def _look(self, stray: Stray, found: dict[str, Runner] | None) -> tuple[Step, Stray]:
+    async def _look(self, stray: Stray) -> Stray | None:
+        asked_at = self._clock.monotonic()
         try:
-            runner = await self._service.find_runner(stray.name) if found is None else found.get(stray.name.lower())
+            runner = await self._service.find_runner(stray.name)
         except ServiceError as error:
-            logger.info("cannot look for %s yet: %s", stray.name, error)
-            later = after_failure(stray, self._clock.monotonic(), error.retry_after, self._random.random)
-            return Step.AGAIN, later
-        return after_look(stray, runner, self._clock.monotonic())
+            if not is_gone(error):
+                logger.info("cannot look for %s yet: %s", stray.name, error)
+                return self._failed(stray, error)
+            runner = None
+        self._answering.answered(self._clock.monotonic())
+        if runner is not None and runner.name.lower() != stray.name.lower():
+            logger.warning("looking for %s, the service answered with %s: not believed", stray.name, runner.name)
+            return self._failed(stray, None)
+        return self._decide(*after_look(stray, runner, asked_at, answering_since=self._answering.since))
 
-    async def _remove(self, stray: Stray) -> tuple[Step, Stray]:
+    def _decide(self, step: Step, stray: Stray) -> Stray | None:
+        """Give a place back as soon as a look has shown the runner; return the stray if it is not settled."""
+        if stray.found:
+            stray = self._known(stray)
+        if step is not Step.CLOSED:
+            return stray
+        self._settle(stray)
+        return None
+
+    async def _remove(self, stray: Stray) -> Stray | None:
         assert stray.runner_id is not None  # noqa: S101  # only looks that found it, or mints that told it, get here
-        now = self._clock.monotonic()
         try:
-            if await self._service.remove_runner(stray.runner_id):
-                self.on_removed(RunnerRef(id=stray.runner_id, name=stray.name))
-        except Conflict:
-            return after_conflict(stray, now)
-        except Rejected as error:
+            gone = await self._service.remove_runner(stray.runner_id)
+        except Rejected as error:  # it has a job, or we may not
+            self._answering.answered(self._clock.monotonic())
             logger.warning("cannot remove the unused runner %s: %s; it stays in the journal", stray.name, error)
-            return Step.AGAIN, replace(stray, looks=stray.looks + 1, next_at=now + 60.0)
+            return after_refusal(stray, self._clock.monotonic(), self._random.random)
         except ServiceError as error:
-            return Step.AGAIN, after_failure(stray, now, error.retry_after, self._random.random)
+            return self._failed(stray, error)
+        now = self._clock.monotonic()
+        self._answering.answered(now)
+        if not gone:
+            return after_absence(stray, now, self._random.random)
+        self.on_removed(RunnerRef(id=stray.runner_id, name=stray.name))
         self.removed += 1
         self._settle(stray)
-        return Step.AGAIN, stray
+        return None
+
+    def _failed(self, stray: Stray, error: ServiceError | None) -> Stray:
+        now, told = self._clock.monotonic(), 0.0 if error is None else error.retry_after or 0.0
+        if error is not None:
+            self._answering.failed(now, told, self._random.random)
+        return after_failure(stray, now, told, self._random.random)
+
+    async def _list(self) -> None:
+        """Find those that a list of all runners shows; what it does not show, looks by name have to settle."""
+        try:
+            shown = {runner.name.lower(): runner for runner in await self._service.list_runners()}
+        except ServiceError as error:
+            logger.info("cannot list runners, so each is looked for by name: %s", error)
+            return
+        finally:
+            self._listing = False
+            self._list_at = self._clock.monotonic() + LIST_SECONDS
+        now = self._clock.monotonic()
+        waiting, self._looks = self._looks, deque()
+        self._taken.difference_update(waiting)
+        for stray in [self._strays[name] for name in waiting if name in self._strays]:
+            runner = shown.get(stray.name.lower())
+            after = after_list(stray, now) if runner is None else self._decide(*after_look(stray, runner, now))
+            if after is None:
+                continue
+            self._strays[stray.name] = after
+            if due(after, now):
+                self._line_up(after)
+            else:
+                self._keep(after)
+
+    # What becomes of it
+
+    def _keep(self, stray: Stray) -> None:
+        self._strays[stray.name] = stray
+        heappush(self._queue, (stray.next_at, stray.name))
+
+    def _known(self, stray: Stray) -> Stray:
+        """Tell whether it is registered, once, so that its place can be used again or counts as used."""
+        if stray.held_until is not None:
+            self._on_known(stray)
+        return replace(stray, held_until=None)
 
     def _settle(self, stray: Stray) -> None:
         self._strays.pop(stray.name, None)
+        self._known(stray)
         self.settled += 1
         self._on_settled(stray)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.failures import SliceRefused
@@ -20,7 +20,7 @@ from scaleset_burst.minting.gate import BurstGate
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.resolver import Resolver
-from scaleset_burst.minting.strays import Stray
+from scaleset_burst.minting.strays import FIRST_LOOK, Stray
 from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError, Unavailable
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
@@ -32,10 +32,6 @@ FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0
 FREE_FAILURES = 2
 """Failures in a row after which a lane waits before its next mint; seconds above."""
-
-
-FIRST_LOOK = 0.5
-"""Seconds before a lost name is looked for the first time."""
 
 
 @dataclass(slots=True)
@@ -145,7 +141,7 @@ class Settlement:
         self, attempt: Attempt, slot: Slot, name: str, verdict: Verdict, error: ServiceError, aftermath: Aftermath
     ) -> None:
         slot.first_sent_at = slot.first_sent_at or attempt.sent_at
-        if verdict.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}:
+        if verdict.unresolved:
             aftermath.strays.append(name)
         else:
             self._unused(attempt, [name])
@@ -180,9 +176,13 @@ class Settlement:
         self._names.note(
             [Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id) for name in names]
         )
-        self._resolver.add(
-            Stray(name=name, scale_set_id=attempt.scale_set_id, since=now, next_at=now + FIRST_LOOK) for name in names
+        stray = Stray(
+            name="",
+            scale_set_id=attempt.scale_set_id,
+            next_at=now + FIRST_LOOK,
+            held_until=self._gate.held_until(now),
         )
+        self._resolver.add(replace(stray, name=name) for name in names)
 
     def _batch_rejected(self, attempt: Attempt, slot: Slot, error: ServiceError, aftermath: Aftermath) -> None:
         lane = attempt.lane

@@ -9,15 +9,43 @@ from enum import Enum, auto
 from scaleset_burst.github.types import Runner
 from scaleset_burst.journal import Orphan
 
-__all__ = ["LOOKS", "Step", "Stray", "adopted", "after_conflict", "after_failure", "after_look", "due"]
+__all__ = [
+    "CERTAIN",
+    "FIRST_LOOK",
+    "LOOKS",
+    "Answering",
+    "Step",
+    "Stray",
+    "adopted",
+    "after_absence",
+    "after_failure",
+    "after_list",
+    "after_look",
+    "after_refusal",
+    "due",
+]
 
-LOOKS = (1.0, 5.0, 15.0, 40.0)
-"""Seconds after the name went astray at which to look for it; a commit may be under way until the last one."""
+CERTAIN = 120.0
+"""Seconds for which every look by name must miss a name before it counts as never registered.
 
-BUSY_RETRY = 30.0
-"""Seconds before a runner with a job is looked at again (protocol 8.5)."""
+It covers a commit that comes after its request was given up, and a look-up that is answered from a copy which is
+behind. No bound is documented. Twice the 60 s after which gateways give a request up, and more than the longest time
+that the service has been seen to hold one (88 s, protocol 6.2).
+"""
 
-BUSY_TRIES = 10
+LOOKS = (5.0, 15.0, 40.0, CERTAIN)
+"""Seconds after the first look that missed it at which a name is looked for again."""
+
+FIRST_LOOK = 0.5
+"""Seconds after a request was given up before its name is looked for."""
+
+REFUSED = 30.0
+"""Seconds before a removal that was refused is tried again (protocol 8.5); doubles, up to five minutes."""
+
+OUTAGE = 3
+"""Look-ups in a row that fail, whichever names they were for: then the service is away."""
+
+LONGEST_WAIT = 30.0
 
 
 class Step(Enum):
@@ -33,28 +61,63 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stray:
-    """A name that went astray.
+    """An unresolved mint: a name that may be registered.
 
     Attributes:
-        since: Monotonic time when it did.
-        runner_id: Its id, if the service told us before it went astray.
-        looks: How often it was looked for.
+        runner_id: Its id, if the service told us.
         next_at: Monotonic time of the next look.
+        missed_since: When the first of the looks by name was asked that have all missed it since.
+        failures: Looks and removals that failed since the service last said that it has no such runner.
         careful: Its config may have been launched by a host that died: only a runner that the service calls offline
             is removed. Otherwise nobody but us ever knew the name.
-        held: It takes a place within the limit until it is known whether the dead process registered it.
+        held_until: It takes a place within the limit until it is known whether it is registered, at the latest until
+            then: a registration that came as late as can be has left the window. `None`: it takes none.
         found: A look has shown it.
     """
 
     name: str
     scale_set_id: int
-    since: float
     runner_id: int | None = None
-    looks: int = 0
     next_at: float = 0.0
+    missed_since: float | None = None
+    failures: int = 0
     careful: bool = False
-    held: bool = False
+    held_until: float | None = None
     found: bool = False
+
+
+@dataclass(slots=True)
+class Answering:
+    """Whether the service answers the resolver at all.
+
+    Attributes:
+        failures: Look-ups and removals in a row that failed, whichever names they were for.
+        since: When it began to answer again after its last outage. What it said before proves no absence after it.
+        waits_until: Nothing is asked before.
+    """
+
+    failures: int = 0
+    since: float = float("-inf")
+    waits_until: float = float("-inf")
+
+    @property
+    def away(self) -> bool:
+        """Whether it does not answer: then one look-up at a time finds out when it does again."""
+        return self.failures >= OUTAGE
+
+    def answered(self, now: float) -> None:
+        """Note an answer."""
+        if self.away:
+            self.since = now
+        self.failures = 0
+
+    def failed(self, now: float, retry_after: float | None, jitter: Callable[[], float]) -> None:
+        """Note a failure: wait as long as told, and in an outage longer each time."""
+        self.failures += 1
+        wait = retry_after or 0.0
+        if self.away:
+            wait = max(wait, _backoff(self.failures - OUTAGE, jitter))
+        self.waits_until = max(self.waits_until, now + wait)
 
 
 def due(stray: Stray, now: float) -> bool:
@@ -62,21 +125,25 @@ def due(stray: Stray, now: float) -> bool:
     return now >= stray.next_at
 
 
-def after_look(stray: Stray, found: Runner | None, now: float) -> tuple[Step, Stray]:
+def after_look(
+    stray: Stray, found: Runner | None, asked_at: float, *, answering_since: float = float("-inf")
+) -> tuple[Step, Stray]:
     """Decide what a look-up by name means.
 
-    1. Absent: a commit may still be under way, so look again until the last of `LOOKS`; then it never came to be.
+    1. Absent: it never came to be only if every look by name has missed it for `CERTAIN` seconds, with no outage
+       among them. A look that failed begins the count anew (`after_failure`).
     2. In another scale set: somebody else's runner of the same name; leave it.
     3. Busy or online: somebody uses it; leave it. So too if we must be careful and the service does not say.
     4. Otherwise it is ours (the name's 65 random bits were drawn by us) and unused: remove it.
     """
     if found is None:
-        looks = stray.looks + 1
-        later = [stray.since + wait for wait in LOOKS if stray.since + wait > now]
-        if not later:
+        since = stray.missed_since
+        if since is None or since < answering_since:
+            since = asked_at
+        if asked_at - since >= CERTAIN:
             return Step.CLOSED, stray
-        return Step.AGAIN, replace(stray, looks=looks, next_at=later[0])
-    stray = replace(stray, found=True)
+        return Step.AGAIN, replace(stray, missed_since=since, failures=0, next_at=_next_look(since, asked_at))
+    stray = replace(stray, found=True, missed_since=None)
     status = (found.status or "").lower()
     unproven = stray.careful and status != "offline"
     if found.scale_set_id != stray.scale_set_id or found.busy or status == "online" or unproven:
@@ -84,20 +151,41 @@ def after_look(stray: Stray, found: Runner | None, now: float) -> tuple[Step, St
     return Step.REMOVE, replace(stray, runner_id=found.id)
 
 
-def after_conflict(stray: Stray, now: float) -> tuple[Step, Stray]:
-    """Decide after `JobStillRunning`: it has a job, so it is in use; look again a few times, then leave it."""
-    if stray.looks >= BUSY_TRIES:
-        return Step.CLOSED, stray
-    return Step.AGAIN, replace(stray, looks=stray.looks + 1, next_at=now + BUSY_RETRY)
+def after_list(stray: Stray, now: float) -> Stray:
+    """Decide about a name that a list of all runners does not show: a list may be cut, paged or behind.
+
+    It proves nothing, but saves a look by name where none is decisive: where it is neither the first nor the last.
+    """
+    since = stray.missed_since
+    if since is None or now >= since + CERTAIN:
+        return stray
+    return replace(stray, next_at=_next_look(since, now))
 
 
-def after_failure(stray: Stray, now: float, retry_after: float | None, jitter: Callable[[], float]) -> Stray:
-    """Decide when to try again after a look or a removal that failed: never sooner than we were told."""
-    wait = max(retry_after or 0.0, min(30.0, 0.5 * 2 ** min(stray.looks, 6)) * (0.5 + jitter()))
-    return replace(stray, looks=stray.looks + 1, next_at=now + wait)
+def after_failure(stray: Stray, now: float, wait: float, jitter: Callable[[], float]) -> Stray:
+    """Decide when to try again after a look or a removal that failed: never sooner than we were told.
+
+    Who must be careful looks again before the next removal: the machine may have started meanwhile.
+    """
+    later = now + max(wait, _backoff(stray.failures, jitter))
+    runner_id = None if stray.careful else stray.runner_id
+    return replace(stray, failures=stray.failures + 1, missed_since=None, runner_id=runner_id, next_at=later)
 
 
-def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold: int = 0) -> list[Stray]:
+def after_refusal(stray: Stray, now: float, jitter: Callable[[], float]) -> Stray:
+    """Decide after a refused removal: it has a job (`JobStillRunning`), or we may not; the next look shows more."""
+    wait = min(10 * REFUSED, REFUSED * 2.0 ** min(stray.failures, 4))
+    return replace(after_failure(stray, now, wait, jitter), runner_id=None)
+
+
+def after_absence(stray: Stray, now: float, jitter: Callable[[], float]) -> Stray:
+    """Decide after a removal that found nothing: it is gone, or does not show yet. That is for looks by name to say."""
+    return replace(after_failure(stray, now, 0.0, jitter), runner_id=None)
+
+
+def adopted(
+    orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold: int = 0, held_until: float = 0.0
+) -> list[Stray]:
     """Return the strays a dead process left: names in doubt at once, delivered configs carefully, after the grace.
 
     Args:
@@ -106,6 +194,7 @@ def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold:
         launch_grace: Seconds that a delivered config is given to be launched.
         hold: How many names in doubt hold a place each, at most. What was delivered is counted as registered; what was
             in flight is not.
+        held_until: Until when at the latest.
     """
     strays, held = [], 0
     for orphan in orphans:
@@ -115,10 +204,17 @@ def adopted(orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold:
             Stray(
                 name=orphan.name,
                 scale_set_id=orphan.scale_set_id or 0,
-                since=now,
                 next_at=now + (launch_grace if orphan.delivered else 0.0),
                 careful=orphan.delivered,
-                held=holds,
+                held_until=held_until if holds else None,
             )
         )
     return strays
+
+
+def _next_look(since: float, now: float) -> float:
+    return next((since + wait for wait in LOOKS if since + wait > now), now)
+
+
+def _backoff(failures: int, jitter: Callable[[], float]) -> float:
+    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(failures, 6)) * (0.5 + jitter())

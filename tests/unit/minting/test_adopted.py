@@ -5,7 +5,7 @@ import asyncio
 from scaleset_burst.journal import Orphan
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.gate import BurstGate
-from scaleset_burst.minting.strays import adopted
+from scaleset_burst.minting.strays import CERTAIN, adopted
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -28,7 +28,8 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
         assert isinstance(gate, BurstGate)
         await service.generate_jit_config(42, "theirs-0")
         loop = asyncio.get_running_loop()
-        strays = adopted([orphan(f"theirs-{number}") for number in range(3)], loop.time(), 60.0, hold=gate.holdable)
+        left, until = [orphan(f"theirs-{number}") for number in range(3)], gate.held_until(loop.time())
+        strays = adopted(left, loop.time(), 60.0, hold=gate.holdable, held_until=until)
         gate.hold(strays)
         minter.resolver.add(strays)
         times: list[float] = []
@@ -39,8 +40,8 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
 
         outcomes = await minter.provision(lane, 10, ProvisionSettings(), ready)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
-        early, late = [at for at in times if at < 30.0], [at for at in times if at >= WINDOW]
-        assert (len(early), len(late)) == (7, 1)
+        early, late = [at for at in times if at < CERTAIN + 5.0], [at for at in times if at >= WINDOW]
+        assert [len([at for at in times if at < 5.0]), len(early), len(late)] == [7, 9, 1]
         assert len(service.runners) == 10, "theirs was removed"
 
     run_virtually(main)
@@ -49,7 +50,8 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
 def test_only_what_can_have_been_in_flight_holds_a_place() -> None:
     """Names that were only reserved are many, and what was delivered is counted already."""
     orphans = [orphan("a"), orphan("b", delivered=True), orphan("c"), orphan("d")]
-    assert [stray.held for stray in adopted(orphans, 0.0, 60.0, hold=2)] == [True, False, True, False]
+    strays = adopted(orphans, 0.0, 60.0, hold=2, held_until=500.0)
+    assert [stray.held_until for stray in strays] == [500.0, None, 500.0, None]
 
 
 def test_a_dead_process_never_holds_all_there_is() -> None:

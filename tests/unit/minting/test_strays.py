@@ -4,9 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_burst.github.types import Runner
-from scaleset_burst.minting.strays import LOOKS, Step, Stray, after_conflict, after_failure, after_look
+from scaleset_burst.minting.strays import (
+    CERTAIN,
+    Answering,
+    Step,
+    Stray,
+    after_failure,
+    after_list,
+    after_look,
+    after_refusal,
+)
 
-STRAY = Stray(name="set-abc", scale_set_id=42, since=100.0)
+STRAY = Stray(name="set-abc", scale_set_id=42)
 statuses = st.one_of(st.none(), st.sampled_from(["online", "offline", "Online", "idle", ""]))
 
 
@@ -25,8 +34,8 @@ def test_only_what_is_provably_ours_and_unused_is_removed(
     scale_set: int | None, busy: bool | None, status: str | None, careful: bool
 ) -> None:
     """Another scale set's, a busy or an online runner is never removed; careful wants the word `offline`."""
-    stray = Stray(name="set-abc", scale_set_id=42, since=0.0, careful=careful)
-    step, _ = after_look(stray, runner(scale_set, busy=busy, status=status), now=1.0)
+    stray = Stray(name="set-abc", scale_set_id=42, careful=careful)
+    step, _ = after_look(stray, runner(scale_set, busy=busy, status=status), 1.0)
     if step is Step.REMOVE:
         assert scale_set == 42
         assert not busy
@@ -38,41 +47,88 @@ def test_only_what_is_provably_ours_and_unused_is_removed(
 
 def test_an_unused_runner_of_ours_is_removed_by_its_id() -> None:
     """Found in our scale set, neither busy nor online: it is the leftover of a lost response."""
-    step, stray = after_look(STRAY, runner(busy=False, status="offline"), now=101.0)
+    step, stray = after_look(STRAY, runner(busy=False, status="offline"), 101.0)
     assert step is Step.REMOVE
     assert stray.runner_id == 7
 
 
-def test_absence_is_believed_only_after_the_last_look() -> None:
-    """A commit may still be under way, so the first absences only postpone."""
-    stray, now, looks = STRAY, STRAY.since, 0
-    while True:
-        step, stray = after_look(stray, None, now)
-        looks += 1
-        if step is Step.CLOSED:
-            break
-        assert stray.next_at > now
-        now = stray.next_at
-    assert now - STRAY.since >= LOOKS[-1]
-    assert looks == len(LOOKS) + 1
+Miss = tuple[str, float]
 
 
-def test_a_runner_with_a_job_is_left_alone_in_the_end() -> None:
-    """`JobStillRunning` postpones, and after enough of them the runner is somebody's."""
-    stray = STRAY
-    steps = []
-    for turn in range(50):
-        step, stray = after_conflict(stray, 100.0 + turn)
-        steps.append(step)
-        if step is Step.CLOSED:
-            break
-    assert steps[-1] is Step.CLOSED
-    assert len(steps) > 2
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["miss", "fail", "outage", "list"]), st.floats(0.0, 130.0)), min_size=1, max_size=30
+    )
+)
+def test_absence_takes_looks_by_name_that_all_missed_it_for_long(steps: list[Miss]) -> None:
+    """It is closed by nothing but two misses by name `CERTAIN` apart, with no failure and no outage between them."""
+    stray, now, run, answering = STRAY, 100.0, list[float](), float("-inf")
+    for what, passes in steps:
+        now += passes
+        if what == "fail":
+            stray, run = after_failure(stray, now, 0.0, lambda: 0.5), []
+        elif what == "outage":
+            now += 1.0
+            answering, run = now, []
+        elif what == "list":
+            stray = after_list(stray, now)
+        else:
+            run.append(now)
+            step, stray = after_look(stray, None, now, answering_since=answering)
+            if step is Step.CLOSED:
+                assert len(run) >= 2
+                assert run[-1] - run[0] >= CERTAIN
+                return
+            assert stray.next_at > now
+            assert run[-1] - run[0] < CERTAIN
 
 
-@given(retry_after=st.one_of(st.none(), st.floats(0, 3600)), jitter=st.floats(0, 1), looks=st.integers(0, 40))
-def test_a_failed_look_waits_at_least_as_long_as_told(retry_after: float | None, jitter: float, looks: int) -> None:
+@given(since=st.floats(0.0, 100.0), after=st.floats(0.0, 300.0))
+def test_a_list_spares_no_look_that_decides(since: float, after: float) -> None:
+    """A name that was never looked for, or whose last look is due, is looked for whatever a list leaves out."""
+    assert after_list(STRAY, since) is STRAY
+    _, missed = after_look(STRAY, None, since)
+    later = after_list(missed, since + after)
+    assert later.next_at <= since + CERTAIN
+    assert later.missed_since == since
+
+
+def test_an_outage_is_three_failures_in_a_row_whoever_they_were_for() -> None:
+    """A lone failure among many looks begins nothing anew; an outage does, for every name."""
+    answering = Answering()
+    for now in range(20):
+        answering.failed(now, None, lambda: 0.5)
+        answering.answered(now + 0.5)
+    assert answering.since == float("-inf")
+    for now in range(100, 103):
+        answering.failed(now, None, lambda: 0.5)
+    assert answering.away
+    answering.answered(200.0)
+    assert (answering.away, answering.since) == (False, 200.0)
+
+
+def test_who_must_be_careful_looks_again_before_each_removal() -> None:
+    """A removal that failed is not repeated by id: the machine may have started meanwhile."""
+    found = Stray(name="set-abc", scale_set_id=42, runner_id=7, careful=True, found=True)
+    for later in (after_failure(found, 1.0, 0.0, lambda: 0.5), after_refusal(found, 1.0, lambda: 0.5)):
+        assert later.runner_id is None
+        assert later.found
+
+
+def test_a_refused_removal_is_tried_again_more_and_more_seldom() -> None:
+    """`JobStillRunning` costs the service a transaction each time (protocol 8.5)."""
+    stray, waits = STRAY, []
+    for _ in range(12):
+        stray = after_refusal(stray, 0.0, lambda: 0.5)
+        waits.append(stray.next_at)
+    assert waits[0] >= 30.0
+    assert waits == sorted(waits)
+    assert waits[-1] <= 600.0
+
+
+@given(retry_after=st.floats(0, 3600), jitter=st.floats(0, 1), failures=st.integers(0, 40))
+def test_a_failed_look_waits_at_least_as_long_as_told(retry_after: float, jitter: float, failures: int) -> None:
     """No look before Retry-After, and never a tight loop."""
-    stray = Stray(name="x", scale_set_id=1, since=0.0, looks=looks)
+    stray = Stray(name="x", scale_set_id=1, failures=failures)
     later = after_failure(stray, 10.0, retry_after, lambda: jitter)
-    assert later.next_at - 10.0 >= max(retry_after or 0.0, 0.24) - 1e-6
+    assert later.next_at - 10.0 >= max(retry_after, 0.24) - 1e-6
