@@ -1,5 +1,6 @@
 """What is compared now and then, off the critical path: names of dead processes, rosters, how full a group is."""
 
+import asyncio
 import logging
 from typing import Protocol
 
@@ -24,18 +25,28 @@ RECONCILE_SECONDS = 60.0
 """The roster is compared with the service's list at most this often."""
 
 
-class RunnerList(Protocol):
-    """The one look-up that is needed here."""
+MISSED_SECONDS = RECONCILE_SECONDS / 2
+"""A runner whose name two looks have missed, this far apart at least, leaves the roster."""
+
+PARALLEL = 8
+"""Runners of a roster looked for by name at the same time."""
+
+
+class RunnerLookups(Protocol):
+    """The look-ups that are needed here."""
 
     async def list_runners(self) -> tuple[Runner, ...]:
         """List all runners of the scope."""
+
+    async def find_runner(self, name: str) -> Runner | None:
+        """Find a runner by name."""
 
 
 class Upkeep:
     """Keeps one engine's memory of names and runners in step with the service."""
 
     def __init__(
-        self, service: RunnerList, settings: Settings, gate: BurstGate, *, clock: Clock, background: Background
+        self, service: RunnerLookups, settings: Settings, gate: BurstGate, *, clock: Clock, background: Background
     ) -> None:
         self._service = service
         self._gate = gate
@@ -95,10 +106,21 @@ class Upkeep:
         self._say(self._fill.minted(scale_set))
 
     async def _reconcile(self, lane: Lane) -> None:
+        """Drop what has ended: what a list does not show is looked for by name, a few at a time."""
+        roster, turns = lane.roster, asyncio.Semaphore(PARALLEL)
+
+        async def look(name: str) -> None:
+            async with turns:
+                there = await self._service.find_runner(name) is not None
+            roster.looked(name, self._clock.monotonic(), MISSED_SECONDS, there=there)
+
         try:
-            names = [runner.name for runner in await self._service.list_runners()]
-            lane.roster.reconcile(names, self._clock.monotonic(), self._runner_grace)
-        except ServiceError as error:
+            listed = [runner.name for runner in await self._service.list_runners()]
+            async with asyncio.TaskGroup() as looks:
+                for name in roster.unlisted(listed, self._clock.monotonic(), self._runner_grace):
+                    looks.create_task(look(name))
+        except* ServiceError as errors:
+            error = errors.exceptions[0]
             logger.info("cannot compare the roster of %s with the service: %s", lane.ref.name, error)
         finally:
             self._reconciling = False

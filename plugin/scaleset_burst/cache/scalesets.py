@@ -13,6 +13,7 @@ from scaleset_burst.cache.readthrough import Facts, Lookup, LookupResult, Questi
 from scaleset_burst.cache.service import MetadataService
 from scaleset_burst.cache.shared import Dated, SharedLookups
 from scaleset_burst.clock import Clock
+from scaleset_burst.github.failures import is_gone
 from scaleset_burst.github.types import ScaleSet
 from scaleset_hookspecs import Answer, NotFound, Rejected, ScaleSetRef, ScaleSetSettings, Statistics
 
@@ -200,6 +201,26 @@ class ScaleSets:
         )
 
     async def _ask_for_name(self, key: Key) -> ScaleSet | None:
+        known = self.names.get(key)
+        found = await self._ask_group_for_name(key)
+        if found is not None or known is None or known.value is None or self.replaced_ids.is_dead(known.value):
+            return found
+        return await self._still_named(key, known.value)
+
+    async def _still_named(self, key: Key, known_id: int) -> ScaleSet | None:
+        """Ask for the scale set that had the name by its id: one list that misses it is no proof that it is gone."""
+        try:
+            found = await self._service.get_scale_set(known_id)
+        except NotFound as error:
+            if is_gone(error):
+                return None
+            raise
+        group_id, _ = await self._groups.id_of(key[0])
+        if found is None or (found.name.lower(), found.runner_group_id) != (key[1].lower(), group_id):
+            return None
+        return found if found.runner_group_name else replace(found, runner_group_name=key[0])
+
+    async def _ask_group_for_name(self, key: Key) -> ScaleSet | None:
         group, name = key
         group_id, remembered = await self._groups.id_of(group)
         if not remembered:

@@ -135,6 +135,11 @@ class Budget:
             at = now + self.window  # what is in flight now leaves the window a window after its answer
         return max(start, at or 0.0) + rounds * self.window
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many registrations are in flight; what became of unresolved ones is looked for meanwhile."""
+        return self.sent - len(self.held)
+
     def used_at(self, now: float) -> int:
         """Return how many registrations the window holds, those in flight included; changes nothing."""
         return self.sent + sum(count for leaves, count in tuple(self.spent) if leaves > now)

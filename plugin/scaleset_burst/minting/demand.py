@@ -54,11 +54,14 @@ class Roster:
     Attributes:
         names: Runner name to the monotonic time of its delivery, and its id.
         ids: The other way round.
+        reconciled_at: When they were last compared with the service's list.
+        missed_at: When a look by name first missed a runner that no look has shown since.
     """
 
     names: dict[str, tuple[float, int]] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
     reconciled_at: float | None = None
+    missed_at: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many are live."""
@@ -75,17 +78,27 @@ class Roster:
         """Note that a runner has ended; unknown ones are ignored."""
         known = name or (self.ids.get(runner_id) if runner_id is not None else None)
         entry = None if known is None else self.names.pop(known, None)
-        if entry is not None:
+        if known is not None and entry is not None:
             self.ids.pop(entry[1], None)
+            self.missed_at.pop(known, None)
 
-    def reconcile(self, present: Iterable[str], now: float, grace: float) -> int:
-        """Drop runners the service does not list; those delivered less than `grace` seconds ago stay.
+    def unlisted(self, listed: Iterable[str], now: float, grace: float) -> list[str]:
+        """Return the runners that a list of the service does not show; those delivered a moment ago are left out.
+
+        A list may be cut, paged or behind, so that is no proof that they have ended.
+        """
+        shown = {name.lower() for name in listed}
+        for name in [name for name in self.missed_at if name.lower() in shown]:
+            del self.missed_at[name]
+        self.reconciled_at = now
+        return [name for name, (since, _) in self.names.items() if name.lower() not in shown and now - since > grace]
+
+    def looked(self, name: str, now: float, apart: float, *, there: bool) -> None:
+        """Note a look by name; drop a runner that all looks since one `apart` seconds ago have missed.
 
         A host that never reports the end of its runners would otherwise be refused new ones for ever.
         """
-        kept = {name.lower() for name in present}
-        gone = [name for name, (since, _) in self.names.items() if name.lower() not in kept and now - since > grace]
-        for name in gone:
+        if there:
+            self.missed_at.pop(name, None)
+        elif now - self.missed_at.setdefault(name, now) >= apart:
             self.drop(name, None)
-        self.reconciled_at = now
-        return len(gone)

@@ -179,6 +179,7 @@ class SharedBudget(Budget):
             self.fallback = Fallback(share, share, NEVER, self.window)
 
     def _adjust(self, now: float) -> None:
+        self._expire(now)
         if not self.online and self.fallback is not None:
             self.limit = self.fallback.limit(now)
 

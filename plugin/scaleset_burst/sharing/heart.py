@@ -164,7 +164,7 @@ class Heart:
         budget.unreported, budget.told, budget.cleared = 0, 0.0, False
         arguments = [
             *self._head(), self._ms(self._tuning.lease), budget.whole, self._epoch, used,
-            budget.tokens + budget.sent, want, int(bool(waiting or budget.sent)), self._ms(max(0.0, told - now)),
+            budget.tokens + budget.sent, want, int(bool(waiting or budget.in_flight)), self._ms(max(0.0, told - now)),
             int(cleared), self._ms(PROBE_SECONDS), self._keys.news, keeps,
         ]  # fmt: skip
         try:

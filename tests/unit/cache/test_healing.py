@@ -173,3 +173,25 @@ def test_a_set_that_got_another_name_is_absent_under_the_old_one_and_alive_under
         assert answer.value.name == "renamed"
 
     run_virtually(main)
+
+
+@pytest.mark.parametrize("change", [{}, {"name": "other"}, {"runner_group_id": 7}])
+def test_one_list_that_misses_a_known_scale_set_is_no_proof_that_it_is_gone(change: dict[str, object]) -> None:
+    """A name that was known is asked for by its id, too: it is gone if that is, or stands elsewhere now."""
+
+    async def main() -> None:
+        service = ModelService()
+        known = service.add_set("linux")
+        cache = make(service, ttl=10)
+        assert await cache.scale_set_id(LINUX) == known.id
+        await asyncio.sleep(3600)
+        service.sets = {(99, "unlisted"): replace(known, **change)}  # type: ignore[arg-type]
+        if change:
+            with pytest.raises(NotFound):
+                await cache.scale_set_id(LINUX)
+        else:
+            assert await cache.scale_set_id(LINUX) == known.id
+            assert (await cache.scale_set_settings(LINUX)).certainty is Certainty.FRESH
+        assert service.asked["set by name"] >= 2
+
+    run_virtually(main)

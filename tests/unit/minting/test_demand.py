@@ -1,5 +1,6 @@
 """How many runners a call needs."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,13 +51,31 @@ def test_an_ended_runner_makes_room() -> None:
 
 
 def test_a_silent_host_is_not_refused_for_ever() -> None:
-    """Runners the service no longer lists leave the roster, young ones stay."""
+    """Runners that no list shows and that two looks by name miss leave the roster; young ones are not doubted."""
     roster = Roster()
     roster.add("old", 1, 0.0)
     roster.add("kept", 2, 0.0)
     roster.add("young", 3, 95.0)
-    assert roster.reconcile(["KEPT"], now=100.0, grace=60.0) == 1
+    assert roster.unlisted(["KEPT"], now=100.0, grace=60.0) == ["old"]
+    roster.looked("old", 100.0, 30.0, there=False)
+    assert set(roster.names) == {"old", "kept", "young"}
+    roster.looked("old", 160.0, 30.0, there=False)
     assert set(roster.names) == {"kept", "young"}
+
+
+@pytest.mark.parametrize("how", ["named", "listed"])
+def test_a_look_that_shows_a_runner_ends_the_doubt(how: str) -> None:
+    """One look that misses a runner is no proof, nor are two with one between them that shows it."""
+    roster = Roster()
+    roster.add("live", 1, 0.0)
+    for now in range(100, 1000, 100):
+        roster.looked("live", float(now), 30.0, there=False)
+        if how == "named":
+            roster.looked("live", now + 50.0, 30.0, there=True)
+        else:
+            assert roster.unlisted(["Live"], now + 50.0, 0.0) == []
+    assert set(roster.names) == {"live"}
+    assert not roster.missed_at
 
 
 def test_a_roster_is_bounded() -> None:

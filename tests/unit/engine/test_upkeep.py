@@ -1,0 +1,89 @@
+"""The roster against a service whose list of runners is empty, cut or true."""
+
+import asyncio
+
+import pytest
+
+from scaleset_burst.background import Background
+from scaleset_burst.github.types import Runner
+from scaleset_burst.minting import Lane
+from scaleset_burst.settings import load_settings
+from scaleset_burst.upkeep import PARALLEL, Upkeep
+from scaleset_hookspecs import ScaleSetRef
+from scaleset_hookspecs.errors import Unavailable
+from tests.kit.minting import make_minter
+from tests.kit.service import ModelService
+from tests.kit.virtual import VirtualClock, run_virtually
+
+
+class Listing(ModelService):
+    """A service whose list shows some of its runners, and whose look-ups by name fail when told so."""
+
+    shown = 0
+    down = False
+    looking = 0
+
+    async def list_runners(self) -> tuple[Runner, ...]:
+        return (await super().list_runners())[: self.shown]
+
+    async def find_runner(self, name: str) -> Runner | None:
+        self.looking += 1
+        assert self.looking <= PARALLEL
+        try:
+            if self.down:
+                raise Unavailable("down")
+            return await super().find_runner(name)
+        finally:
+            self.looking -= 1
+
+
+def make_upkeep(service: Listing) -> tuple[Upkeep, Lane]:
+    burst = {"github": {"config_url": "https://github.com/acme", "token": {"$env": "T"}}}
+    settings = load_settings({"plugins": {"burst": burst}}, environ={"T": "t"}, read_file=lambda _: "")
+    minter, _, _ = make_minter(service)
+    upkeep = Upkeep(service, settings, minter.dispatcher._gate, clock=VirtualClock(), background=Background())  # type: ignore[arg-type]
+    return upkeep, Lane(ScaleSetRef(name="linux"), 42, "linux", "_work")
+
+
+@pytest.mark.parametrize("shown", [0, 3, 100])
+def test_only_runners_that_have_ended_leave_the_roster(shown: int) -> None:
+    """Of 30 that a list shows or not, those 20 that live stay: else a demand that is met would be minted again."""
+
+    async def main() -> None:
+        service = Listing()
+        service.shown = shown
+        upkeep, lane = make_upkeep(service)
+        for number in range(30):
+            minted = service._commit(42, f"r-{number}")
+            lane.roster.add(minted.runner.name, minted.runner.id, asyncio.get_running_loop().time())
+        await asyncio.sleep(3600.0)
+        for number in range(20, 30):
+            del service.runners[f"r-{number}"]
+        for _ in range(5):
+            upkeep.reconcile(lane)
+            await asyncio.sleep(61.0)
+        assert set(lane.roster.names) == {f"r-{number}" for number in range(20)}
+
+    run_virtually(main)
+
+
+def test_looks_that_fail_drop_nobody() -> None:
+    """The list answers, the looks by name do not: nothing is known of those it does not show."""
+
+    async def main() -> None:
+        service = Listing()
+        service.down = True
+        upkeep, lane = make_upkeep(service)
+        lane.roster.add("gone", 1, asyncio.get_running_loop().time())
+        await asyncio.sleep(3600.0)
+        for _ in range(5):
+            upkeep.reconcile(lane)
+            await asyncio.sleep(61.0)
+        assert len(lane.roster) == 1
+        service.down = False
+        for _ in range(2):
+            upkeep.reconcile(lane)
+            await asyncio.sleep(61.0)
+        assert len(lane.roster) == 0
+
+    run_virtually(main)
