@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from scaleset_hookspecs.types import (
-    FailureReason,
-    JitConfig,
-    MintFailure,
-    OnReady,
-    Outcome,
-    ProvisionSettings,
-    ScaleSetRef,
-)
+from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure, OnReady, Outcome, ProvisionSettings
+
+if TYPE_CHECKING:
+    from scaleset_burst.minting.lane import Lane
 
 __all__ = ["Call", "Slot"]
 
@@ -41,11 +37,6 @@ class Slot:
     claimed: bool = False
 
     @property
-    def open(self) -> bool:
-        """Whether it still waits for its outcome."""
-        return self.call.outcomes[self.index] is None
-
-    @property
     def wanted(self) -> bool:
         """Whether a config minted now could still be given to somebody."""
         return self.call.outcomes[self.index] is None and not self.claimed and not self.call.ended.is_set()
@@ -58,9 +49,9 @@ class Call:
     """
 
     def __init__(
-        self, ref: ScaleSetRef, count: int, settings: ProvisionSettings, on_ready: OnReady | None, now: float
+        self, lane: Lane, count: int, settings: ProvisionSettings, on_ready: OnReady | None, now: float
     ) -> None:
-        self.ref = ref
+        self.lane = lane
         self.settings = settings
         self.on_ready = on_ready
         self.started_at = now
@@ -83,6 +74,7 @@ class Call:
             return False
         self.outcomes[slot.index] = outcome
         self.remaining -= 1
+        self.lane.settled(self)
         if self.remaining == 0:
             self.ended.set()
         return True

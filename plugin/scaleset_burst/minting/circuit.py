@@ -1,4 +1,4 @@
-"""When the service is down: stop, say so, try one request now and then. Pure decisions."""
+"""When mints of a scale set fail, or those of all: stop, say so, try one request now and then. Pure decisions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Circuit:
         opened_at: Since when it is open; `None` while it is closed.
         probe_at: When the next probe may go.
         worked_at: When the service last answered.
+        closed_at: When a success last closed it.
     """
 
     threshold: int = 10
@@ -31,6 +32,7 @@ class Circuit:
     probe_sent_at: float = 0.0
     waits: int = 0
     worked_at: float = float("-inf")
+    closed_at: float = float("-inf")
 
     @property
     def is_open(self) -> bool:
@@ -54,14 +56,18 @@ class Circuit:
     def succeeded(self, now: float) -> None:
         """Note any answer of a working service."""
         self.worked_at = now
+        if self.opened_at is not None:
+            self.closed_at = now
         self.failures = 0
         self.failing_since = None
         self.opened_at = None
         self.probing = False
         self.waits = 0
 
-    def failed(self, now: float, sent_at: float) -> bool:
+    def failed(self, now: float, sent_at: float, *, at_once: bool = False) -> bool:
         """Note a sign that the service is down; `True` if this one opened the circuit, or was the probe.
+
+        With `at_once` it opens whatever the count: the others failed already.
 
         What was sent before the service last answered tells nothing of it since: hung requests of a busy time end
         one after another long after it, when nothing else may be sent that could succeed in between.
@@ -76,11 +82,18 @@ class Circuit:
             return False
         self.failures += 1
         self.failing_since = now if self.failing_since is None else self.failing_since
-        if self.failures < self.threshold or now - self.failing_since < self.patience:
+        lasts = self.failures >= self.threshold and now - self.failing_since >= self.patience
+        if not lasts and not at_once:
             return False
         self.opened_at = now
         self._wait(now)
         return True
+
+    def retry_by(self, others: Circuit, now: float) -> None:
+        """Let the next probe go now if others found the service working since the last one."""
+        tried_at = max(self.opened_at or 0.0, self.probe_sent_at)
+        if others.closed_at > tried_at and not self.probing:
+            self.probe_at = min(self.probe_at, now)
 
     def seconds_left(self, now: float) -> float:
         """Return how long until the next probe."""

@@ -42,9 +42,9 @@ def needed(count: int, desired: int | None, live: int, under_way: int) -> int:
     return max(0, min(count, desired - live - under_way))
 
 
-def surplus(desired: int, live: int, sent: int, waiting: int) -> int:
-    """Return how many of the `waiting` are no longer wanted when `desired` runners are wanted in all."""
-    return max(0, min(waiting, live + sent + waiting - desired))
+def surplus(desired: int, live: int, under_way: int) -> int:
+    """Return how many of those under way are no longer wanted when `desired` runners are wanted in all."""
+    return max(0, min(under_way, live + under_way - desired))
 
 
 @dataclass(slots=True)

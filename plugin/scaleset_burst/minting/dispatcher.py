@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from scaleset_burst.clock import Clock
 from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.types import MintedRunner, MintRequest
 from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.turns import Turns
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
 __all__ = ["Dispatcher", "Gate", "MintService", "Result"]
@@ -46,11 +48,14 @@ class Gate(Protocol):
     def carries(self) -> int:
         """How many registrations one request may carry at most."""
 
+    def lane_opens_at(self, now: float, lane: Lane) -> float:
+        """Return when this scale set may send, were it alone."""
+
     def permit(self, now: float, wanted: int, lane: Lane) -> int:
-        """Return for how many registrations one request may be sent now; 0: not now."""
+        """Return for how many registrations one request may be sent now; 0: none, whichever scale set asks."""
 
     def opens_at(self, now: float) -> float | None:
-        """Return when to ask again, if time alone will open it."""
+        """Return when to ask again after that, if time alone will open it."""
 
     def has_room(self, requests_in_flight: int) -> bool:
         """Whether one more request may be in flight."""
@@ -75,8 +80,7 @@ class Dispatcher:
         self._refill_names = refill
         self._on_result = on_result
         self._on_wait = on_wait
-        self._lanes: list[Lane] = []
-        self._turn = 0
+        self._turns = Turns()
         self._wave = 1
         self._workers: set[asyncio.Task[None]] = set()
         self._running: dict[Attempt, asyncio.Task[None]] = {}
@@ -85,12 +89,14 @@ class Dispatcher:
         self._stopped = False
         self.requests_in_flight = 0
 
-    def add_lane(self, lane: Lane) -> None:
-        """Serve one more scale set, in turn with the others."""
-        self._lanes.append(lane)
+    def pump(self, lane: Lane | None = None) -> None:
+        """Start as many workers as there is work and room for; cheap, and safe to call at any time.
 
-    def pump(self) -> None:
-        """Start as many workers as there is work and room for; cheap, and safe to call at any time."""
+        Args:
+            lane: Something of this scale set has changed: it may have more to send than before.
+        """
+        if lane is not None:
+            self._turns.add(lane)
         while not self._stopped and (attempt := self._next()) is not None:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
@@ -126,27 +132,38 @@ class Dispatcher:
         if not self._gate.has_room(self.requests_in_flight):
             return None
         now = self._clock.monotonic()
-        for _ in range(len(self._lanes)):
-            lane = self._lanes[self._turn % len(self._lanes)]
-            self._turn += 1
-            if self._gate.carries > 1:
-                lane.forget_unwanted()
-            wanted = lane.sendable(now)
+        while (lane := self._turns.take(now)) is not None:
+            wanted = self._wanted(lane, now)
             if not wanted:
-                self._wake_for(lane, now)
                 continue
-            enough = min(wanted, self._gate.carries)
-            self._top_up(lane, wanted, enough)
-            if len(lane.stock) < enough:
-                continue
-            permitted = self._gate.permit(now, min(wanted, len(lane.stock)), lane)
+            permitted = self._gate.permit(now, wanted, lane)
             if permitted:
-                return self._begin(lane, permitted, now)
+                attempt = self._begin(lane, permitted, now)
+                self._turns.add(lane)
+                return attempt
+            self._turns.keep(lane)
             self._closed(self._gate.opens_at(now))
+            return None
+        self._wake_at(self._turns.next_at)
         return None
 
+    def _wanted(self, lane: Lane, now: float) -> int:
+        """Return how many slots of a queue can go now; one that has to wait is given its turn by time."""
+        wanted = lane.sendable(now, self._gate.carries)
+        opens_at = max(lane.opens_at, self._gate.lane_opens_at(now, lane)) if lane.waiting and not lane.held else now
+        if opens_at > now:
+            if opens_at < math.inf:
+                self._turns.add_at(lane, opens_at)
+            return 0
+        if not wanted:
+            return 0
+        enough = min(wanted, self._gate.carries)
+        self._top_up(lane, wanted, enough)
+        return min(wanted, len(lane.stock)) if len(lane.stock) >= enough else 0
+
     def _closed(self, opens_at: float | None) -> None:
-        self._wake_at(opens_at)
+        at = self._turns.next_at
+        self._wake_at(at if opens_at is None else opens_at if at is None else min(at, opens_at))
         if opens_at is not None:
             self._on_wait(opens_at)
 
@@ -169,6 +186,7 @@ class Dispatcher:
             self._end(attempt)
             self._wave = attempt.wave + 1
             self._on_result(attempt, results, self._clock.monotonic())
+            self._turns.add(attempt.lane)
             attempt = None if self._stopped or attempt.abandoned else self._next()
             self.pump()
 
@@ -226,11 +244,7 @@ class Dispatcher:
             await self._refill_names(lane, count)
         finally:
             lane.refilling = False
-        self.pump()
-
-    def _wake_for(self, lane: Lane, now: float) -> None:
-        if lane.waiting and not lane.held and now < lane.opens_at:
-            self._wake_at(lane.opens_at)
+        self.pump(lane)
 
     def _wake_at(self, when: float | None) -> None:
         if when is None or (self._wake is not None and self._wake[0] <= when and not self._wake[1].done()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random as random_module
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +20,12 @@ __all__ = ["BurstGate"]
 
 
 class BurstGate:
-    """The shared limits of one scope. Decides without I/O; learns from every answer."""
+    """The shared limits of one scope. Decides without I/O; learns from every answer.
+
+    Each scale set has a circuit breaker of its own, since its failures are its own. One more counts the mints of all:
+    while it is open, nothing of any scale set has worked lately. Then each scale set may only try with one request, and
+    the first that fails opens its own; the first that succeeds lets every other try at once.
+    """
 
     def __init__(
         self,
@@ -54,26 +60,29 @@ class BurstGate:
         """How many registrations one request may carry at most."""
         return self.slicing.carries
 
+    def lane_opens_at(self, now: float, lane: Lane) -> float:
+        """Return when the circuits let a scale set send: in the past if now, never if only an answer can tell."""
+        circuit = lane.circuit
+        if circuit.is_open:
+            circuit.retry_by(self.circuit, now)
+            return math.inf if circuit.probing else circuit.probe_at
+        return now + 1.0 if self.circuit.is_open and lane.requests else now
+
     def permit(self, now: float, wanted: int, lane: Lane) -> int:
-        """Return for how many registrations one request of the lane may be sent now, and count them as sent."""
-        del lane
-        wanted = self.circuit.allow(now, wanted)
+        """Return for how many registrations one request may be sent now, and count them; 0: none, whoever asks."""
+        if self.circuit.is_open or lane.circuit.is_open:
+            wanted = min(1, wanted)
         wanted = self.budget.allow(now, wanted)
         self._note_closed(now, closed=wanted == 0)
         count = self.slicing.take(wanted) if wanted else 0
         if count:
             self._in_flight += 1
             self.budget.reserve(now, count)
-            self.circuit.sent(now)
+            lane.circuit.sent(now)
         return count
 
     def opens_at(self, now: float) -> float | None:
         """Return when to ask again, if time alone will open it: later than now, or whoever waits would spin."""
-        if self.circuit.is_open:
-            if self.circuit.probing:
-                return None
-            if now < self.circuit.probe_at:
-                return self.circuit.probe_at
         return self.budget.opens_at(now)
 
     def eta(self, now: float, count: int) -> float:
@@ -88,11 +97,12 @@ class BurstGate:
         """Return for how many seconds in all the gate has been closed, for the account of waiting."""
         return self._closed_seconds + (now - self._closed_since if self._closed_since is not None else 0.0)
 
-    def refusal(self, now: float) -> Unavailable | None:
-        """Return why a new call cannot even begin: the service is down and the next probe is not due."""
-        if not self.circuit.is_open or self.circuit.seconds_left(now) <= 0:
+    def refusal(self, now: float, lane: Lane) -> Unavailable | None:
+        """Return why a new call cannot even begin: the scale set's mints fail and the next probe is not due."""
+        lane.circuit.retry_by(self.circuit, now)
+        if not lane.circuit.is_open or lane.circuit.seconds_left(now) <= 0:
             return None
-        return self._down(now)
+        return self._down(now, lane)
 
     def learn(
         self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[object], now: float
@@ -122,10 +132,11 @@ class BurstGate:
         elif not overload:
             self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
         if overload and throttled is None and not minted:
-            if self.circuit.failed(now, attempt.sent_at):
-                self._opened = self._down(now)
+            self.circuit.failed(now, attempt.sent_at)
+            if attempt.lane.circuit.failed(now, attempt.sent_at, at_once=self.circuit.is_open):
+                self._opened = self._down(now, attempt.lane)
         else:
-            self.circuit.succeeded(now)
+            self._worked(attempt, now)
 
     def _minted(self, attempt: Attempt, count: int, now: float) -> None:
         """Learn from a request that was granted in full: most are, so this is the short way."""
@@ -135,14 +146,18 @@ class BurstGate:
             self.slicing.accepted()
         self._in_flight -= 1
         self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
+        self._worked(attempt, now)
+
+    def _worked(self, attempt: Attempt, now: float) -> None:
         self.circuit.succeeded(now)
+        attempt.lane.circuit.succeeded(now)
 
     def slice_refused(self, attempt: Attempt, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""
         self._in_flight -= 1
         self.budget.settle(now, 0, len(attempt.names))
         self.budget.succeeded(attempt.sent_at)
-        self.circuit.succeeded(now)
+        self._worked(attempt, now)
         self.slicing.refused()
 
     @property
@@ -166,15 +181,17 @@ class BurstGate:
             self.budget.resolved(now, stray.held_until, registered=stray.found)
 
     def circuit_opened(self) -> Unavailable | None:
-        """Return the error for all that wait, once, if the last answer opened the circuit."""
+        """Return the error for all of its scale set that wait, once, if the last answer opened that circuit."""
         opened, self._opened = self._opened, None
         return opened
 
-    def _down(self, now: float) -> Unavailable:
-        wait = self.circuit.seconds_left(now)
+    def _down(self, now: float, lane: Lane) -> Unavailable:
+        circuit = self.circuit if self.circuit.is_open else lane.circuit
+        wait = lane.circuit.seconds_left(now)
         return Unavailable(
-            f"the service has been failing for {now - (self.circuit.failing_since or now):.0f} s; nothing more is "
-            f"sent, one request will try again in {wait:.0f} s",
+            f"mints of {'all scale sets' if circuit is self.circuit else lane.ref.name} have been failing for "
+            f"{now - (circuit.failing_since or now):.0f} s; nothing more is sent for {lane.ref.name}, one request will "
+            f"try again in {wait:.0f} s",
             retry_after=wait,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from scaleset_burst.github.tracing import Trace
 from scaleset_burst.minting.call import Call, Slot
+from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.demand import Roster, surplus
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
@@ -56,6 +57,8 @@ class Lane:
         opens_at: Nothing may be sent before this monotonic time.
         failures: Waves in a row that failed.
         held: Nothing may be sent: the scale set's id is being resolved once more.
+        circuit: Stops what fails for this scale set; its failures are its own.
+        under_way: Slots of its calls that still wait for their outcome.
     """
 
     ref: ScaleSetRef
@@ -66,6 +69,7 @@ class Lane:
     waiting: deque[Slot] = field(default_factory=deque)
     stock: deque[str] = field(default_factory=deque)
     roster: Roster = field(default_factory=Roster)
+    circuit: Circuit = field(default_factory=Circuit)
     calls: set[Call] = field(default_factory=set)
     attempts: set[Attempt] = field(default_factory=set)
     requests: int = 0
@@ -73,12 +77,22 @@ class Lane:
     held: bool = False
     opens_at: float = 0.0
     failures: int = 0
+    under_way: int = 0
     _named: ScaleSetRef | None = None
 
-    @property
-    def under_way(self) -> int:
-        """Return how many slots still wait for their outcome."""
-        return sum(1 for call in self.calls for slot in call.slots if slot.open)
+    def enter(self, call: Call) -> None:
+        """Begin with a call."""
+        self.calls.add(call)
+        self.under_way += call.remaining
+
+    def settled(self, call: Call) -> None:
+        """Note that a slot of a call has got its outcome."""
+        self.under_way -= call in self.calls
+
+    def leave(self, call: Call) -> None:
+        """End a call, whatever is left of it."""
+        self.calls.discard(call)
+        self.under_way -= call.remaining
 
     def aim(self, scale_set_id: int, name_prefix: str) -> list[str]:
         """Mint for this id and prefix from now on; return the names in stock if they were written down for others.
@@ -111,22 +125,23 @@ class Lane:
             slot.queued = True
         self.waiting.extendleft(reversed(again))
 
-    def sendable(self, now: float) -> int:
-        """Return how many slots could be sent now; forgets those nobody waits for."""
-        while self.waiting and not self.waiting[0].wanted:
-            self.waiting.popleft().queued = False
+    def sendable(self, now: float, carries: int = 1) -> int:
+        """Return how many slots could be sent now, by one request that carries up to `carries` of them.
+
+        Forgets those nobody waits for among the first: a slice is counted before it is filled.
+        """
+        first: list[Slot] = []
+        while self.waiting and len(first) < carries:
+            slot = self.waiting.popleft()
+            slot.queued = slot.wanted
+            if slot.queued:
+                first.append(slot)
+        self.waiting.extendleft(reversed(first))
         if self.held or not self.waiting or now < self.opens_at:
             return 0
         if self.limit is not None and self.requests >= self.limit:
             return 0
         return len(self.waiting)
-
-    def forget_unwanted(self) -> None:
-        """Forget slots that nobody waits for, wherever they stand: a slice is counted before it is filled."""
-        for slot in self.waiting:
-            slot.queued = slot.wanted
-        if not all(slot.queued for slot in self.waiting):
-            self.waiting = deque(slot for slot in self.waiting if slot.queued)
 
     def take(self, count: int) -> tuple[list[Slot], list[str]]:
         """Take up to `count` slots that are still wanted, each with a reserved name."""
@@ -154,7 +169,5 @@ class Lane:
 
     def lower_demand(self, desired: int) -> int:
         """Cancel what is waiting beyond `desired` runners in all; return how many were cancelled."""
-        waiting = sum(1 for slot in self.waiting if slot.wanted and slot.in_flight == 0)
-        sent = max(0, self.under_way - waiting)
         message = f"the demand fell to {desired} before this one was sent"
-        return self.drop_waiting(surplus(desired, len(self.roster), sent, waiting), FailureReason.DEMAND_FELL, message)
+        return self.drop_waiting(surplus(desired, len(self.roster), self.under_way), FailureReason.DEMAND_FELL, message)

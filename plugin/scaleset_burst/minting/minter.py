@@ -29,7 +29,6 @@ from scaleset_hookspecs.errors import Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
     JitConfig,
-    MintFailure,
     OnReady,
     Outcome,
     ProvisionSettings,
@@ -71,7 +70,7 @@ class Minter:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self.ledger = BurstLedger()
         self._stopping = False
-        self._waits = Waits(gate, clock=clock)
+        self._waits = Waits(gate, clock=clock, calls=self._calls)
         self.resolver = Resolver(
             service, clock=clock, random=random, on_known=self._stray_known, on_settled=self._stray_settled
         )
@@ -89,7 +88,6 @@ class Minter:
             ledger=self.ledger,
             re_resolve=re_resolve,
             on_minted=on_minted,
-            fail_all=self._fail_all,
         )
         self.dispatcher = Dispatcher(
             service,
@@ -97,7 +95,7 @@ class Minter:
             clock=clock,
             refill=self._reserve_names,
             on_result=self._settlement.settle,
-            on_wait=lambda opens_at: self._waits.closed(opens_at, self._calls()),
+            on_wait=self._waits.closed,
         )
         self._settlement.pump = self.dispatcher.pump
         self._sweeper = Sweeper(self.dispatcher, gate, clock=clock, attempt_timeout=attempt_timeout, hedge=hedge)
@@ -119,7 +117,6 @@ class Minter:
     def add_lane(self, key: tuple[str, str], lane: Lane) -> Lane:
         """Serve one more scale set."""
         self._lanes[key] = lane
-        self.dispatcher.add_lane(lane)
         return lane
 
     def forget(self, names: Iterable[str]) -> None:
@@ -151,9 +148,9 @@ class Minter:
         now = self._clock.monotonic()
         if self._stopping:
             raise Unavailable("the host is stopping; nothing more is minted")
-        if (refusal := self._gate.refusal(now)) is not None:
+        if (refusal := self._gate.refusal(now, lane)) is not None:
             raise refusal
-        call = Call(lane.ref, count, settings, on_ready, now if since is None else since)
+        call = Call(lane, count, settings, on_ready, now if since is None else since)
         if settings.desired is not None:
             lane.lower_demand(settings.desired)
         wanted = needed(count, settings.desired, len(lane.roster), lane.under_way)
@@ -206,13 +203,14 @@ class Minter:
         blocked = self._gate.closed_seconds(self._clock.monotonic())
         for slot in call.slots[:wanted]:
             slot.blocked = blocked
-        lane.calls.add(call)
+        lane.enter(call)
         lane.push(call.slots[:wanted])
         self._sweeper.watch(lane)
-        self.dispatcher.pump()
+        self.dispatcher.pump(lane)
+        self._waits.entered(call)
 
     def _leave(self, lane: Lane, call: Call) -> None:
-        lane.calls.discard(call)
+        lane.leave(call)
         if not lane.calls:
             report = self.ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
             for line in report.lines() if logger.isEnabledFor(logging.INFO) else ():
@@ -238,6 +236,7 @@ class Minter:
         finally:
             for slot in (slot for call in self._calls() for slot in call.slots if slot.wanted):
                 slot.call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
+        self._waits.stop()
         await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
@@ -260,25 +259,17 @@ class Minter:
     def _calls(self) -> list[Call]:
         return [call for lane in self._lanes.values() for call in lane.calls]
 
-    def _fail_all(self, lane: Lane | None, error: Exception, failure: MintFailure) -> None:
-        for call in self._calls() if lane is None else list(lane.calls):
-            call.fail(error, failure)
-
     def _delivered(self, arrival: Arrival, timing: ConfigTiming) -> None:
-        config = arrival.config
-        for lane in self._lanes.values():
-            if lane.ref is arrival.slot.call.ref:  # the call itself may have ended: its caller went, its machines start
-                lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
-                self.ledger.delivered(lane, timing)
+        config, lane = arrival.config, arrival.attempt.lane
+        lane.roster.add(config.runner_name, config.runner_id, self._clock.monotonic())
+        self.ledger.delivered(lane, timing)
 
     def _lost(self, arrival: Arrival) -> None:
         """Let a slot have another config instead of one that could not be handed out."""
         arrival.slot.claimed = False
         self._waits.expire(arrival.slot.call)
-        for lane in self._lanes.values():
-            if arrival.slot.call in lane.calls:
-                lane.push_back([arrival.slot])
-        self.dispatcher.pump()
+        arrival.attempt.lane.push_back([arrival.slot])
+        self.dispatcher.pump(arrival.attempt.lane)
 
     def _undo(self, lane: Lane, call: Call) -> None:
         for config in call.undelivered():

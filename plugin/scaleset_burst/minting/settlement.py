@@ -65,7 +65,6 @@ class Settlement:
         ledger: BurstLedger,
         re_resolve: Callable[[Lane], Awaitable[int]],
         on_minted: Callable[[JitConfig], None],
-        fail_all: Callable[[Lane | None, Exception, MintFailure], None],
     ) -> None:
         self._gate = gate
         self._clock = clock
@@ -77,9 +76,8 @@ class Settlement:
         self._ledger = ledger
         self._re_resolve = re_resolve
         self._on_minted = on_minted
-        self._fail_all = fail_all
         self._healing: set[asyncio.Task[None]] = set()
-        self.pump: Callable[[], None] = lambda: None
+        self.pump: Callable[[Lane], None] = lambda _: None
 
     def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
         """Settle one request: each of its names, and what it tells about the service."""
@@ -107,7 +105,7 @@ class Settlement:
         attempt.lane.push_back(aftermath.retried)
         if (error := self._gate.circuit_opened()) is not None:
             failure = MintFailure(reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after)
-            self._fail_all(None, error, failure)
+            _fail_all(attempt.lane, error, failure)
 
     def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> None:
         """Put everything back: nothing was registered, and the service does not take slices (any more)."""
@@ -202,7 +200,7 @@ class Settlement:
         if isinstance(error, ServiceError):
             reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
             failure = _failure(reason, error)
-        self._fail_all(lane, error, failure)
+        _fail_all(lane, error, failure)
 
     async def _heal(self, lane: Lane, error: ServiceError) -> None:
         """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
@@ -220,7 +218,7 @@ class Settlement:
                 self._reject_lane(lane, error)
         finally:
             lane.held = False
-        self.pump()
+        self.pump(lane)
 
     def _back_off(self, attempt: Attempt, now: float) -> None:
         """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
@@ -231,6 +229,11 @@ class Settlement:
         if lane.failures > FREE_FAILURES:
             wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (lane.failures - FREE_FAILURES - 1))
             lane.opens_at = now + wait * (0.5 + self._random.random())
+
+
+def _fail_all(lane: Lane, error: Exception, failure: MintFailure) -> None:
+    for call in tuple(lane.calls):
+        call.fail(error, failure)
 
 
 def _failure(reason: FailureReason, error: ServiceError) -> MintFailure:

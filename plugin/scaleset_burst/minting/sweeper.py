@@ -62,4 +62,4 @@ class Sweeper:
         for slot in late:
             slot.hedged = True
         attempt.lane.push_back(late)
-        self._dispatcher.pump()
+        self._dispatcher.pump(attempt.lane)

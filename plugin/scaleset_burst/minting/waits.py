@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scaleset_burst.clock import Clock
 from scaleset_burst.minting.call import Call
@@ -15,12 +16,20 @@ __all__ = ["Waits"]
 logger = logging.getLogger(__name__)
 
 
+TOLD = 1.0
+"""Seconds between two looks at all calls that wait; each event in between costs nothing but a note."""
+
+
 class Waits:
     """Ends calls at their deadline, or as soon as it cannot be kept; tells the others how long it takes."""
 
-    def __init__(self, gate: BurstGate, *, clock: Clock) -> None:
+    def __init__(self, gate: BurstGate, *, clock: Clock, calls: Callable[[], Iterable[Call]]) -> None:
         self._gate = gate
         self._clock = clock
+        self._calls = calls
+        self._opens_at = float("-inf")
+        self._changed = False
+        self._task: asyncio.Task[None] | None = None
 
     async def watch_deadline(self, call: Call) -> None:
         """Fail what is missing once the call's deadline has passed."""
@@ -33,14 +42,39 @@ class Waits:
         if call.deadline is not None and self._clock.monotonic() >= call.deadline:
             _expire(call, FailureReason.DEADLINE, None)
 
-    def closed(self, opens_at: float, calls: Iterable[Call]) -> None:
-        """Hear that nothing can be sent before `opens_at` (monotonic seconds)."""
-        now = self._clock.monotonic()
+    def closed(self, opens_at: float) -> None:
+        """Hear that nothing can be sent before `opens_at` (monotonic seconds); whoever waits is told soon."""
+        self._opens_at = opens_at
+        self._changed = True
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="tell what waits")
+
+    def entered(self, call: Call) -> None:
+        """Hear of a new call: if nothing can be sent, it is told at once."""
+        if self._opens_at > self._clock.monotonic():
+            self._look((call,))
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while self._changed:
+            self._changed = False
+            self._look(self._calls())
+            await self._clock.sleep(TOLD)
+        self._task = None
+
+    def _look(self, calls: Iterable[Call]) -> None:
+        now, etas = self._clock.monotonic(), dict[int, float]()
         for call in calls:
-            if call.deadline is not None and opens_at > call.deadline:
-                _expire(call, FailureReason.RATE_LIMITED, opens_at - now)
+            if call.deadline is not None and self._opens_at > call.deadline:
+                _expire(call, FailureReason.RATE_LIMITED, self._opens_at - now)
             elif call.remaining:
-                self._tell(call, self._gate.eta(now, call.remaining))
+                if call.remaining not in etas:
+                    etas[call.remaining] = self._gate.eta(now, call.remaining)
+                self._tell(call, etas[call.remaining])
 
     def _tell(self, call: Call, eta: float) -> None:
         if call.told_eta is not None and abs(call.told_eta - eta) < 1.0:
@@ -50,7 +84,7 @@ class Waits:
         logger.info(
             "%d runners of %s wait for the limits: ready in about %.0f s",
             call.remaining,
-            call.ref.name,
+            call.lane.ref.name,
             seconds,
         )
         if call.settings.on_wait is not None:

@@ -26,7 +26,7 @@ def test_a_good_probe_closes_it_as_if_nothing_had_been() -> None:
     circuit = down()
     circuit.sent(0.0)
     circuit.succeeded(9.0)
-    assert circuit == Circuit(probe_at=circuit.probe_at, worked_at=9.0)
+    assert circuit == Circuit(probe_at=circuit.probe_at, worked_at=9.0, closed_at=9.0)
 
 
 def test_an_outage_of_a_day_is_survived() -> None:

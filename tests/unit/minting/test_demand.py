@@ -31,12 +31,13 @@ def test_repeating_a_demand_mints_it_once(desired: int, repeats: int) -> None:
     assert minted == desired
 
 
-@given(desired=numbers, live=numbers, sent=numbers, waiting=numbers)
-def test_a_fall_cancels_only_what_waits(desired: int, live: int, sent: int, waiting: int) -> None:
-    """What was sent or delivered is never cancelled; what remains fits the demand where it can."""
-    cancelled = surplus(desired, live, sent, waiting)
-    assert 0 <= cancelled <= waiting
-    assert live + sent + waiting - cancelled <= max(desired, live + sent)
+@given(desired=numbers, live=numbers, under_way=numbers)
+def test_a_fall_cancels_only_what_is_under_way(desired: int, live: int, under_way: int) -> None:
+    """What was delivered is never cancelled; what remains fits the demand where it can, and no less."""
+    cancelled = surplus(desired, live, under_way)
+    assert 0 <= cancelled <= under_way
+    left = live + under_way - cancelled
+    assert left == max(live, min(desired, live + under_way))
 
 
 def test_an_ended_runner_makes_room() -> None:

@@ -1,6 +1,7 @@
 """The limits together: what one of them allows, another may not."""
 
 import asyncio
+import math
 import random
 
 import pytest
@@ -24,18 +25,17 @@ def test_a_probe_that_is_due_waits_for_the_budget() -> None:
         limiter=Limiter(8),
         slicing=Slicing("never", 50),
         random=random.Random(0),
-        circuit=circuit,
     )
-    lane = Lane(ScaleSetRef(name="linux"), 42, "linux", "_work")
+    lane = Lane(ScaleSetRef(name="linux"), 42, "linux", "_work", circuit=circuit)
     budget.reserve(0.0, 10)
     budget.settle(2.0, 10, 0)
     asked = []
-    now: float | None = 0.0
+    now: float | None = gate.lane_opens_at(0.0, lane)
     while now is not None and not gate.permit(now, 3, lane):
-        now = gate.opens_at(now)
         asked.append(now)
-    assert asked == [5.0, 302.0]
-    assert gate.opens_at(302.0) is None, "the probe is out: only its answer opens it"
+        now = gate.opens_at(now)
+    assert (asked, now) == ([5.0], 302.0)
+    assert gate.lane_opens_at(302.0, lane) == math.inf, "the probe is out: only its answer opens it"
 
 
 def test_an_outage_that_spent_the_window_is_waited_out() -> None:

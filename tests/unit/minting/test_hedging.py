@@ -1,7 +1,6 @@
 """A slot that is asked for under two names: one config, whichever comes first, whatever the other one comes to."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -56,7 +55,7 @@ def test_a_slot_is_queued_once() -> None:
     async def main() -> None:
         lane = Lane(REF, 42, "linux", "_work")
         lane.stock.extend(["a", "b", "c"])
-        (slot,) = Call(REF, 1, PLAIN, None, 0.0).slots
+        (slot,) = Call(lane, 1, PLAIN, None, 0.0).slots
         lane.push([slot])
         lane.push_back([slot])
         assert lane.take(3) == ([slot], ["a"])
@@ -67,16 +66,16 @@ def test_a_slot_is_queued_once() -> None:
     run_virtually(main)
 
 
-@pytest.mark.parametrize("forget", [lambda lane: lane.sendable(0.0), Lane.forget_unwanted])
-def test_a_slot_that_lost_its_config_is_queued_again(forget: Callable[[Lane], object]) -> None:
+@pytest.mark.parametrize("carries", [1, 50])
+def test_a_slot_that_lost_its_config_is_queued_again(carries: int) -> None:
     """Its hedge left the queue when the first answer came; if that config cannot be handed out, it needs another."""
 
     async def main() -> None:
         lane = Lane(REF, 42, "linux", "_work")
-        (slot,) = Call(REF, 1, PLAIN, None, 0.0).slots
+        (slot,) = Call(lane, 1, PLAIN, None, 0.0).slots
         lane.push([slot])
         slot.claimed = True
-        forget(lane)
+        lane.sendable(0.0, carries)
         assert not lane.waiting
         slot.claimed = False
         lane.push_back([slot])

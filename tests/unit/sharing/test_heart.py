@@ -192,10 +192,10 @@ async def test_who_ends_while_finding_out_whether_a_pause_is_over_leaves_that_to
 ) -> None:
     one, other = host("one"), host("other")
     await together(server, one, other)
-    one.budget.told_to_wait(1000.0, 0.05, random.Random(1))
+    one.budget.told_to_wait(1000.0, 1.0, random.Random(1))
     one.waiting = other.waiting = 5
     await one.heart.beat()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1.1)
     await one.heart.beat()
     await other.heart.beat()
     assert (one.budget.may_probe, other.budget.may_probe) == (True, False)
