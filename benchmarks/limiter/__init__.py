@@ -1,1 +1,1 @@
-"""Control laws for the number of mints in flight, compared on a model of the service."""
+"""The concurrency limit and the hedge, measured on models of the service in virtual time."""

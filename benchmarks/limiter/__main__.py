@@ -1,45 +1,51 @@
-"""`python -m benchmarks.limiter`: prints the comparison that docs/design/adaptive-concurrency.md holds."""
+"""`.venv/bin/python -m benchmarks.limiter`: prints the two tables of docs/design/adaptive-concurrency.md."""
 
-from collections.abc import Callable
-from typing import Literal
+from statistics import median
 
-from benchmarks.limiter.laws import AIMD, Fixed, Gradient, Law
-from benchmarks.limiter.model import play, waves_to_converge
+from benchmarks.limiter.model import BURST, MOST, Run, Wild, bursts, compare
+from benchmarks.limiter.services import SERVICES, TAILS
 from scaleset_burst.minting.limiter import Limiter
 
-MINTS = 5000
-MOST = 512
-MODES: tuple[Literal["queue", "refuse"], ...] = ("queue", "refuse")
-LAWS: dict[str, Callable[[], Law]] = {
-    "AIMD": lambda: AIMD(MOST),
-    "gradient": lambda: Gradient(MOST),
-    "ours": lambda: Limiter(MOST),
-}
+BURSTS = 10
 
 
-def steps(share: float) -> int:
-    """64, then 8, then 64."""
-    return 8 if 0.4 <= share < 0.5 else 64
+def percentile(run: Run, share: float) -> float:
+    """Return the median over all bursts of the time until a share of the runners was there."""
+    return median(times[max(0, round(share * len(times)) - 1)] for times in run.delivered)
 
 
-def best_fixed(capacity: Callable[[float], int], mode: Literal["queue", "refuse"]) -> float:
-    """Return the time of the best number somebody could have chosen."""
-    return min(play(Fixed(number), MINTS, capacity, mode).seconds for number in (8, 16, 32, 48, 64, 96, 128, 256))
-
-
-def main() -> None:
-    """Print one table."""
-    print("| capacity | beyond it | law | time / best fixed | refused | waves to converge after a step |")
+def limit_table() -> None:
+    """Print how our limit does against the best fixed one."""
+    print(f"| service ({BURSTS} bursts of {BURST}) | best fixed | median | worst | refused | without the first burst |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, capacity in (("8", lambda _: 8), ("64", lambda _: 64), ("256", lambda _: 256), ("64 → 8 → 64", steps)):
-        for mode in MODES:
-            best = best_fixed(capacity, mode)
-            for law, make in LAWS.items():
-                result = play(make(), MINTS, capacity, mode)
-                figures = f"{result.seconds / best:.2f} | {result.refused / result.sent:.1%}"
-                waves = ", ".join("never" if each is None else str(each) for each in waves_to_converge(result))
-                print(f"| {name} | {mode} | {law} | {figures} | {waves} |")
+    for name, wild in SERVICES.items():
+        found = compare(wild, number=BURSTS)
+        refused = f"{found.refused:.1%} | {found.refused_later:.1%}"
+        print(f"| {name} | {found.best} | {found.median:.2f} | {found.worst:.2f} | {refused} |", flush=True)
+
+
+def tail_row(name: str, wild: Wild) -> str:
+    """Return how a service does without the hedge and with it."""
+    cells = [name]
+    for hedge in (False, True):
+        run = bursts(wild, Limiter(MOST), number=BURSTS, hedge=hedge)
+        cells += [f"{percentile(run, share):.2f}" for share in (0.5, 0.99, 1.0)]
+        cells.append(f"{run.registered / (BURST * BURSTS):.3f}")
+        cells.append(str(run.left))
+    return f"| {' | '.join(cells)} |"
+
+
+def tail_table() -> None:
+    """Print what the hedge brings and costs."""
+    columns = "50 %", "99 %", "100 %", "registered each", "ghosts"
+    hedged = (f"hedged: {column}" for column in columns)
+    print(f"| seconds to this share of the runners | {' | '.join((*columns, *hedged))} |")
+    print(f"|{' --- |' * 11}")
+    for name, wild in TAILS.items():
+        print(tail_row(name, wild), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    limit_table()
+    print()
+    tail_table()

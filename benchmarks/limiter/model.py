@@ -1,108 +1,271 @@
-"""A service of some capacity, and a client that keeps as many requests in flight as a law allows; no real time."""
+"""A service with uneven latency and some capacity, bursts of the real minting room against it; no real time."""
 
 from __future__ import annotations
 
-import heapq
+import asyncio
+import math
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import count
+from statistics import median
 
-from benchmarks.limiter.laws import Law
+from scaleset_burst.github.types import MintedRunner
+from scaleset_burst.minting.budget import Budget
+from scaleset_burst.minting.limiter import Limiter, Sent
+from scaleset_hookspecs import JitConfig, ProvisionSettings
+from tests.kit.minting import make_minter
+from tests.kit.service import ModelService
+from tests.kit.virtual import run_virtually
 
-__all__ = ["Result", "play", "waves_to_converge"]
+__all__ = ["Comparison", "Fixed", "Run", "Wild", "bursts", "compare", "constant", "humps", "lognormal", "uniform"]
 
-BASE = 0.05
-"""Seconds the service works on a mint."""
-
-REFUSAL = 0.01
+BURST = 300
+MOST = 64
+REFUSAL = 0.02
 """Seconds until a refusal is back."""
+
+Latency = Callable[[random.Random], float]
+
+
+def constant(seconds: float) -> Latency:
+    """Return a latency without chance, which makes waves march in step."""
+    return lambda _: seconds
+
+
+def uniform(low: float, high: float) -> Latency:
+    """Return a latency between two bounds."""
+    return lambda chance: chance.uniform(low, high)
+
+
+def lognormal(middle: float, sigma: float) -> Latency:
+    """Return a latency with a tail; `middle` is its median."""
+    return lambda chance: middle * math.exp(chance.gauss(0.0, sigma))
+
+
+UNIFORM = uniform(0.04, 0.36)
+
+
+def humps(fast: float, share: float) -> Latency:
+    """Return a latency that is ten times as long for a share of the mints."""
+    return lambda chance: fast * chance.uniform(0.8, 1.2) * (10.0 if chance.random() < share else 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wild:
+    """How a service behaves; all times in seconds.
+
+    Attributes:
+        latency: Of one mint that does not queue.
+        capacities: Mints worked on at once in each burst, the last for all further; 0: no limit.
+        refuses: What is beyond the capacity is answered by 503; else it queues.
+        shifts: The capacity is that of a later burst after so many mints of the present one.
+        grows: Latency grows by its own for so many mints in flight.
+        drift: Latency is up to so many times as long, and back, within ten minutes.
+        stall: Seconds of every twenty in which nothing is answered.
+        errors: Share of the mints answered by a lone 503.
+        lost: Share of the mints that are carried out and never answered.
+        gap: Between bursts.
+    """
+
+    latency: Latency = UNIFORM
+    capacities: tuple[int, ...] = (0,)
+    refuses: bool = False
+    shifts: tuple[int, ...] = ()
+    grows: float = math.inf
+    drift: float = 1.0
+    stall: float = 0.0
+    errors: float = 0.0
+    lost: float = 0.0
+    gap: float = 30.0
+
+
+class Service(ModelService):
+    """The model service, made to behave in a wild way; the same mints take the same time whatever the limit."""
+
+    def __init__(self, wild: Wild, seed: int) -> None:
+        super().__init__(seed=seed)
+        self.wild = wild
+        self.capacities = wild.capacities
+        self.sent = count()
+        self.began = self.number = self.refused = self.minted = self.working = 0
+        self.queue: list[asyncio.Future[None]] = []
+
+    def begin(self, number: int) -> None:
+        """Begin a burst."""
+        self.number, self.began, self.sent = number, self.minted, count()
+
+    def _capacity(self) -> int:
+        shifted = sum(self.minted - self.began >= each for each in self.wild.shifts)
+        stages = self.wild.capacities
+        return stages[min(shifted if self.wild.shifts else self.number, len(stages) - 1)] or 10**6
+
+    async def _mint(self, scale_set_id: int, name: str) -> MintedRunner:
+        wild, chance = self.wild, random.Random(f"{self.seed}/{self.number}/{next(self.sent)}")
+        if wild.refuses and self.working >= self._capacity():
+            self.refused += 1
+            self.fault = lambda _: "down"
+            return await self._answer(scale_set_id, name, REFUSAL)
+        fate = chance.random()
+        while self.working >= self._capacity():
+            self.queue.append(asyncio.get_running_loop().create_future())
+            await self.queue[-1]
+        self.working += 1
+        fault = "down" if fate < wild.errors else "hang" if fate < wild.errors + wild.lost else None
+        try:
+            await asyncio.sleep(self._takes(chance))
+        finally:
+            self.working -= 1
+            self._wake()
+        self.fault = lambda _: fault
+        self.minted += fault is None
+        return await self._answer(scale_set_id, name, 0.0)
+
+    async def _answer(self, scale_set_id: int, name: str, latency: float) -> MintedRunner:
+        self.latency = latency
+        return await super()._mint(scale_set_id, name)
+
+    def _wake(self) -> None:
+        room = self._capacity() - self.working
+        while room > 0 and self.queue:
+            waiter = self.queue.pop(0)
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1
+
+    def _takes(self, chance: random.Random) -> float:
+        wild, now = self.wild, self._now()
+        seconds = wild.latency(chance) * (1 + self.working / wild.grows)
+        seconds *= math.pow(wild.drift, 0.5 - 0.5 * math.cos(2 * math.pi * now / 600))
+        phase = (now + seconds) % 20.0
+        return seconds + max(0.0, wild.stall - phase)
+
+
+class Fixed(Limiter):
+    """A number that somebody chose."""
+
+    def sent(self, now: float, in_flight: int) -> Sent:
+        """Learn nothing."""
+        del now
+        return Sent(0, in_flight, 0)
+
+    def accepted(self, sent: Sent, in_flight: int) -> None:
+        """Learn nothing."""
+
+    def refused(self, sent: Sent, in_flight: int, *, pause: float = 0.0, now: float = 0.0) -> None:
+        """Learn nothing."""
+
+    def timed_out(self, sent: Sent) -> None:
+        """Learn nothing."""
 
 
 @dataclass(slots=True)
-class Result:
-    """What one run came to.
+class Run:
+    """What a sequence of bursts came to.
 
     Attributes:
-        limits: The limit at the end of each wave (of as many answers as the limit was).
+        seconds: Of each burst; infinite if a runner was not minted.
+        delivered: Seconds of each config of each burst.
+        refused: Mints refused in each burst for the capacity.
+        limits: At the end of each burst.
+        registered: Runners registered in all; beyond what was delivered they were removed again.
+        left: Runners on the service in the end that nobody was given.
     """
 
-    seconds: float = 0.0
-    refused: int = 0
-    sent: int = 0
-    limits: list[tuple[int, int]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    delivered: list[list[float]] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    limits: list[int] = field(default_factory=list)
+    registered: int = 0
+    left: int = 0
 
 
-def play(
-    law: Law, mints: int, capacity_at: Callable[[float], int], mode: Literal["queue", "refuse"], seed: int = 0
-) -> Result:
-    """Mint under a law; return how long it took and what was refused.
+def bursts(wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: bool = False, size: int = BURST) -> Run:
+    """Mint bursts under a law, one after another."""
 
-    Args:
-        law: Decides how many are in flight.
-        mints: How many are wanted.
-        capacity_at: Capacity when a share of the mints is done.
-        mode: Beyond the capacity requests queue, or are refused.
-        seed: Of the noise in latency.
+    async def main() -> Run:
+        service, run = Service(wild, seed), Run()
+        minter, lane, _ = make_minter(service, seed=seed, budget=Budget(10**9, 300.0), hedge=hedge, limiter=limiter)
+        loop = asyncio.get_running_loop()
+        names: set[str] = set()
+        for each in range(number):
+            service.begin(each)
+            begun, refused, times = loop.time(), service.refused, list[float]()
+
+            def ready(config: JitConfig, begun: float = begun, times: list[float] = times) -> None:
+                times.append(loop.time() - begun)
+                names.add(config.runner_name)
+
+            outcomes = await minter.provision(lane, size, ProvisionSettings(), ready)
+            whole = all(isinstance(outcome, JitConfig) for outcome in outcomes)
+            run.seconds.append(loop.time() - begun if whole else math.inf)
+            run.delivered.append(sorted(times))
+            run.refused.append(service.refused - refused)
+            run.limits.append(limiter.limit)
+            await asyncio.sleep(wild.gap)
+        await asyncio.sleep(3600.0)
+        run.registered = len(service.registrations)
+        run.left = len({runner.name for runner in service.runners.values()} - names)
+        return run
+
+    return run_virtually(main)
+
+
+def _best(runs: dict[int, Run], wild: Wild, number: int) -> int:
+    """Return the fixed limit that was best for all bursts of the same capacity together."""
+    stages = wild.capacities
+
+    def capacity(each: int) -> int:
+        return stages[min(each, len(stages) - 1)]
+
+    def total(limit: int) -> float:
+        seconds = runs[limit].seconds
+        return sum(each for at, each in enumerate(seconds) if wild.shifts or capacity(at) == capacity(number))
+
+    return min(runs, key=total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Our limit against the best number somebody could have chosen for each burst.
+
+    Attributes:
+        ratios: Time of each burst by that of the best fixed limit.
+        refused: Share of the calls refused, over all bursts and without the first.
+        best: The best fixed limit of the last burst.
     """
-    chance = random.Random(seed)
-    events: list[tuple[float, int, float, bool]] = []
-    waiting: deque[float] = deque()
-    now, done, in_flight, working, number, wave = 0.0, 0, 0, 0, 0, 0
-    result = Result()
 
-    def work(sent_at: float) -> None:
-        nonlocal number
-        number += 1
-        heapq.heappush(events, (now + BASE * chance.uniform(0.9, 1.2), number, sent_at, True))
+    ratios: tuple[float, ...]
+    refused: float
+    refused_later: float
+    best: int
+    ours: Run
 
-    while done < mints:
-        capacity = capacity_at(done / mints)
-        while in_flight < law.limit and done + in_flight < mints:
-            in_flight += 1
-            result.sent += 1
-            if working < capacity:
-                working += 1
-                work(now)
-            elif mode == "queue":
-                waiting.append(now)
-            else:
-                number += 1
-                heapq.heappush(events, (now + REFUSAL, number, now, False))
-        now, _, sent_at, served = heapq.heappop(events)
-        in_flight -= 1
-        if not served:
-            result.refused += 1
-            law.refused(now, in_flight)
-            continue
-        working -= 1
-        done += 1
-        while waiting and working < capacity:
-            working += 1
-            work(waiting.popleft())
-        law.answered(now, sent_at, now - sent_at, in_flight)
-        wave += 1
-        if wave >= law.limit:
-            wave = 0
-            result.limits.append((capacity, law.limit))
-    result.seconds = now
-    return result
+    @property
+    def median(self) -> float:
+        """The median of the ratios."""
+        return median(self.ratios)
+
+    @property
+    def worst(self) -> float:
+        """The worst ratio."""
+        return max(self.ratios)
 
 
-def waves_to_converge(result: Result) -> list[int | None]:
-    """Return, for the start and each step of the capacity, the waves until the limit was near it; `None`: never.
-
-    Near is at least four fifths of the capacity and at most three times: up to there requests queue briefly, which
-    costs no time, and beyond they only queue.
-    """
-    found: list[int | None] = []
-    waves, before = 0, -1
-    for capacity, limit in result.limits:
-        if capacity != before:
-            found.append(None)
-            waves, before = 0, capacity
-        waves += 1
-        if found[-1] is None and capacity * 0.8 - 1 <= limit <= capacity * 3:
-            found[-1] = waves
-    return found
+def compare(wild: Wild, *, number: int = 10, seed: int = 0, most: int = MOST) -> Comparison:
+    """Play the same bursts under our law and under fixed limits."""
+    capacities = {min(each, most) for each in wild.capacities if each}
+    # More than a service bears that refuses is only refused.
+    scan = sorted(capacities if wild.refuses else capacities | {8, 16, 32, 48, most})
+    runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed) for limit in scan}
+    ours = bursts(wild, Limiter(most), number=number, seed=seed)
+    best = [_best(runs, wild, each) for each in range(number)]
+    return Comparison(
+        ratios=tuple(
+            mine / runs[limit].seconds[each] for each, (mine, limit) in enumerate(zip(ours.seconds, best, strict=True))
+        ),
+        refused=sum(ours.refused) / (BURST * number + sum(ours.refused)),
+        refused_later=sum(ours.refused[1:]) / (BURST * (number - 1) + sum(ours.refused[1:])),
+        best=best[-1],
+        ours=ours,
+    )

@@ -50,6 +50,7 @@ def make_minter(
     max_attempts: int = 8,
     hedge: bool = False,
     new_id: int = 42,
+    limiter: Limiter | None = None,
 ) -> tuple[Minter, Lane, RecordingNames]:
     """Make a minting room with one scale set of id 42."""
     chance = random.Random(seed)
@@ -65,7 +66,7 @@ def make_minter(
         names,
         BurstGate(
             budget=budget or Budget(1500, 300.0),
-            limiter=Limiter(most),
+            limiter=limiter or Limiter(most),
             slicing=slicing or Slicing("never", 50),
             random=chance,
         ),

@@ -32,7 +32,6 @@ class Slot:
     blocked: float = 0.0
     attempts: int = 0
     in_flight: int = 0
-    hedged: bool = False
     first_sent_at: float | None = None
     claimed: bool = False
 
@@ -45,7 +44,8 @@ class Slot:
 class Call:
     """The state of one call; ends when every slot has an outcome, or with one error for all.
 
-    Outcomes stand in request order. `ended` is set once; what arrives later has nobody to go to.
+    Outcomes stand in request order. `ended` is set once; what arrives later has nobody to go to. `hedged` counts the
+    slots asked for twice because their first answer was late.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Call:
         self.ended = asyncio.Event()
         self.error: Exception | None = None
         self.abandoned = False
+        self.hedged = 0
         self.told_eta: float | None = None
         self.slots = [Slot(self, index, now) for index in range(count)]
 

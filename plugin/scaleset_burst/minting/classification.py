@@ -69,7 +69,7 @@ def classify(error: ServiceError) -> Verdict:
     if not verdict.overload:
         return verdict
     told = isinstance(error, RateLimited) or error.retry_after is not None
-    return replace(verdict, refusal=error.status in _TOO_MUCH, told_to_wait=told)
+    return replace(verdict, refusal=isinstance(error, RateLimited) or error.status in _TOO_MUCH, told_to_wait=told)
 
 
 def _fate(error: ServiceError) -> Verdict:

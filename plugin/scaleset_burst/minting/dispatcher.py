@@ -11,7 +11,9 @@ from typing import Protocol
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.types import MintedRunner, MintRequest
+from scaleset_burst.minting.hedging import Hedging, may_ask_again
 from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.limiter import Sent
 from scaleset_burst.minting.turns import Turns
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
@@ -54,11 +56,17 @@ class Gate(Protocol):
     def permit(self, now: float, wanted: int, lane: Lane) -> int:
         """Return for how many registrations one request may be sent now; 0: none, whichever scale set asks."""
 
+    def sent(self, now: float) -> Sent:
+        """Return what the limiter knows of a permitted request that leaves now."""
+
     def opens_at(self, now: float) -> float | None:
         """Return when to ask again after that, if time alone will open it."""
 
     def has_room(self, requests_in_flight: int) -> bool:
         """Whether one more request may be in flight."""
+
+    def has_plenty(self, now: float) -> bool:
+        """Whether there are registrations to spare."""
 
 
 class Dispatcher:
@@ -73,6 +81,7 @@ class Dispatcher:
         refill: Callable[[Lane, int], Awaitable[None]],
         on_result: Callable[[Attempt, Sequence[Result], float], None],
         on_wait: Callable[[float], None],
+        hedging: Hedging | None,
     ) -> None:
         self._service = service
         self._gate = gate
@@ -81,6 +90,8 @@ class Dispatcher:
         self._on_result = on_result
         self._on_wait = on_wait
         self._turns = Turns()
+        self._hedging = hedging
+        self._late_at = 0.0
         self._wave = 1
         self._workers: set[asyncio.Task[None]] = set()
         self._running: dict[Attempt, asyncio.Task[None]] = {}
@@ -102,16 +113,19 @@ class Dispatcher:
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    def overdue(self, now: float, seconds: float) -> list[Attempt]:
-        """Return the attempts that have waited longer than `seconds`."""
-        return [attempt for attempt in self._running if now - attempt.waits_since > seconds]
+    def give_up(self, until: float) -> float | None:
+        """Give up the attempts that wait since then or longer: their names become ambiguous if they may have left.
 
-    def abandon(self, attempt: Attempt) -> None:
-        """Stop waiting for an attempt; its names become ambiguous, unless it surely has not left yet."""
-        task = self._running.get(attempt)
-        if task is not None and not attempt.abandoned:
-            attempt.abandoned = True
-            task.cancel()
+        Returns since when the next waits.
+        """
+        rest = None
+        for attempt, task in self._running.items():
+            if attempt.waits_since > until:
+                rest = attempt.waits_since if rest is None else min(rest, attempt.waits_since)
+            elif not attempt.abandoned:
+                attempt.abandoned = True
+                task.cancel()
+        return rest
 
     async def stop(self, seconds: float) -> None:
         """Send nothing more; wait for what is in flight, then abandon it."""
@@ -121,8 +135,7 @@ class Dispatcher:
         until = self._clock.monotonic() + seconds
         while self._workers and self._clock.monotonic() < until:
             await self._clock.sleep(0.02)
-        for attempt in list(self._running):
-            self.abandon(attempt)
+        self.give_up(math.inf)
         if self._workers:
             await asyncio.wait(self._workers, timeout=5)
         for task in self._background:
@@ -132,6 +145,38 @@ class Dispatcher:
         if not self._gate.has_room(self.requests_in_flight):
             return None
         now = self._clock.monotonic()
+        attempt = self._next_waiting(now)
+        if attempt is None and self._ask_again(now):
+            attempt = self._next_waiting(now)
+        return attempt
+
+    def _ask_again(self, now: float) -> bool:
+        """Queue a mint that is late once more, if nothing else of its scale set waits; it gets another name."""
+        if now < self._late_at:  # a wave's answers do not each look for what is late
+            self._wake_at(self._late_at)
+            return False
+        seconds = None if self._hedging is None else self._hedging.late_after(self.requests_in_flight)
+        if seconds is None:
+            return False
+        for attempt in self._running:  # oldest first
+            lane = attempt.lane
+            again = [slot for slot in attempt.slots if slot.wanted and slot.in_flight == 1 and may_ask_again(slot.call)]
+            if not again or lane.waiting or lane.held or attempt.trace.unsent:
+                continue
+            if now < attempt.waits_since + seconds:
+                self._late_at = attempt.waits_since + seconds
+                self._wake_at(self._late_at)
+                return False
+            if not self._gate.has_plenty(now):
+                return False
+            for slot in again:
+                slot.call.hedged += 1
+            lane.push_back(again)
+            self._turns.add(lane)
+            return True
+        return False
+
+    def _next_waiting(self, now: float) -> Attempt | None:
         while (lane := self._turns.take(now)) is not None:
             wanted = self._wanted(lane, now)
             if not wanted:
@@ -171,7 +216,7 @@ class Dispatcher:
         slots, names = lane.take(count)
         if not self.requests_in_flight:
             self._wave = 1
-        attempt = Attempt(lane, slots, names, now, lane.scale_set_id, self._wave)
+        attempt = Attempt(lane, slots, names, now, self._gate.sent(now), lane.scale_set_id, self._wave)
         for slot in slots:
             slot.attempts += 1
             slot.in_flight += 1
@@ -185,7 +230,10 @@ class Dispatcher:
             results = await self._send(attempt)
             self._end(attempt)
             self._wave = attempt.wave + 1
-            self._on_result(attempt, results, self._clock.monotonic())
+            now = self._clock.monotonic()
+            if self._hedging is not None and isinstance(results[0], MintedRunner):
+                self._hedging.minted(now - attempt.waits_since)
+            self._on_result(attempt, results, now)
             self._turns.add(attempt.lane)
             attempt = None if self._stopped or attempt.abandoned else self._next()
             self.pump()

@@ -10,8 +10,8 @@ from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.classification import Verdict
-from scaleset_burst.minting.lane import Attempt, Lane
-from scaleset_burst.minting.limiter import Limiter
+from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
+from scaleset_burst.minting.limiter import Limiter, Sent
 from scaleset_burst.minting.slices import Slicing
 from scaleset_burst.minting.strays import CERTAIN, Stray
 from scaleset_hookspecs.errors import Unavailable
@@ -50,6 +50,11 @@ class BurstGate:
         """Whether one more request may be in flight."""
         return requests_in_flight < self.limiter.limit
 
+    def has_plenty(self, now: float) -> bool:
+        """Whether a quarter of the window's registrations is left, and no pause holds."""
+        budget = self.budget
+        return budget.paused_until is None and (budget.limit - budget.used_at(now)) * 4 >= budget.limit
+
     @property
     def in_flight(self) -> int:
         """Return how many mint requests are in flight."""
@@ -81,6 +86,10 @@ class BurstGate:
             lane.circuit.sent(now)
         return count
 
+    def sent(self, now: float) -> Sent:
+        """Return what the limiter knows of a request that was permitted and leaves now."""
+        return self.limiter.sent(now, self._in_flight)
+
     def opens_at(self, now: float) -> float | None:
         """Return when to ask again, if time alone will open it: later than now, or whoever waits would spin."""
         return self.budget.opens_at(now)
@@ -88,10 +97,6 @@ class BurstGate:
     def eta(self, now: float, count: int) -> float:
         """Return when the last of `count` more is allowed at the earliest (monotonic seconds)."""
         return self.budget.eta(now, count)
-
-    def usual_latency(self) -> float | None:
-        """Return the usual latency of a mint in seconds, once known."""
-        return self.limiter.usual_latency
 
     def closed_seconds(self, now: float) -> float:
         """Return for how many seconds in all the gate has been closed, for the account of waiting."""
@@ -118,25 +123,32 @@ class BurstGate:
         throttled = next((v for v in verdicts if v is not None and v.told_to_wait), None)
         overload = any(verdict is not None and verdict.overload for verdict in verdicts)
         minted = any(isinstance(result, MintedRunner) for result in results)
+        until = now
         if len(verdicts) > 1:
             self.slicing.accepted() if minted else self.slicing.undecided()
         if throttled is not None:
-            self.budget.told_to_wait(now, throttled.retry_after, self._random)
+            until = self.budget.told_to_wait(now, throttled.retry_after, self._random)
         elif overload and not minted:
             self.budget.undecided(attempt.sent_at)
         else:
             self.budget.succeeded(attempt.sent_at)
         self._in_flight -= 1
         if any(verdict is not None and verdict.refusal for verdict in verdicts):
-            self.limiter.refused(now, self._in_flight)
+            self._refused(attempt, now, until)
+        elif attempt.abandoned and not attempt.never_left:
+            self.limiter.timed_out(attempt.sent)
         elif not overload:
-            self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
+            self.limiter.accepted(attempt.sent, self._in_flight)
         if overload and throttled is None and not minted:
             self.circuit.failed(now, attempt.sent_at)
             if attempt.lane.circuit.failed(now, attempt.sent_at, at_once=self.circuit.is_open):
                 self._opened = self._down(now, attempt.lane)
         else:
             self._worked(attempt, now)
+
+    def _refused(self, attempt: Attempt, now: float, until: float) -> None:
+        if attempt.lane.failures <= FREE_FAILURES:  # else it is the scale set that fails, not the service that is full
+            self.limiter.refused(attempt.sent, self._in_flight, now=now, pause=max(0.0, until - now))
 
     def _minted(self, attempt: Attempt, count: int, now: float) -> None:
         """Learn from a request that was granted in full: most are, so this is the short way."""
@@ -145,7 +157,7 @@ class BurstGate:
         if count > 1:
             self.slicing.accepted()
         self._in_flight -= 1
-        self.limiter.answered(now, attempt.sent_at, now - attempt.sent_at, self._in_flight)
+        self.limiter.accepted(attempt.sent, self._in_flight)
         self._worked(attempt, now)
 
     def _worked(self, attempt: Attempt, now: float) -> None:

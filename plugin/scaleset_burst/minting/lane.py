@@ -10,9 +10,13 @@ from scaleset_burst.github.tracing import Trace
 from scaleset_burst.minting.call import Call, Slot
 from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.demand import Roster, surplus
+from scaleset_burst.minting.limiter import Sent
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
-__all__ = ["Attempt", "Lane"]
+__all__ = ["FREE_FAILURES", "Attempt", "Lane"]
+
+FREE_FAILURES = 2
+"""Waves in a row that may fail before a scale set waits: until then refusals are taken for a full service's."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +24,7 @@ class Attempt:
     """One request: a name for each slot it carries; one unless the service takes slices.
 
     Attributes:
+        sent: What the limiter knew when it left.
         wave: How many requests one behind the other led to this one, itself included.
         trace: Where its time went before it was sent.
         abandoned: Nobody waits for its answer any more; its names are ambiguous.
@@ -29,6 +34,7 @@ class Attempt:
     slots: list[Slot]
     names: list[str]
     sent_at: float
+    sent: Sent
     scale_set_id: int
     wave: int = 1
     trace: Trace = field(default_factory=Trace)
@@ -55,7 +61,7 @@ class Lane:
         stock: Names written down already and not used yet.
         refilling: More names are being written down.
         opens_at: Nothing may be sent before this monotonic time.
-        failures: Waves in a row that failed.
+        failures: Waves in a row that failed; what was sent before `failed_at` belongs to the last of them.
         held: Nothing may be sent: the scale set's id is being resolved once more.
         circuit: Stops what fails for this scale set; its failures are its own.
         under_way: Slots of its calls that still wait for their outcome.
@@ -78,6 +84,7 @@ class Lane:
     opens_at: float = 0.0
     failures: int = 0
     under_way: int = 0
+    failed_at: float = float("-inf")
     _named: ScaleSetRef | None = None
 
     def enter(self, call: Call) -> None:

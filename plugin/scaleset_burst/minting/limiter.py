@@ -1,126 +1,147 @@
-"""How many mints may be in flight: learnt from refusals and latency, without a knob. Pure decisions.
+"""How many mints may be in flight, learnt from refusals and time-outs alone. Pure decisions, no clock of its own.
 
-The law, and why it was chosen over others by measurement: docs/design/adaptive-concurrency.md.
+Why latency is not asked, and what the law was measured against: docs/design/adaptive-concurrency.md.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["Limiter"]
+__all__ = ["Limiter", "Sent"]
 
-START = 64
-"""First guess: a burst of 300 then takes five waves, and one wave corrects it."""
+EARNED = 100
+"""Accepted mints that pay for trying one more: at a constant capacity about 1 % of the mints are refused."""
 
-HOLD = 14
-"""Waves without a bad sign before a limit that was cut grows again."""
+SAVED = 3
+"""Tries saved up at most, so that a burst can find a capacity that has grown within two round trips."""
 
-INFLATED = 2.0
-SLACK = 0.02
-"""Latency beyond `INFLATED` times its base and these seconds says that requests queue; less is our own scheduling."""
+FACTOR = 8
+"""By how much a try that succeeded is larger next time."""
 
-CUTS = 3
-"""Waves cut for their latency after which it must have fallen; else the service itself has become slower."""
+PATIENCE = 20
+"""A pause that the service imposed is risked again after so many times its length."""
 
-REMEMBERED = 20
-"""Waves whose latency the base is taken from."""
+
+class Sent(NamedTuple):
+    """What the limiter knew when it let a mint go.
+
+    Attributes:
+        number: How many were sent before it.
+        in_flight: Mints in flight, itself included.
+        accepted: Mints that had been accepted by then.
+    """
+
+    number: int
+    in_flight: int
+    accepted: int
 
 
 @dataclass(slots=True)
 class Limiter:
-    """Lowers the limit to what was accepted, at once; raises it by steps that grow, wave by wave.
+    """Begins with what the connections carry; falls by what is refused; tries more when that has been paid for.
 
-    1. A refusal says exactly how much is too much: the limit becomes what is still in flight.
-    2. A wave that took much longer than its base queued somewhere: the limit shrinks in that proportion. If three
-       cuts make it hardly faster, the service itself has become slower: the base follows, the limit goes back.
-    3. A wave without a bad sign, that used at least half of the limit, lets it grow: by half until the first bad
-       sign; afterwards, once `HOLD` waves were good, by 1, 3, 9, … so that a capacity that comes back is found in a
-       few waves and a capacity that does not costs a few refusals.
+    1. A refusal takes one off: what is in flight without it is what the service bears. If nothing was accepted
+       alongside, the service was down and not full, and the limit returns with the first mint it accepts. One
+       refusal while the limit was not reached is an accident.
+    2. An attempt that ran out of time, though fewer than half of those in flight with it were answered meanwhile,
+       halves the limit; once for all that were sent under it.
+    3. Each `EARNED` mints accepted pay for one try. They are used when a burst first fills the limit, or when nothing
+       was refused for as long as it takes to save them. Half a wave that was hardly refused makes the next try
+       `FACTOR` times as large.
 
     Attributes:
         most: The limit never grows beyond.
+        tries_from: Nothing is tried before this monotonic time: the service answered the last try by a pause.
     """
 
     most: int
-    current: float = 0.0
-    _base: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _latencies: list[float] = field(default_factory=list)
-    _wave_from: float = float("-inf")
+    current: int = 0
+    tries_from: float = float("-inf")
+    _sent: int = 0
+    _accepted: int = 0
+    _unspent: int = 0
+    _drained: bool = True
     _peak: int = 0
-    _step: float = 0.0
-    _hold: int = 0
-    _cuts: list[tuple[float, float]] = field(default_factory=list)
+    _doubted: bool = False
+    _before: int = 0
+    _refused_at: int = 0
+    _step: int = 0
+    _since: int = 0
+    _good: int = 0
+    _bad: int = 0
 
     def __post_init__(self) -> None:
-        """Begin with the first guess."""
-        self.current = self.current or float(min(self.most, START))
+        """Begin with as many as there may be: most services bear them, and the others say so within one wave."""
+        self.current = self.current or self.most
 
     @property
     def limit(self) -> int:
         """Mints in flight at most, from 1."""
-        return max(1, min(self.most, int(self.current)))
+        return min(self.most, self.current)
 
-    @property
-    def usual_latency(self) -> float | None:
-        """The usual latency of a mint in seconds, once known."""
-        return sorted(self._base)[len(self._base) // 2] if self._base else None
+    def sent(self, now: float, in_flight: int) -> Sent:
+        """Note a mint that leaves, with which `in_flight` are in flight."""
+        self._sent += 1
+        if in_flight == 1:
+            self._peak, self._doubted = 0, False
+        self._peak = max(self._peak, in_flight)
+        if in_flight >= self.limit:
+            if not self._step and self.limit < self.most:
+                self._try(now, in_flight)
+            self._drained = False
+        return Sent(self._sent, in_flight, self._accepted)
 
-    def refused(self, now: float, in_flight: int) -> None:
-        """Learn from a refusal: what is in flight without it is what the service takes."""
-        self.current = max(1.0, min(self.current, float(in_flight)))
-        self._forget(now)
-        self._step = 1.0
-        self._hold = HOLD
-        self._cuts.clear()
+    def accepted(self, sent: Sent, in_flight: int) -> None:
+        """Learn from a mint that was carried out, beside which `in_flight` still are in flight."""
+        self._accepted += 1
+        self._unspent += 1
+        if self._before:
+            if sent.number > self._refused_at:
+                self.current = max(self.current, self._before)
+            self._before = 0
+        self._drained |= in_flight * 2 < self.limit
+        if self._step and sent.number > self._since:
+            self._good += 1
+            if self._good * 2 >= self.limit:
+                self._raise(self._step * FACTOR)
 
-    def answered(self, now: float, sent_at: float, latency: float, in_flight: int) -> None:
-        """Learn from a mint that was answered; a wave is judged when it is as large as the limit."""
-        if sent_at < self._wave_from:
+    def refused(self, sent: Sent, in_flight: int, *, pause: float = 0.0, now: float = 0.0) -> None:
+        """Learn from a mint that was too much, beside which `in_flight` are in flight; it may bring a pause."""
+        if pause:
+            self.tries_from = max(self.tries_from, now + PATIENCE * pause)
+        if in_flight == 0:
             return
-        self._peak = max(self._peak, in_flight + 1)
-        self._latencies.append(latency)
-        if len(self._latencies) >= self.limit:
-            ordered = sorted(self._latencies)
-            self._latencies.clear()
-            self._judge(ordered[len(ordered) // 2], ordered[len(ordered) // 10], now)
-            self._peak = 0
-
-    def _forget(self, now: float) -> None:
-        """Begin a wave anew: what is in flight was sent under a limit that no longer holds."""
-        self._latencies.clear()
-        self._wave_from = now
-        self._peak = 0
-
-    def _judge(self, typical: float, quick: float, now: float) -> None:
-        # The quickest tenth of even an overloaded wave did not queue for long.
-        self._base.append(quick)
-        base = min(self._base)
-        if typical > base * INFLATED + SLACK:
-            self._queued(typical, base)
-            self._forget(now)
+        accident = self._peak < self.limit and not self._doubted
+        self._doubted = True
+        if accident:
             return
-        self._cuts.clear()
-        if self._peak * 2 >= self.limit:
-            self._grow()
+        self._before = self._before or self.current
+        self._refused_at = self._sent
+        self.current = max(1, min(self.limit, self._peak) - 1)
+        self._drained |= in_flight * 2 < self.limit
+        if self._step and sent.number > self._since:
+            self._bad += 1
+            if self._bad * 4 >= self._step:
+                self._step = 0
 
-    def _queued(self, typical: float, base: float) -> None:
-        self._step, self._hold = 1.0, HOLD
-        if len(self._cuts) >= CUTS and typical > self._cuts[0][1] * 0.7:
-            # Much smaller waves were hardly faster, so it was not our requests that queued.
-            self.current = self._cuts[0][0]
-            self._base.clear()
-            self._base.append(typical)
-            self._cuts.clear()
-            return
-        self._cuts.append((self.current, typical))
-        self.current = max(1.0, self.limit * max(0.25, base * INFLATED / typical))
+    def timed_out(self, sent: Sent) -> None:
+        """Learn from a mint that nobody answered in time."""
+        answered = self._accepted - sent.accepted
+        if sent.number > self._since and sent.in_flight * 2 > self.limit and answered * 2 < sent.in_flight:
+            self.current = max(1, self.limit // 2)
+            self._step, self._since = 0, self._sent
 
-    def _grow(self) -> None:
-        if not self._step:
-            self.current = min(float(self.most), self.current * 1.5)
-        elif self._hold:
-            self._hold -= 1
-        else:
-            self.current = min(float(self.most), self.current + self._step)
-            self._step *= 3
+    def _try(self, now: float, in_flight: int) -> None:
+        tries = min(SAVED, self._unspent // EARNED)
+        quiet = self._sent - self._refused_at > SAVED * EARNED
+        if tries and now >= self.tries_from and (self._drained or quiet):
+            self._unspent = 0
+            self._raise(tries)
+            # Those that fill the limit are judged with the tries: they left at the same time.
+            self._since = self._sent - in_flight
+
+    def _raise(self, step: int) -> None:
+        self.current = min(self.most, self.limit + step)
+        self._step = step if self.current < self.most else 0
+        self._since, self._good, self._bad = self._sent, 0, 0

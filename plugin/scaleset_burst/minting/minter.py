@@ -16,6 +16,7 @@ from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.demand import needed
 from scaleset_burst.minting.dispatcher import Dispatcher, MintService
 from scaleset_burst.minting.gate import BurstGate
+from scaleset_burst.minting.hedging import Hedging
 from scaleset_burst.minting.lane import Lane
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.names import draw_name
@@ -96,9 +97,10 @@ class Minter:
             refill=self._reserve_names,
             on_result=self._settlement.settle,
             on_wait=self._waits.closed,
+            hedging=Hedging() if hedge else None,
         )
         self._settlement.pump = self.dispatcher.pump
-        self._sweeper = Sweeper(self.dispatcher, gate, clock=clock, attempt_timeout=attempt_timeout, hedge=hedge)
+        self._sweeper = Sweeper(self.dispatcher, clock=clock, attempt_timeout=attempt_timeout)
 
     @property
     def last_report(self) -> BurstReport | None:

@@ -17,7 +17,7 @@ from scaleset_burst.minting.classification import Fate, Verdict, classify
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.gate import BurstGate
-from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.strays import FIRST_LOOK, Stray
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0
-FREE_FAILURES = 2
-"""Failures in a row after which a lane waits before its next mint; seconds above."""
 
 
 @dataclass(slots=True)
@@ -148,8 +146,9 @@ class Settlement:
         if verdict.fate is Fate.BATCH_REJECTED:
             self._batch_rejected(attempt, slot, error, aftermath)
             return
-        if verdict.fate is Fate.THROTTLED or attempt.never_left:
-            slot.attempts -= 1
+        full = verdict.refusal and attempt.lane.failures <= FREE_FAILURES
+        if verdict.fate is Fate.THROTTLED or attempt.never_left or full:
+            slot.attempts -= 1  # it was too early for it, or the limit was too high
         if slot.in_flight:
             return  # it is asked for under another name, too, whose answer decides
         if verdict.fate is Fate.THROTTLED:
@@ -223,9 +222,10 @@ class Settlement:
     def _back_off(self, attempt: Attempt, now: float) -> None:
         """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
         lane = attempt.lane
-        if attempt.sent_at < lane.opens_at:
+        if attempt.sent_at < lane.failed_at:
             return
         lane.failures += 1
+        lane.failed_at = now
         if lane.failures > FREE_FAILURES:
             wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (lane.failures - FREE_FAILURES - 1))
             lane.opens_at = now + wait * (0.5 + self._random.random())
