@@ -26,10 +26,11 @@ from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.strays import Stray
 from scaleset_burst.minting.sweeper import Sweeper
 from scaleset_burst.minting.waits import Waits
-from scaleset_hookspecs.errors import Unavailable
+from scaleset_hookspecs.errors import ServiceError, Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
     JitConfig,
+    MintFailure,
     OnReady,
     Outcome,
     ProvisionSettings,
@@ -164,9 +165,7 @@ class Minter:
         finally:
             self.ledger.returned(lane, call)
         result = call.result()
-        if on_ready is None:
-            await self._hand_over(lane, call, result)
-        return result
+        return result if on_ready is not None else await self._hand_over(lane, call, result)
 
     async def _mint(self, lane: Lane, call: Call, wanted: int) -> None:
         self._enter(lane, call, wanted)
@@ -182,19 +181,43 @@ class Minter:
                 watch.cancel()
             self._leave(lane, call)
 
-    async def _hand_over(self, lane: Lane, call: Call, result: tuple[Outcome, ...]) -> None:
+    async def _hand_over(self, lane: Lane, call: Call, result: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+        """Write down that the caller gets its configs, before it does; mint others for those that it must not get."""
         configs = [outcome for outcome in result if isinstance(outcome, JitConfig)]
+        lost: frozenset[str] = frozenset()
         try:
             await self._names.record(
                 [Change(name=c.runner_name, state=State.DELIVERED, runner_id=c.runner_id) for c in configs]
             )
+        except LostNames as error:
+            lost = error.names
         except asyncio.CancelledError:
             self._undo(lane, call)
             raise
         except Exception:
-            # The same as with `on_ready`: they are registered, so the caller gets them, journal or not. Other hosts
-            # were told already, when they were minted.
+            # The same as with `on_ready`: they are registered, so the caller gets them, journal or not.
             logger.exception("the journal could not write; handing over without it")
+        if not lost:
+            return result
+        for config in configs:
+            if config.runner_name in lost:
+                lane.roster.drop(config.runner_name, None)
+                self._orphan(config)
+        try:
+            others = iter(await self._mint_others(lane, call, len(lost)))
+        except asyncio.CancelledError:
+            self._undo(lane, call)
+            raise
+        return tuple(next(others) if getattr(each, "runner_name", None) in lost else each for each in result)
+
+    async def _mint_others(self, lane: Lane, call: Call, count: int) -> tuple[Outcome, ...]:
+        settings = replace(call.settings, desired=None)
+        try:
+            return await self.provision(lane, count, settings, None, since=call.started_at)
+        except ServiceError as error:
+            reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
+            failure = MintFailure(reason=reason, message=str(error), retry_after=error.retry_after)
+            return (failure,) * count
 
     def _enter(self, lane: Lane, call: Call, wanted: int) -> None:
         if not lane.calls:

@@ -36,7 +36,8 @@ class SharedNames(JournalNames):
     """The journal, and beside it the mirror.
 
     The mirror must never call a name undelivered whose config the host has: another host would remove its runner. So
-    a config is handed out only after the mirror forgot its name; if Redis cannot be told, the config is undone.
+    a config is handed out only after the mirror called it delivered; if Redis cannot be told, the config is undone.
+    What is minted and waits for the end of its call is not delivered: if its host dies, nobody ever had it.
     """
 
     def __init__(self, journal: Journal, store: Store, keys: Keys, host: str, *, per_second: float) -> None:
@@ -98,10 +99,11 @@ class SharedNames(JournalNames):
             await self._tell_given(changes)
 
     async def _tell_given(self, changes: Sequence[Change]) -> None:
-        given = [change.name for change in changes if change.state in {State.DELIVERED, State.MINTED}]
+        given = [change.name for change in changes if change.state is State.DELIVERED]
+        minted = [change.name for change in changes if change.state is State.MINTED]
         async with self._uploading:  # what it tells may not know of these
             pass
-        lost = self._lost.intersection(given)
+        lost = self._lost & {*given, *minted}
         values = {name: "d|" + open_[2:] for name in given if (open_ := self._open.get(name, "")).startswith("r|")}
         self._open |= values
         self._bound(values)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from scaleset_burst.journal import Change, LostNames
+from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.budget import Budget
 from scaleset_hookspecs import FailureReason, JitConfig, OnReady, ProvisionSettings
-from tests.kit.minting import make_minter
+from tests.kit.minting import RecordingNames, make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
 
@@ -38,23 +38,66 @@ def test_a_full_disk_costs_no_config(step: str, on_ready: OnReady | None) -> Non
     run_virtually(main)
 
 
-def test_names_lost_at_the_end_of_a_call_are_handed_over() -> None:
-    """Other hosts know since the mint that these are given away; the second note may fail."""
+class LosesDelivered(RecordingNames):
+    """Other hosts cannot be told of the first that are handed over at the end of a call."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Note changes, or lose some."""
+        lost = [change.name for change in changes if change.state is State.DELIVERED][: self.left]
+        self.left -= len(lost)
+        await super().record([change for change in changes if change.name not in lost])
+        if lost:
+            raise LostNames(lost)
+
+
+@pytest.mark.parametrize("lost", [1, 20, 45])
+def test_names_lost_at_the_end_of_a_call_are_not_handed_over(lost: int) -> None:
+    """Another host may remove their runners: the caller gets others, and these are undone."""
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service)
-        written = names.record
-
-        async def lose_delivered(changes: Sequence[Change]) -> None:
-            if changes[0].state == "delivered":
-                raise LostNames(change.name for change in changes)
-            await written(changes)
-
-        names.record = lose_delivered  # type: ignore[method-assign]
+        minter, lane, _ = make_minter(service)
+        minter._names = minter._settlement._names = minter.deliverer._names = names = LosesDelivered(lost)
         outcomes = await minter.provision(lane, 20, ProvisionSettings(), None)
-        assert sum(isinstance(outcome, JitConfig) for outcome in outcomes) == 20
+        delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
+        assert len(delivered) == 20
+        assert {name for name, states in names.states.items() if State.DELIVERED in states} == delivered
+        assert set(lane.roster.names) == delivered
+        await asyncio.sleep(600.0)
+        assert set(service.runners) == delivered
         assert len(minter.resolver) == 0
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("after", ["down", "deadline", "stopping", "cancelled"])
+def test_where_no_others_can_be_minted_the_lost_ones_are_failures(after: str) -> None:
+    """The rest reaches the caller; nothing of it is lost but to a caller that has gone."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, _ = make_minter(service)
+        minter._names = minter._settlement._names = minter.deliverer._names = LosesDelivered(5)
+        service.fault = lambda _name: None if service.requests["mint"] <= 20 else "refused"
+        settings = ProvisionSettings(deadline=30.0) if after == "deadline" else ProvisionSettings()
+        call = asyncio.ensure_future(minter.provision(lane, 20, settings, None))
+        if after == "cancelled":
+            await asyncio.sleep(0.3)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        if after == "stopping":
+            await asyncio.sleep(0.3)
+            await minter.stop(10.0)
+        outcomes = () if after == "cancelled" else await call
+        delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
+        assert len(delivered) == (0 if after == "cancelled" else 15)
+        await asyncio.sleep(600.0)
+        assert set(service.runners) == delivered
 
     run_virtually(main)
 

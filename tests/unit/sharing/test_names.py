@@ -101,9 +101,29 @@ async def test_a_host_that_was_merely_paused_hands_out_nothing_that_another_one_
 async def test_what_was_marked_once_needs_no_redis_to_be_handed_out(store: Store) -> None:
     host = await names_of(store, "host")
     await host.reserve(7, ["a"])
-    await host.record([Change(name="a", state=State.MINTED, runner_id=1)])
+    await host.record(delivered("a"))
     store.down = True
     await host.record(delivered("a"))
+
+
+async def test_what_waits_for_the_end_of_its_call_was_never_used_if_its_host_dies(store: Store) -> None:
+    host, other = await names_of(store, "host"), await names_of(store, "other")
+    await host.reserve(7, ["a", "b"])
+    await host.record([Change(name=name, state=State.MINTED, runner_id=1) for name in "ab"])
+    await host.record(delivered("b"))
+    orphans = await other.claim("host", "1")
+    assert [(orphan.name, orphan.delivered) for orphan in orphans] == [("a", False)]
+    with pytest.raises(LostNames):  # should it have been paused only
+        await host.record(delivered("a"))
+
+
+async def test_what_redis_calls_undelivered_is_not_handed_out_without_telling_it(store: Store) -> None:
+    host = await names_of(store, "host")
+    await host.reserve(7, ["a"])
+    await host.record([Change(name="a", state=State.MINTED, runner_id=1)])
+    store.down = True
+    with pytest.raises(LostNames):
+        await host.record(delivered("a"))
 
 
 async def test_taken_over_twice_each_time_by_one_only(store: Store) -> None:
