@@ -104,7 +104,7 @@ class ModelService:
             self.wait_until = max(self.wait_until, self._now() + (seconds if seconds is not None else 60.0))
             raise RateLimited("slow down", status=429, retry_after=seconds)
         errors: dict[str, ServiceError] = {
-            "item": Rejected("bad name", status=400),
+            "item": Rejected("bad name", status=400, type_name="ArgumentException"),
             "forbidden": PermissionDenied("no", status=403),
             "down": Unavailable("upstream", status=503, maybe_applied=True),
         }

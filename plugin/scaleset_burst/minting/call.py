@@ -21,6 +21,7 @@ class Slot:
     Attributes:
         queued: It stands in its lane's queue: never twice, or it would be minted twice.
         attempts: Requests sent for it so far, hedges included.
+        refusals: Refusals so far that were not explained.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
         claimed: A config is on its way to the caller; from then on only its delivery can fail.
     """
@@ -31,6 +32,7 @@ class Slot:
     queued: bool = False
     blocked: float = 0.0
     attempts: int = 0
+    refusals: int = 0
     in_flight: int = 0
     first_sent_at: float | None = None
     claimed: bool = False

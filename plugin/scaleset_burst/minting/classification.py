@@ -35,9 +35,9 @@ class Fate(StrEnum):
     THROTTLED = "throttled"
     """Nothing was registered, and nothing more may be sent for a while."""
     ITEM_REJECTED = "item_rejected"
-    """This one is refused for good."""
+    """This one is refused."""
     BATCH_REJECTED = "batch_rejected"
-    """Every other one would be refused as well."""
+    """Every other one of the scale set would be refused as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Verdict:
         refusal: The service said that it has too much to do: the limiter lowers what is in flight.
         told_to_wait: The service said that nothing more may be sent for a while.
         retry_after: Seconds to wait before the next request, if the service said so.
+        named: A refusal whose reason the service itself names. Any other may be that of a router, a gateway or a proxy
+            on the way: it is that mint's failure alone, and counts for more only when it is repeated.
     """
 
     fate: Fate
@@ -56,6 +58,7 @@ class Verdict:
     refusal: bool = False
     told_to_wait: bool = False
     retry_after: float | None = None
+    named: bool = False
 
     @property
     def unresolved(self) -> bool:
@@ -84,8 +87,10 @@ def _fate(error: ServiceError) -> Verdict:
         return Verdict(fate=Fate.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Conflict):
         return Verdict(fate=Fate.NAME_TAKEN)
-    if isinstance(error, AuthenticationFailed | PermissionDenied | NotFound) or "max limit" in error.message.lower():
-        return Verdict(fate=Fate.BATCH_REJECTED)
+    if "max limit" in error.message.lower():
+        return Verdict(fate=Fate.BATCH_REJECTED, named=True)
+    if isinstance(error, AuthenticationFailed | PermissionDenied | NotFound):
+        return Verdict(fate=Fate.BATCH_REJECTED, named="RunnerScaleSetNotFoundException" in name)
     if isinstance(error, Rejected):
-        return Verdict(fate=Fate.ITEM_REJECTED)
+        return Verdict(fate=Fate.ITEM_REJECTED, named=bool(name))
     return Verdict(fate=Fate.AMBIGUOUS, overload=True)

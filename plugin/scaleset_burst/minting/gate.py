@@ -128,10 +128,10 @@ class BurstGate:
             self.slicing.accepted() if minted else self.slicing.undecided()
         if throttled is not None:
             until = self.budget.told_to_wait(now, throttled.retry_after, self._random)
-        elif overload and not minted:
-            self.budget.undecided(attempt.sent_at)
-        else:
+        elif minted:
             self.budget.succeeded(attempt.sent_at)
+        else:  # whatever it says, it may not be the service's
+            self.budget.undecided(attempt.sent_at)
         self._in_flight -= 1
         if any(verdict is not None and verdict.refusal for verdict in verdicts):
             self._refused(attempt, now, until)

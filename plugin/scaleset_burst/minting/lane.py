@@ -63,6 +63,8 @@ class Lane:
         opens_at: Nothing may be sent before this monotonic time.
         failures: Waves in a row that failed; what was sent before `failed_at` belongs to the last of them.
         held: Nothing may be sent: the scale set's id is being resolved once more.
+        refusals: Waves in a row that were refused for the whole scale set, with no mint between them.
+        refused_at: When the last of them was.
         circuit: Stops what fails for this scale set; its failures are its own.
         under_way: Slots of its calls that still wait for their outcome.
     """
@@ -83,6 +85,8 @@ class Lane:
     held: bool = False
     opens_at: float = 0.0
     failures: int = 0
+    refusals: int = 0
+    refused_at: float = float("-inf")
     under_way: int = 0
     failed_at: float = float("-inf")
     _named: ScaleSetRef | None = None
@@ -132,6 +136,17 @@ class Lane:
             slot.queued = True
         self.waiting.extendleft(reversed(again))
 
+    def refused(self, sent_at: float, now: float) -> int:
+        """Note a refusal for the whole scale set; return how many in a row there were, one for each wave."""
+        if sent_at >= self.refused_at:
+            self.refusals += 1
+            self.refused_at = now
+        return self.refusals
+
+    def minted(self) -> None:
+        """Note a mint: nothing is wrong with the scale set."""
+        self.failures = self.refusals = 0
+
     def sendable(self, now: float, carries: int = 1) -> int:
         """Return how many slots could be sent now, by one request that carries up to `carries` of them.
 
@@ -148,6 +163,8 @@ class Lane:
             return 0
         if self.limit is not None and self.requests >= self.limit:
             return 0
+        if self.refusals and any(attempt.sent_at >= self.refused_at for attempt in self.attempts):
+            return 0  # one alone finds out whether the refusal was meant
         return len(self.waiting)
 
     def take(self, count: int) -> tuple[list[Slot], list[str]]:

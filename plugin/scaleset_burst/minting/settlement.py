@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0
+REPEATED = 3
+"""Refusals in a row that are believed, where the service does not name the reason."""
 
 
 @dataclass(slots=True)
@@ -86,16 +88,17 @@ class Settlement:
         self._gate.learn(attempt, verdicts, results, now)
         self._ledger.answered(attempt, verdicts)
         if len(results) == 1 and isinstance(results[0], MintedRunner):
-            attempt.lane.failures = 0
+            attempt.lane.minted()
             self._minted(attempt, attempt.slots[0], attempt.names[0], results[0], now)
             return
         aftermath = Aftermath()
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
-                attempt.lane.failures = 0
+                attempt.lane.minted()
                 self._minted(attempt, slot, name, result, now)
             elif verdict is not None:
                 self._failed(attempt, slot, name, verdict, result, aftermath)
+        self._refused_for_all(attempt, verdicts, results, now)
         if aftermath.strays:
             self._lost(attempt, aftermath.strays, now)
         if aftermath.backs_off:
@@ -137,29 +140,30 @@ class Settlement:
         self, attempt: Attempt, slot: Slot, name: str, verdict: Verdict, error: ServiceError, aftermath: Aftermath
     ) -> None:
         slot.first_sent_at = slot.first_sent_at or attempt.sent_at
+        rejected = verdict.fate is Fate.ITEM_REJECTED
         if verdict.unresolved:
             aftermath.strays.append(name)
+        elif rejected:  # it may be for the name
+            self._names.note([Change(name=name, state=State.CLOSED)])
         else:
             self._unused(attempt, [name])
         if not slot.wanted:
             return
-        if verdict.fate is Fate.BATCH_REJECTED:
-            self._batch_rejected(attempt, slot, error, aftermath)
-            return
         full = verdict.refusal and attempt.lane.failures <= FREE_FAILURES
-        if verdict.fate is Fate.THROTTLED or attempt.never_left or full:
-            slot.attempts -= 1  # it was too early for it, or the limit was too high
+        explained = verdict.fate is Fate.BATCH_REJECTED and verdict.named
+        free = verdict.fate is Fate.THROTTLED or attempt.never_left or full or explained
+        slot.attempts -= free  # it was too early for it, the limit was too high, or the scale set is looked up
         if slot.in_flight:
             return  # it is asked for under another name, too, whose answer decides
-        if verdict.fate is Fate.THROTTLED:
-            aftermath.retried.append(slot)
-        elif verdict.fate is Fate.ITEM_REJECTED:
-            slot.call.settle(slot, _failure(FailureReason.REJECTED, error))
-        elif slot.attempts >= self._max_attempts:
-            slot.call.settle(slot, _failure(FailureReason.UNAVAILABLE, error))
-        else:
-            aftermath.retried.append(slot)
-            aftermath.backs_off |= verdict.overload
+        slot.refusals += rejected
+        final = rejected and (verdict.named or slot.refusals >= REPEATED)
+        if final or (slot.attempts >= self._max_attempts and not free):
+            refused = rejected or verdict.fate is Fate.BATCH_REJECTED
+            reason = FailureReason.REJECTED if refused else FailureReason.UNAVAILABLE
+            slot.call.settle(slot, _failure(reason, error))
+            return
+        aftermath.retried.append(slot)
+        aftermath.backs_off |= verdict.overload and verdict.fate is not Fate.THROTTLED
 
     def _unused(self, attempt: Attempt, names: Sequence[str]) -> None:
         """Keep names that were never registered for another try, if they are written down for the right scale set."""
@@ -181,18 +185,27 @@ class Settlement:
         )
         self._resolver.add(replace(stray, name=name) for name in names)
 
-    def _batch_rejected(self, attempt: Attempt, slot: Slot, error: ServiceError, aftermath: Aftermath) -> None:
+    def _refused_for_all(
+        self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[Result], now: float
+    ) -> None:
+        """Decide what refusals mean for the scale set: named ones at once, others when they are repeated.
+
+        A 404 has the scale set looked up, and counts if it is gone; one router's would else end a burst of 300.
+        """
         lane = attempt.lane
-        if isinstance(error, NotFound):
-            slot.attempts -= 1
-            aftermath.retried.append(slot)
-            if attempt.scale_set_id == lane.scale_set_id and not lane.held:
+        for verdict, error in zip(verdicts, results, strict=True):
+            if verdict is None or verdict.fate is not Fate.BATCH_REJECTED or not isinstance(error, ServiceError):
+                continue
+            repeated = lane.refused(attempt.sent_at, now) >= REPEATED
+            if not repeated and not verdict.named:
+                continue
+            if not isinstance(error, NotFound):
+                self._reject_lane(lane, error)
+            elif attempt.scale_set_id == lane.scale_set_id and not lane.held:
                 lane.held = True
                 task = asyncio.create_task(self._heal(lane, error), name="re-resolve scale set")
                 self._healing.add(task)
                 task.add_done_callback(self._healing.discard)
-            return
-        self._reject_lane(lane, error)
 
     def _reject_lane(self, lane: Lane, error: ScalesetError) -> None:
         failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
@@ -213,7 +226,9 @@ class Settlement:
             logger.exception("the scale set %s could not be resolved once more", lane.ref.name)
             self._reject_lane(lane, Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
         else:
-            if lane.scale_set_id == dead:
+            if lane.scale_set_id != dead:
+                lane.refusals = 0
+            elif lane.refusals >= REPEATED:  # it is there, and yet it is not
                 self._reject_lane(lane, error)
         finally:
             lane.held = False
