@@ -72,7 +72,8 @@ class Budget:
 
     def hold(self, until: Sequence[float]) -> None:
         """Keep the places of sent registrations whose answer was none, each until then at the latest."""
-        self.held = deque(sorted((*self.held, *until)))
+        if until:
+            self.held = deque(sorted((*self.held, *until)))
 
     def resolved(self, now: float, until: float, *, registered: bool) -> None:
         """Note what became of an unresolved mint: it counts from now, since it came no later, or never happened."""

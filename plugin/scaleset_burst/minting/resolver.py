@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from scaleset_burst.clock import Clock
 from scaleset_burst.github.failures import is_gone
 from scaleset_burst.github.types import Runner
+from scaleset_burst.minting.budget import DEFAULT_PAUSE
 from scaleset_burst.minting.strays import (
     Answering,
     Step,
@@ -26,7 +27,7 @@ from scaleset_burst.minting.strays import (
     due,
 )
 from scaleset_hookspecs import RunnerRef
-from scaleset_hookspecs.errors import Rejected, ServiceError
+from scaleset_hookspecs.errors import RateLimited, Rejected, ServiceError
 
 __all__ = ["Resolver", "RunnerService"]
 
@@ -250,8 +251,9 @@ class Resolver:
         return None
 
     def _failed(self, stray: Stray, error: ServiceError | None) -> Stray:
-        now, told = self._clock.monotonic(), 0.0 if error is None else error.retry_after or 0.0
+        now, told = self._clock.monotonic(), 0.0
         if error is not None:
+            told = error.retry_after or (DEFAULT_PAUSE if isinstance(error, RateLimited) else 0.0)
             self._answering.failed(now, told, self._random.random)
         return after_failure(stray, now, told, self._random.random)
 

@@ -325,8 +325,9 @@ def test_an_outage_is_met_with_few_look_ups() -> None:
     run_virtually(main)
 
 
-def test_told_to_wait_nobody_looks() -> None:
-    """A rate limit with a time stops every look until then."""
+@pytest.mark.parametrize(("said", "quiet"), [(200.0, 199.0), (None, 59.0)])
+def test_told_to_wait_nobody_looks(said: float | None, quiet: float) -> None:
+    """A rate limit stops every look until the time it gives, and for a minute if it gives none."""
 
     async def main() -> None:
         class Limited(Wild):
@@ -335,14 +336,15 @@ def test_told_to_wait_nobody_looks() -> None:
             async def find_runner(self, name: str) -> Runner | None:
                 self.requests["asked"] += 1
                 if self._age() < self.until:
-                    raise RateLimited("slow down", status=429, retry_after=self.until - self._age())
+                    wait = None if said is None else self.until - self._age()
+                    raise RateLimited("slow down", status=429, retry_after=wait)
                 return await super().find_runner(name)
 
         service = Limited(lists="broken")
-        service.until = 200.0
+        service.until = said or 30.0
         minter, _, _ = make_minter(service)
         minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(100))
-        await asyncio.sleep(199.0)
+        await asyncio.sleep(quiet)
         assert service.requests["asked"] <= PARALLEL
         await asyncio.sleep(600.0)
         assert len(minter.resolver) == 0
