@@ -8,6 +8,7 @@ import trustme
 from proxy import Proxy
 
 from scaleset_burst.github import Backoff, ConnectionOptions, ScaleSetClient, TokenCredentials
+from scaleset_burst.github.transport import routes
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import Rejected, Unavailable
 
@@ -44,6 +45,12 @@ def proxy() -> Iterator[str]:
         yield f"127.0.0.1:{running.flags.port}"
 
 
+@pytest.fixture(autouse=True)
+def another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the simulator for another machine's: what is on this one is never asked of a proxy."""
+    monkeypatch.setattr(routes, "is_loopback", lambda _host: False)
+
+
 def client_of(simulator: SimulatorProcess, **options: str | None) -> ScaleSetClient:
     return ScaleSetClient(
         simulator.config_url,
@@ -78,7 +85,7 @@ def test_tokens_mints_and_a_session_go_through(simulator: SimulatorProcess, prox
 @pytest.mark.parametrize("lacking", ["password", "authority", "certificate"])
 def test_what_is_lacking_is_said(simulator: SimulatorProcess, proxy: str, files: dict[str, str], lacking: str) -> None:
     errors = {
-        "password": (Unavailable, "407"),
+        "password": (Rejected, "407"),
         "authority": (Rejected, "ca_file"),
         "certificate": (Unavailable, "(?i)certificate.required|connection was (lost|closed)|closed the connection"),
     }
