@@ -20,9 +20,18 @@ class Background:
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
         """Start work that nobody waits for."""
+        self._tasks.update(self._start(work, name))
+
+    async def begin(self, work: Coroutine[Any, Any, object], name: str, *, patience: float) -> None:
+        """Start work and wait for it, for `patience` seconds at most; then it goes on beside everything else."""
+        started = self._start(work, name)
+        self._tasks |= started
+        await asyncio.wait(started, timeout=patience)
+
+    def _start(self, work: Coroutine[Any, Any, object], name: str) -> set[asyncio.Task[None]]:
         task = asyncio.create_task(_guarded(work, name), name=name)
-        self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return {task}
 
     def cancel(self) -> None:
         """End whatever still runs."""

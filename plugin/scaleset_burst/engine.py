@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random as random_module
 import secrets
+import sqlite3
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
@@ -43,6 +45,9 @@ from scaleset_hookspecs import (
 __all__ = ["Engine"]
 
 logger = logging.getLogger(__name__)
+
+RECALL_SECONDS = 5.0
+"""Seconds between two tries to recall the limits."""
 
 STOP_SECONDS = 10.0
 """Time to finish or undo what is in flight when the host stops."""
@@ -122,8 +127,9 @@ class Engine:
             await self.client.warm(self.settings.connections.warm)
         except Unavailable as error:
             logger.warning("%s cannot be reached yet, the first burst will try again: %s", self.scope, error)
-        await self._upkeep.adopt(names, minter)
-        self._background.spawn(self._upkeep.keep_adopting(names, minter), "adopt")
+        # A disk that hangs must not keep the host from starting; what is adopted later is resolved later.
+        await self._background.begin(self._upkeep.adopt(names, minter), "adopt", patience=names.patience)
+        self._background.spawn(self._upkeep.keep_adopting(names, minter), "keep adopting")
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Send nothing more, finish or undo what is in flight, close everything; the journal keeps the rest."""
@@ -236,14 +242,24 @@ class Engine:
             await sharing.start(self.gate, minter, self.metadata, lambda left: self._upkeep.resolve(left, minter))
             if sharing.budget.online:
                 return  # Redis knows what other processes used, dead ones too
-        await self._recall(names)
+        recalling = self._recall(names, self._clock.monotonic())
+        await self._background.begin(recalling, "recall the limits", patience=names.patience)
 
-    async def _recall(self, names: JournalNames) -> None:
-        budget = self.gate.budget
-        try:
-            budget.recall(self._clock.monotonic(), await names.registered(budget.window))
-        except Exception:
-            logger.exception("the journal could not say what was registered before; the limits begin empty")
+    async def _recall(self, names: JournalNames, began: float) -> None:
+        """Recall what was registered before we began, and a pause; a disk that cannot say is asked until it does."""
+        budget, until = self.gate.budget, math.inf
+        while True:
+            try:
+                registered, pause = await names.registered(budget.window), await names.pause_left()
+            except (OSError, sqlite3.Error) as error:
+                logger.warning("the journal cannot say yet what was registered before: %s", error)
+                await self._clock.sleep(RECALL_SECONDS)
+                until = began  # by the next try we may have registered some ourselves
+                continue
+            now = self._clock.monotonic()
+            budget.recall(now, [(age, count) for age, count in registered if now - age <= until])
+            budget.resume_pause(now, pause)
+            return
 
     def _minting(self, names: JournalNames) -> Minter:
         batch = self.settings.batch

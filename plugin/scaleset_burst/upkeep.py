@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from typing import Protocol
 
 from scaleset_burst.background import Background
@@ -62,6 +63,9 @@ class Upkeep:
         """Take over what dead processes left open; it is resolved beside the first burst."""
         try:
             orphans = await names.adopt()
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("the journal could not say what dead processes left, the next look will: %s", error)
+            return
         except Exception:
             logger.exception("the journal could not say what dead processes left; the next look will")
             return
@@ -72,9 +76,9 @@ class Upkeep:
         """Resolve what another process left behind."""
         now = self._clock.monotonic()
         logger.info(
-            "resolving %d names of a process that died, %d of them delivered and never reported as launched",
+            "resolving %d names of a process that died; what is offline %g s from now is removed",
             len(orphans),
-            sum(orphan.delivered for orphan in orphans),
+            self._launch_grace,
         )
         held_until = self._gate.held_until(now)
         hold = 0 if self._shared else self._gate.holdable

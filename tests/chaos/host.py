@@ -3,6 +3,9 @@
 import asyncio
 import json
 import os
+import random
+import resource
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +18,17 @@ from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
 SCALE_SET = ScaleSetRef(name="demo-linux")
 
 
+async def failing_disk(chance: random.Random) -> None:
+    """Let the disk take nothing, now and then: files may not be written, pipes may."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    while True:
+        await asyncio.sleep(chance.expovariate(10.0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+        await asyncio.sleep(chance.expovariate(5.0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
 async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
     """Burst, launch, report; then, if nobody kills us, wait until everything is resolved."""
     section = {
@@ -25,6 +39,7 @@ async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
     settings = load_settings(
         {"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text()
     )
+    failing = None if settle else asyncio.create_task(failing_disk(random.Random(int(about["seed"]))))
     engine = Engine(settings)
     await engine.start()
     print("bursting", flush=True)
@@ -41,6 +56,8 @@ async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
         while settle and len(engine.minter.resolver):
             await asyncio.sleep(0.2)
     await engine.stop()
+    if failing is not None:
+        failing.cancel()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""The host is killed at random points of a burst, and started again: no ghost, nobody's runner removed."""
+"""The host is killed at random points of a burst, on a disk that fails: no ghost, nobody's runner removed.
+
+Names that its disk never took and that died with it cannot be found again: they are counted, and are no ghosts here.
+"""
 
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,19 +27,23 @@ def run_kills(kills: int, seed: int) -> Verdict:
     options = ("--latency", "50ms", "--jitter", "0.5", "--seed", str(seed), "--fault", "mint:drop-after:3%")
     with tempfile.TemporaryDirectory() as place, SimulatorProcess(*options) as simulator:
         launched: list[str] = []
+        known: set[str] = set()
         killed = 0
         for turn in range(kills + 1):
             last = turn == kills
-            launched += _host(simulator, Path(place), None if last else chance.uniform(0.02, 0.6))
+            launched += _host(simulator, Path(place), None if last else chance.uniform(0.02, 0.6), seed + turn)
+            known |= _written(Path(place))
             killed += not last
         # A host that died between a launch and its note in the file launched all the same: the service knows.
         online = [str(runner["name"]) for runner in simulator.runners() if runner["status"] == "online"]
+        registered = {str(runner["name"]) for runner in simulator.runners()}
+        unwritten = registered - known - set(online)
         verdict = judge(
             seed=seed,
             asked=len(online),
             delivered=online,
             failed=0,
-            registered=(str(runner["name"]) for runner in simulator.runners()),
+            registered=registered - unwritten,
             counters=simulator.counters(),
         )
         verdict["broken_promises"] = [each for each in verdict["broken_promises"] if each != "budget"]
@@ -44,16 +52,23 @@ def run_kills(kills: int, seed: int) -> Verdict:
             verdict["broken_promises"].append("launched runners were removed")
         return verdict | {
             "killed": killed,
+            "never_written": len(unwritten),
             "removed_in_use": len(lost),
             "seconds": round(time.monotonic() - started, 1),
         }
 
 
-def _host(simulator: SimulatorProcess, place: Path, lives: float | None) -> list[str]:
+def _host(simulator: SimulatorProcess, place: Path, lives: float | None, seed: int) -> list[str]:
     """Run one host; kill it that long after its burst began, or let it finish."""
     environment = dict(os.environ, CHAOS_TOKEN=simulator.token)
     arguments = json.dumps(
-        {"url": simulator.url, "config_url": simulator.config_url, "place": str(place), "count": BURST}
+        {
+            "url": simulator.url,
+            "config_url": simulator.config_url,
+            "place": str(place),
+            "count": BURST,
+            "seed": seed,
+        }
     )
     command = [sys.executable, "-m", "tests.chaos.host", arguments, "kill" if lives is not None else "settle"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as host:
@@ -67,3 +82,13 @@ def _host(simulator: SimulatorProcess, place: Path, lives: float | None) -> list
         status = host.wait(300)
         assert lives is not None or status == 0, f"the last host failed with {status}: {rest}"
     return [name for name in rest.split() if name]
+
+
+def _written(place: Path) -> set[str]:
+    """Return the names that the dead host's journal holds."""
+    names: set[str] = set()
+    for path in place.rglob("journal.db"):
+        with sqlite3.connect(path) as database:
+            names.update(str(row[0]) for row in database.execute("SELECT name FROM names"))
+        database.close()
+    return names

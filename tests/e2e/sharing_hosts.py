@@ -36,7 +36,12 @@ class Fleet:
         """Start one more host."""
         sharing = {"url": self.url, "lease": 20} | dict(sections.pop("sharing", {}))  # type: ignore[call-overload]
         github = {"config_url": self.simulator.config_url, "token": {"$env": "T"}}
-        burst = {"github": github, "journal": {"directory": ":memory:"}, "sharing": sharing, **sections}
+        burst = {
+            "github": github,
+            "journal": {"directory": ":memory:", "launch_grace": 5},
+            "sharing": sharing,
+            **sections,
+        }
         settings = load_settings(
             {"plugins": {"burst": burst}},
             environ={"T": self.simulator.token, "REDIS": self.url},

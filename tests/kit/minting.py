@@ -20,6 +20,7 @@ class RecordingNames:
         self.states: dict[str, list[State]] = {}
         self.scale_sets: dict[str, int] = {}
         self.transactions = 0
+        self.pauses: list[float] = []
 
     async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
         """Note reserved names."""
@@ -37,6 +38,10 @@ class RecordingNames:
         """Note changes."""
         for change in changes:
             self.states.setdefault(change.name, []).append(change.state)
+
+    def pause(self, seconds: float) -> None:
+        """Note a pause."""
+        self.pauses.append(seconds)
 
 
 def make_minter(

@@ -3,7 +3,7 @@
 from scaleset_burst.journal.database import DatabaseJournal
 from scaleset_burst.journal.memory import MemoryJournal
 from scaleset_burst.journal.names import Journal, JournalNames
-from scaleset_burst.journal.opening import open_journal
+from scaleset_burst.journal.opening import LazyJournal, open_journal
 from scaleset_burst.journal.states import Change, LostNames, Orphan, State
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "DatabaseJournal",
     "Journal",
     "JournalNames",
+    "LazyJournal",
     "LostNames",
     "MemoryJournal",
     "Orphan",

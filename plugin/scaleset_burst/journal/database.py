@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from scaleset_burst.journal.folders import make_private, refuse_foreign
 from scaleset_burst.journal.owner import Owner, dead_owners
 from scaleset_burst.journal.states import Change, Orphan, State
 
@@ -18,6 +20,9 @@ SCHEMA_VERSION = 1
 KEPT_SECONDS = 2 * 86_400
 """Delivered names whose launch was never reported are forgotten after this time: a JIT runner that has not connected
 within a day is removed by the service itself (protocol 8.3)."""
+
+BUSY_SECONDS = 1.0
+"""How long a write waits for another process's: much longer than theirs take, if they are processes like this one."""
 
 _CLOSED = (State.CLOSED, State.LAUNCHED)
 _BEFORE_AND_AFTER = (State.RESERVED, *_CLOSED)
@@ -36,14 +41,15 @@ CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL)
 _UPSERT = """
 INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]'), ?2, ?3 FROM json_each(?1) WHERE TRUE
+    json_extract(value, '$[3]'), :owner, :now FROM json_each(:rows) WHERE TRUE
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
     runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
 """
-_COUNT = "SELECT COUNT(*) FROM names WHERE state = ?2 AND name IN (SELECT value FROM json_each(?1))"
-_DELETE = "DELETE FROM names WHERE name IN (SELECT value FROM json_each(?1))"
+_COUNT = "SELECT COUNT(*) FROM names WHERE state = 'reserved' AND name IN (SELECT value FROM json_each(?))"
+_DELETE = "DELETE FROM names WHERE name IN (SELECT value FROM json_each(?))"
 
 _LAUNCHES = "INSERT INTO facts VALUES ('launches', ?) ON CONFLICT (fact) DO UPDATE SET count = count + excluded.count"
+_FACT = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (fact) DO UPDATE SET count = excluded.count"
 
 
 class NewerSchemaError(Exception):
@@ -60,14 +66,15 @@ class DatabaseJournal:
     def __init__(self, directory: Path, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._window = float(KEPT_SECONDS)
+        make_private(directory)
         path = directory / "journal.db"
         path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        for each in (directory, *directory.glob("journal.db*")):
+            refuse_foreign(each)
+        self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
-            # A connection waits for its own writes: what asks from the loop has another one, which never waits.
-            self._reader = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
             self.owner = Owner(directory)
         except BaseException:
             self._database.close()
@@ -89,33 +96,40 @@ class DatabaseJournal:
             if fresh := self._first_heard_of(changes):
                 self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
             if rows:
-                self._database.execute(_UPSERT, (json.dumps(rows), self.owner.id, now))
+                self._database.execute(_UPSERT, {"rows": json.dumps(rows), "owner": self.owner.id, "now": now})
             if closed:
                 self._database.execute(_DELETE, (json.dumps(closed),))
             if launches:
                 self._database.execute(_LAUNCHES, (launches,))
 
-    def open_names(self) -> int:
-        """Return how many names of this process are not closed."""
-        row = self._reader.execute("SELECT COUNT(*) FROM names WHERE owner = ?", (self.owner.id,)).fetchone()
-        return int(row[0])
-
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
         """Return what the processes of this file registered in the last `window` seconds: how long ago, how many."""
+        self._window = window
+        self._tidy()
         now = self._now()
-        with self._transaction():
-            self._database.execute("DELETE FROM registrations WHERE at < ?", (now - window,))
         rows = self._database.execute("SELECT at, count FROM registrations ORDER BY at").fetchall()
         return tuple((max(0.0, now - float(at)), int(count)) for at, count in rows)
+
+    def pause(self, seconds: float) -> None:
+        """Write down for how long the service allows no registration from now on."""
+        with self._transaction():
+            facts = ("pause", math.ceil(seconds)), ("paused_until", math.ceil(self._now() + seconds))
+            self._database.executemany(_FACT, facts)
+
+    def pause_left(self) -> float:
+        """Return for how many seconds it allows none: never longer than it said, whatever the clock says now."""
+        facts: dict[str, int] = dict(self._database.execute("SELECT fact, count FROM facts"))
+        return max(0.0, min(facts.get("pause", 0), facts.get("paused_until", 0) - self._now()))
 
     def adopt(self) -> tuple[Orphan, ...]:
         """Take over what dead processes left open; each name is handed out once.
 
-        Names in doubt are returned to be resolved. A delivered name is returned, to be treated with care, only once
-        the host is known to report launches; until then it may well be in use and stays where it is.
+        A delivered name is returned only once the host is known to report launches; until then it may well be in use
+        and stays where it is. The others may have been delivered, too: that could not always be written down, and the
+        file may be an older copy of itself.
         """
         orphans: list[Orphan] = []
-        self._forget_old()
+        self._tidy()
         with dead_owners(self._directory, self.owner.id, self._owners()) as dead:
             for owner in dead:
                 with self._transaction():
@@ -124,16 +138,16 @@ class DatabaseJournal:
 
     def close(self) -> None:
         """Release file and lock; what is still open may have been sent, and is for the next process to look at."""
-        self._reader.close()
         self._database.close()
         self.owner.release()
 
     def _first_heard_of(self, changes: Sequence[Change]) -> int:
         """Return how many names are registered, or may be, that were only written down before."""
-        names = [change.name for change in changes if change.state not in _BEFORE_AND_AFTER]
+        names = {change.name for change in changes if change.state not in _BEFORE_AND_AFTER}
         if not names:
             return 0
-        return int(self._database.execute(_COUNT, (json.dumps(names), State.RESERVED.value)).fetchone()[0])
+        here = names.intersection(change.name for change in changes if change.state is State.RESERVED)
+        return len(here) + int(self._database.execute(_COUNT, (json.dumps([*(names - here)]),)).fetchone()[0])
 
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
@@ -153,8 +167,8 @@ class DatabaseJournal:
                 for name, set_id, number, state in rows
             ]
         self._database.executemany(
-            "UPDATE names SET owner = ?, state = ?, changed = ? WHERE name = ?",
-            [(self.owner.id, _adopted(orphan).value, self._now(), orphan.name) for orphan in found],
+            "UPDATE names SET owner = ?, changed = ? WHERE name = ?",
+            [(self.owner.id, self._now(), orphan.name) for orphan in found],
         )
         return found
 
@@ -169,22 +183,22 @@ class DatabaseJournal:
         self._database.execute("SELECT json_extract(value, '$') FROM json_each('[1]')").fetchone()
         self._database.executescript(_SCHEMA)
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._forget_old()
+        self._tidy()
 
-    def _forget_old(self) -> None:
+    def _tidy(self) -> None:
+        """Forget what is old. What a clock that ran ahead dated in the future counts as of now."""
+        now = self._now()
         with self._transaction():
+            self._database.execute("UPDATE names SET changed = :now WHERE changed > :now", {"now": now})
+            self._database.execute("UPDATE registrations SET at = :now WHERE at > :now", {"now": now})
+            self._database.execute("DELETE FROM registrations WHERE at < ?", (now - self._window,))
             self._database.execute(
                 "DELETE FROM names WHERE state = ? AND changed < ?",
-                (State.DELIVERED.value, self._now() - KEPT_SECONDS),
+                (State.DELIVERED.value, now - KEPT_SECONDS),
             )
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._database)
-
-
-def _adopted(orphan: Orphan) -> State:
-    """A delivered name stays one: should its new owner die, too, the next one must be as careful with it."""
-    return State.DELIVERED if orphan.delivered else State.AMBIGUOUS
 
 
 class _Transaction:

@@ -42,6 +42,13 @@ class MemoryJournal:
         """Return nothing: what a dead process knew is gone."""
         return ()
 
+    def pause(self, seconds: float) -> None:
+        """Keep nothing: the limits know it already."""
+
+    def pause_left(self) -> float:
+        """Return 0, for the same reason as `adopt`."""
+        return 0.0
+
     def close(self) -> None:
         """Forget everything."""
         self._open.clear()

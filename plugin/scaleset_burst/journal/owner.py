@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import WeakSet
 
 __all__ = ["Owner", "dead_owners"]
 
@@ -23,12 +24,32 @@ class Owner:
         # Locked before it has its name, so that nobody finds it unlocked and takes a newborn for dead.
         fcntl.flock(self._file, fcntl.LOCK_EX)
         unborn.rename(self._path)
+        self._process = os.getpid()
+        _owners.add(self)
 
     def release(self) -> None:
         """Give up the lock: what is still open belongs to whoever adopts it."""
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        if self._process == os.getpid():
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the lock's file; the lock itself ends with the last process that has it open."""
+        _owners.discard(self)
         os.close(self._file)
+
+
+_owners: WeakSet[Owner] = WeakSet()
+
+
+def _forked() -> None:
+    """Let go of the locks in a child: it shares them, and would keep its dead parent alive for as long as it lives."""
+    for owner in list(_owners):
+        owner.drop()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Change", "LostNames", "Orphan", "State"]
+__all__ = ["Change", "LostNames", "Orphan", "Pause", "State"]
 
 
 class State(StrEnum):
@@ -34,6 +34,13 @@ class Change:
     scale_set_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """For how many seconds the service allows no registration."""
+
+    seconds: float
+
+
 class LostNames(Exception):
     """These names cannot be recorded as delivered where other hosts look: their configs must not be handed out.
 
@@ -51,7 +58,8 @@ class Orphan:
     """A name that a dead process left open.
 
     Attributes:
-        delivered: Its host had the config, or was being given it, and never said that it was launched.
+        delivered: It is known that its host had the config, or was being given it, and never said that it was launched.
+            Otherwise it is not known.
     """
 
     name: str

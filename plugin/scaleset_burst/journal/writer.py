@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
@@ -12,9 +13,21 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-__all__ = ["GroupWriter"]
+__all__ = ["MOST_UNWRITTEN", "PATIENCE", "GroupWriter"]
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 0.25
+"""Seconds that anybody waits for the disk. After that nobody does, until it has answered again."""
+
+RETRY = 1.0
+"""Seconds between two tries to write while the disk takes nothing."""
+
+END = 3.0
+"""Seconds for the last write and the release of the file."""
+
+MOST_UNWRITTEN = 10_000
+"""Items kept at most while the disk takes none, the newest."""
 
 
 class GroupWriter(Generic[T]):
@@ -22,6 +35,12 @@ class GroupWriter(Generic[T]):
 
     `write` takes what has gathered, in the order it was handed in. An executor would do the same at three times the
     cost for each group, and a burst has a hundred of them.
+
+    A disk that is locked, full or slow makes its first callers wait for `PATIENCE`, and nobody after them: what they
+    hand in is kept, and written in its order when the disk takes it.
+
+    Attributes:
+        available: Whether the disk answered when it was last asked.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], None]) -> None:
@@ -32,15 +51,23 @@ class GroupWriter(Generic[T]):
         self._waiting: list[asyncio.Future[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        self.available = True
+        self._retry: asyncio.TimerHandle | None = None
         self._closed = False
         self._ended = False
 
     async def put(self, items: Sequence[T]) -> None:
-        """Write items; returns when they would survive a crash. Raises what the write raised."""
+        """Write items; returns when they would survive a crash, or the disk is unavailable.
+
+        Raises what the write raised, if no time will mend it.
+        """
         if not items:  # for nothing there would be no write to wait for
             return
         if self._closed:
             raise RuntimeError("the journal is closed")
+        if not self.available:
+            self.put_soon(items)
+            return
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(written)
         self.put_soon(items)
@@ -51,59 +78,138 @@ class GroupWriter(Generic[T]):
         if self._closed:
             return
         self._gathering.extend(items)
-        if self._idle.is_set() and self._gathering:
-            self._idle.clear()
+        del self._gathering[:-MOST_UNWRITTEN]
+        if self._retry is None:
             self._next()
 
     async def call(self, work: Callable[[], R]) -> R:
-        """Run other blocking work in the same thread, behind what is being written."""
+        """Run other blocking work in the same thread, behind what is being written. Raises what it raised."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
+        late = loop.call_later(PATIENCE, self._late)
+
+        def ended(result: R | None, error: Exception | None) -> None:
+            late.cancel()
+            self._answered(error)
+            if error is not None:
+                _fail(done, error)
+            elif not done.done():
+                done.set_result(result)  # type: ignore[arg-type]  # without an error there is one
 
         def run() -> None:
             try:
                 result = work()
             except Exception as error:  # noqa: BLE001  # handed to whoever waits for it
-                _tell(loop, _fail, done, error)
+                _tell(loop, ended, None, error)
             else:
-                _tell(loop, _finish, done, result)
+                _tell(loop, ended, result, None)
 
         self._hand_over(run)
         return await done
 
     async def close(self, last: Callable[[], None]) -> None:
-        """Write what has gathered, run `last` in the thread, then end it."""
-        while not self._idle.is_set():
-            await self._idle.wait()
-        self._closed = True
+        """Write what has gathered, run `last` in the thread, then end it; a disk that hangs is left alone."""
         try:
-            await self.call(last)
+            async with asyncio.timeout(END):
+                while not self._idle.is_set():
+                    await self._idle.wait()
+        except TimeoutError:
+            logger.warning("the journal's disk does not answer")
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        rest, self._gathering = self._gathering, []
+
+        def finish() -> None:
+            try:
+                if rest:
+                    self._write(rest)
+            finally:
+                last()
+
+        ending = asyncio.ensure_future(self.call(finish))
+        ended = False
+        try:
+            async with asyncio.timeout(END):
+                await ending
+        except TimeoutError:
+            raise
+        except BaseException:
+            ended = ending.done() and not ending.cancelled()
+            raise
+        else:
+            ended = True
         finally:
             self._ended = True
             self._work.put(None)
-            if self._thread is not None:
+            if self._thread is not None and ended:
                 self._thread.join()
 
     def _next(self) -> None:
+        """Write what has gathered, unless something is being written."""
+        self._retry = None
+        if not self._gathering or not self._idle.is_set() or self._closed:
+            return
+        self._idle.clear()
         group, self._gathering = self._gathering, []
         waiting, self._waiting = self._waiting, []
         loop = asyncio.get_running_loop()
+        late = loop.call_later(PATIENCE, self._late, waiting)
 
         def run() -> None:
             error = self._attempt(group)
-            _tell(loop, self._written, waiting, error)
+            _tell(loop, self._written, group, waiting, late, error)
 
         self._hand_over(run)
 
-    def _written(self, waiting: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    def _written(
+        self,
+        group: Sequence[T],
+        waiting: Sequence[asyncio.Future[None]],
+        late: asyncio.TimerHandle,
+        error: Exception | None,
+    ) -> None:
+        late.cancel()
+        self._idle.set()
+        self._answered(error)
+        if _passing(error):
+            self._gathering = [*group, *self._gathering][-MOST_UNWRITTEN:]
+            self._let_go(waiting)
+            if not self._closed:
+                self._retry = asyncio.get_running_loop().call_later(RETRY, self._next)
+            return
         if error is not None and not waiting:
             logger.warning("the journal could not write: %s", error)
         for each in waiting:
             _finish(each, None) if error is None else _fail(each, error)
-        if self._gathering:
-            self._next()
-        else:
-            self._idle.set()
+        self._next()
+
+    def _answered(self, error: Exception | None) -> None:
+        """Note whether the disk is available, as its last answer shows."""
+        if _passing(error):
+            self._unavailable(str(error))
+        elif not self.available:
+            self.available = True
+            logger.warning("the journal can be written again")
+
+    def _late(self, waiting: Sequence[asyncio.Future[None]] = ()) -> None:
+        self._unavailable(f"the disk has not answered for {PATIENCE:g} s")
+        self._let_go(waiting)
+
+    def _unavailable(self, reason: str) -> None:
+        if self.available:
+            self.available = False
+            logger.warning(
+                "the journal cannot be written: %s. Bursts go on without it, and what it lacks is kept in memory; if "
+                "this process crashes before it can be written, unused runners may stay behind",
+                reason,
+            )
+        waiting, self._waiting = self._waiting, []
+        self._let_go(waiting)
+
+    def _let_go(self, waiting: Sequence[asyncio.Future[None]]) -> None:
+        for each in waiting:
+            _finish(each, None)
 
     def _attempt(self, group: Sequence[T]) -> Exception | None:
         try:
@@ -123,6 +229,11 @@ class GroupWriter(Generic[T]):
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             work()
+
+
+def _passing(error: Exception | None) -> bool:
+    """Whether time may mend it: the file is locked, the disk is full or fails."""
+    return isinstance(error, (sqlite3.OperationalError, OSError))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *values: object) -> None:

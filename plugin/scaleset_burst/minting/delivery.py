@@ -44,6 +44,9 @@ class Names(Protocol):
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon; order with `record` is kept."""
 
+    def pause(self, seconds: float) -> None:
+        """Write down, soon, for how long the service allows no registration."""
+
 
 @dataclass(slots=True, eq=False)
 class Arrival:

@@ -86,6 +86,8 @@ class Settlement:
             return
         verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._gate.learn(attempt, verdicts, results, now)
+        if any(verdict is not None and verdict.told_to_wait for verdict in verdicts):
+            self._names.pause(self._gate.budget.pause_left(now))
         self._ledger.answered(attempt, verdicts)
         if len(results) == 1 and isinstance(results[0], MintedRunner):
             attempt.lane.minted()

@@ -70,6 +70,7 @@ class Stray:
         failures: Looks and removals that failed since the service last said that it has no such runner.
         careful: Its config may have been launched by a host that died: only a runner that the service calls offline
             is removed. Otherwise nobody but us ever knew the name.
+        starts_until: Until then a machine may be starting with its config: an offline runner is left alone.
         held_until: It takes a place within the limit until it is known whether it is registered, at the latest until
             then: a registration that came as late as can be has left the window. `None`: it takes none.
         found: A look has shown it.
@@ -82,6 +83,7 @@ class Stray:
     missed_since: float | None = None
     failures: int = 0
     careful: bool = False
+    starts_until: float = float("-inf")
     held_until: float | None = None
     found: bool = False
 
@@ -134,7 +136,8 @@ def after_look(
        among them. A look that failed begins the count anew (`after_failure`).
     2. In another scale set: somebody else's runner of the same name; leave it.
     3. Busy or online: somebody uses it; leave it. So too if we must be careful and the service does not say.
-    4. Otherwise it is ours (the name's 65 random bits were drawn by us) and unused: remove it.
+    4. Offline, but its machine may still be starting: look again when the time for that is over.
+    5. Otherwise it is ours (the name's 65 random bits were drawn by us) and unused: remove it.
     """
     if found is None:
         since = stray.missed_since
@@ -148,6 +151,8 @@ def after_look(
     unproven = stray.careful and status != "offline"
     if found.scale_set_id != stray.scale_set_id or found.busy or status == "online" or unproven:
         return Step.CLOSED, stray
+    if asked_at < stray.starts_until:
+        return Step.AGAIN, replace(stray, next_at=stray.starts_until)
     return Step.REMOVE, replace(stray, runner_id=found.id)
 
 
@@ -186,12 +191,15 @@ def after_absence(stray: Stray, now: float, jitter: Callable[[], float]) -> Stra
 def adopted(
     orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold: int = 0, held_until: float = 0.0
 ) -> list[Stray]:
-    """Return the strays a dead process left: names in doubt at once, delivered configs carefully, after the grace.
+    """Return the strays a dead process left: looked for at once, and removed with care, after the grace only.
+
+    None of them is proven unused. That a config was handed out may not have reached the disk: it was full or locked,
+    the process died in between, or the file is an older copy of itself.
 
     Args:
         orphans: What it left.
         now: Monotonic time.
-        launch_grace: Seconds that a delivered config is given to be launched.
+        launch_grace: Seconds that a config is given to be launched.
         hold: How many names in doubt hold a place each, at most. What was delivered is counted as registered; what was
             in flight is not.
         held_until: Until when at the latest.
@@ -205,7 +213,8 @@ def adopted(
                 name=orphan.name,
                 scale_set_id=orphan.scale_set_id or 0,
                 next_at=now + (launch_grace if orphan.delivered else 0.0),
-                careful=orphan.delivered,
+                careful=True,
+                starts_until=now + launch_grace,
                 held_until=held_until if holds else None,
             )
         )

@@ -155,12 +155,10 @@ class ConnectionSettings(Section):
     proxy: ProxyUrl | None = Field(
         default=None,
         description="URL of an HTTP(S) proxy; by reference if it holds a password. "
-        "If left out HTTPS_PROXY and NO_PROXY count. This machine is reached without one.",
+        "If left out HTTPS_PROXY and NO_PROXY count.",
     )
     ca_file: PemFile | None = Field(
-        default=None,
-        description="PEM file of certificate authorities to trust instead of the system's. "
-        "Read at start, as the next two are: start again after replacing one.",
+        default=None, description="PEM file of certificate authorities to trust instead of the system's."
     )
     client_certificate: PemFile | None = Field(default=None, description="PEM file of our certificate, for mTLS.")
     client_key: PemFile | None = Field(default=None, description="PEM file of its key, if not in the same file.")
@@ -171,11 +169,11 @@ class JournalSettings(Section):
 
     directory: Directory | None = Field(
         default=None,
-        description="State directory; the user's state directory if left out. `:memory:` keeps nothing.",
+        description="State directory of this user; the user's own if left out. `:memory:` keeps nothing.",
     )
     launch_grace: Lifetime = Field(
         default=600.0,
-        description="How long a machine may take to connect: a delivered config of a host that died is looked at then.",
+        description="How long a machine may take to connect; what a host that died left is removed then, if offline.",
     )
 
 

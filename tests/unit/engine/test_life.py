@@ -59,7 +59,7 @@ def make_engine(client: ModelClient, place: Path) -> Engine:
     """Make an engine with its journal in a directory of the test."""
     section = {
         "github": {"config_url": "https://github.com/acme", "token": {"$env": "TOKEN"}},
-        "journal": {"directory": str(place)},
+        "journal": {"directory": str(place), "launch_grace": 0.1},
     }
     settings = load_settings({"plugins": {"burst": section}}, environ={"TOKEN": "x"}, read_file=lambda _: "")
     as_client: Callable[[ModelClient], ScaleSetClient] = lambda model: model  # type: ignore[assignment,return-value]  # noqa: E731
@@ -104,7 +104,6 @@ def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pyt
             await asyncio.sleep(0.1)
         left = DatabaseJournal(journal)
         left.write([Change(name="left", state=State.RESERVED, scale_set_id=42)])
-        left._reader.close()
         left._database.close()
         os.close(left.owner._file)  # what the kernel does when a process dies
         await asyncio.sleep(0.2)
