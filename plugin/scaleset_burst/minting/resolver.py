@@ -202,7 +202,8 @@ class Resolver:
             after = None if stray is None else await work(stray)
         except Exception:  # a fault of ours: the others, and this one later, are resolved all the same
             logger.exception("resolving %s failed", name)
-            after = None if stray is None else self._failed(stray, None)
+            now = self._clock.monotonic()
+            after = None if stray is None else after_failure(stray, now, 0.0, self._random.random)
         self._taken.discard(name)
         if after is not None and self._strays.get(name) is stray:
             self._keep(after)
@@ -214,12 +215,12 @@ class Resolver:
         except ServiceError as error:
             if not is_gone(error):
                 logger.info("cannot look for %s yet: %s", stray.name, error)
-                return self._failed(stray, error)
+                return self._failed(stray, error, asked_at)
             runner = None
         self._answering.answered(self._clock.monotonic())
         if runner is not None and runner.name.lower() != stray.name.lower():
             logger.warning("looking for %s, the service answered with %s: not believed", stray.name, runner.name)
-            return self._failed(stray, None)
+            return after_failure(stray, asked_at, 0.0, self._random.random)
         return self._decide(*after_look(stray, runner, asked_at, answering_since=self._answering.since))
 
     def _decide(self, step: Step, stray: Stray) -> Stray | None:
@@ -233,6 +234,7 @@ class Resolver:
 
     async def _remove(self, stray: Stray) -> Stray | None:
         assert stray.runner_id is not None  # noqa: S101  # only looks that found it, or mints that told it, get here
+        asked_at = self._clock.monotonic()
         try:
             gone = await self._service.remove_runner(stray.runner_id)
         except Rejected as error:  # it has a job, or we may not
@@ -240,7 +242,7 @@ class Resolver:
             logger.warning("cannot remove the unused runner %s: %s; it stays in the journal", stray.name, error)
             return after_refusal(stray, self._clock.monotonic(), self._random.random)
         except ServiceError as error:
-            return self._failed(stray, error)
+            return self._failed(stray, error, asked_at)
         now = self._clock.monotonic()
         self._answering.answered(now)
         if not gone:
@@ -250,11 +252,10 @@ class Resolver:
         self._settle(stray)
         return None
 
-    def _failed(self, stray: Stray, error: ServiceError | None) -> Stray:
-        now, told = self._clock.monotonic(), 0.0
-        if error is not None:
-            told = error.retry_after or (DEFAULT_PAUSE if isinstance(error, RateLimited) else 0.0)
-            self._answering.failed(now, told, self._random.random)
+    def _failed(self, stray: Stray, error: ServiceError, asked_at: float) -> Stray:
+        now = self._clock.monotonic()
+        told = error.retry_after or (DEFAULT_PAUSE if isinstance(error, RateLimited) else 0.0)
+        self._answering.failed(asked_at, now, told, self._random.random)
         return after_failure(stray, now, told, self._random.random)
 
     async def _list(self) -> None:

@@ -42,8 +42,14 @@ FIRST_LOOK = 0.5
 REFUSED = 30.0
 """Seconds before a removal that was refused is tried again (protocol 8.5); doubles, up to five minutes."""
 
-OUTAGE = 3
-"""Look-ups in a row that fail, whichever names they were for: then the service is away."""
+SETTLED = 30.0
+"""Seconds after a look that failed before another one can be the last: look-ups may lag for a while."""
+
+AWAY = 3
+"""Look-ups in a row that fail, whichever names they were for: then one at a time finds out when that ends."""
+
+OUTAGE = 5.0
+"""Seconds without an answer, though somebody asked: then what was said before proves nothing any more."""
 
 LONGEST_WAIT = 30.0
 
@@ -67,6 +73,7 @@ class Stray:
         runner_id: Its id, if the service told us.
         next_at: Monotonic time of the next look.
         missed_since: When the first of the looks by name was asked that have all missed it since.
+        failed_at: When a look or a removal last failed.
         failures: Looks and removals that failed since the service last said that it has no such runner.
         careful: Its config may have been launched by a host that died: only a runner that the service calls offline
             is removed. Otherwise nobody but us ever knew the name.
@@ -81,6 +88,7 @@ class Stray:
     runner_id: int | None = None
     next_at: float = 0.0
     missed_since: float | None = None
+    failed_at: float = float("-inf")
     failures: int = 0
     careful: bool = False
     starts_until: float = float("-inf")
@@ -94,31 +102,36 @@ class Answering:
 
     Attributes:
         failures: Look-ups and removals in a row that failed, whichever names they were for.
+        failing_since: Since when nothing was answered though somebody asked.
+        answered_at: When it last answered.
         since: When it began to answer again after its last outage. What it said before proves no absence after it.
         waits_until: Nothing is asked before.
     """
 
     failures: int = 0
+    failing_since: float | None = None
+    answered_at: float = float("-inf")
     since: float = float("-inf")
     waits_until: float = float("-inf")
 
     @property
     def away(self) -> bool:
-        """Whether it does not answer: then one look-up at a time finds out when it does again."""
-        return self.failures >= OUTAGE
+        """Whether it seems not to answer: one look-up at a time finds out."""
+        return self.failures >= AWAY
 
     def answered(self, now: float) -> None:
         """Note an answer."""
-        if self.away:
+        if self.failing_since is not None and now - self.failing_since >= OUTAGE:
             self.since = now
-        self.failures = 0
+        self.failures, self.failing_since, self.answered_at = 0, None, now
 
-    def failed(self, now: float, retry_after: float | None, jitter: Callable[[], float]) -> None:
-        """Note a failure: wait as long as told, and in an outage longer each time."""
+    def failed(self, asked_at: float, now: float, wait: float, jitter: Callable[[], float]) -> None:
+        """Note a failure: wait as long as told, and longer each time if there are several in a row."""
         self.failures += 1
-        wait = retry_after or 0.0
+        if self.failing_since is None:
+            self.failing_since = max(asked_at, self.answered_at)
         if self.away:
-            wait = max(wait, _backoff(self.failures - OUTAGE, jitter))
+            wait = max(wait, _backoff(self.failures - AWAY, jitter))
         self.waits_until = max(self.waits_until, now + wait)
 
 
@@ -133,7 +146,7 @@ def after_look(
     """Decide what a look-up by name means.
 
     1. Absent: it never came to be only if every look by name has missed it for `CERTAIN` seconds, with no outage
-       among them. A look that failed begins the count anew (`after_failure`).
+       among them, and none that failed in the last `SETTLED` of them (`after_failure`).
     2. In another scale set: somebody else's runner of the same name; leave it.
     3. Busy or online: somebody uses it; leave it. So too if we must be careful and the service does not say.
     4. Offline, but its machine may still be starting: look again when the time for that is over.
@@ -143,9 +156,11 @@ def after_look(
         since = stray.missed_since
         if since is None or since < answering_since:
             since = asked_at
-        if asked_at - since >= CERTAIN:
+        settled = stray.failed_at + SETTLED
+        if asked_at >= max(since + CERTAIN, settled):
             return Step.CLOSED, stray
-        return Step.AGAIN, replace(stray, missed_since=since, failures=0, next_at=_next_look(since, asked_at))
+        later = _next_look(since, asked_at) if asked_at < since + CERTAIN else settled
+        return Step.AGAIN, replace(stray, missed_since=since, failures=0, next_at=later)
     stray = replace(stray, found=True, missed_since=None)
     status = (found.status or "").lower()
     unproven = stray.careful and status != "offline"
@@ -174,7 +189,7 @@ def after_failure(stray: Stray, now: float, wait: float, jitter: Callable[[], fl
     """
     later = now + max(wait, _backoff(stray.failures, jitter))
     runner_id = None if stray.careful else stray.runner_id
-    return replace(stray, failures=stray.failures + 1, missed_since=None, runner_id=runner_id, next_at=later)
+    return replace(stray, failures=stray.failures + 1, failed_at=now, runner_id=runner_id, next_at=later)
 
 
 def after_refusal(stray: Stray, now: float, jitter: Callable[[], float]) -> Stray:

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from scaleset_burst.github.types import Runner
 from scaleset_burst.minting.strays import (
     CERTAIN,
+    OUTAGE,
+    SETTLED,
     Answering,
     Step,
     Stray,
@@ -61,12 +63,12 @@ Miss = tuple[str, float]
     )
 )
 def test_absence_takes_looks_by_name_that_all_missed_it_for_long(steps: list[Miss]) -> None:
-    """It is closed by nothing but two misses by name `CERTAIN` apart, with no failure and no outage between them."""
-    stray, now, run, answering = STRAY, 100.0, list[float](), float("-inf")
+    """Nothing closes it but misses by name over `CERTAIN`, no outage among them, no failure in the last of it."""
+    stray, now, run, answering, failed_at = STRAY, 100.0, list[float](), float("-inf"), float("-inf")
     for what, passes in steps:
         now += passes
         if what == "fail":
-            stray, run = after_failure(stray, now, 0.0, lambda: 0.5), []
+            stray, failed_at = after_failure(stray, now, 0.0, lambda: 0.5), now
         elif what == "outage":
             now += 1.0
             answering, run = now, []
@@ -78,9 +80,9 @@ def test_absence_takes_looks_by_name_that_all_missed_it_for_long(steps: list[Mis
             if step is Step.CLOSED:
                 assert len(run) >= 2
                 assert run[-1] - run[0] >= CERTAIN
+                assert now - failed_at >= SETTLED - 1e-6
                 return
             assert stray.next_at > now
-            assert run[-1] - run[0] < CERTAIN
 
 
 @given(since=st.floats(0.0, 100.0), after=st.floats(0.0, 300.0))
@@ -93,18 +95,27 @@ def test_a_list_spares_no_look_that_decides(since: float, after: float) -> None:
     assert later.missed_since == since
 
 
-def test_an_outage_is_three_failures_in_a_row_whoever_they_were_for() -> None:
-    """A lone failure among many looks begins nothing anew; an outage does, for every name."""
+def test_an_outage_is_seconds_without_an_answer_whoever_asked() -> None:
+    """Failures among answers, however many, begin nothing anew; seconds without any answer do, for every name."""
     answering = Answering()
     for now in range(20):
-        answering.failed(now, None, lambda: 0.5)
+        for _ in range(5):
+            answering.failed(now, now, 0.0, lambda: 0.5)
+        assert answering.away
         answering.answered(now + 0.5)
+    assert (answering.away, answering.since) == (False, float("-inf"))
+    answering.failed(100.0, 101.0, 0.0, lambda: 0.5)
+    answering.answered(100.0 + OUTAGE)
+    assert answering.since == 100.0 + OUTAGE
+
+
+def test_one_hung_look_among_answers_is_no_outage() -> None:
+    """It was asked long ago, but others were answered since."""
+    answering = Answering()
+    answering.answered(99.0)
+    answering.failed(60.0, 100.0, 0.0, lambda: 0.5)
+    answering.answered(100.5)
     assert answering.since == float("-inf")
-    for now in range(100, 103):
-        answering.failed(now, None, lambda: 0.5)
-    assert answering.away
-    answering.answered(200.0)
-    assert (answering.away, answering.since) == (False, 200.0)
 
 
 def test_who_must_be_careful_looks_again_before_each_removal() -> None:

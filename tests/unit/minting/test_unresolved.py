@@ -1,6 +1,7 @@
 """Unresolved mints: whatever is said of them and whenever they are committed, no ghosts and no window too full."""
 
 import asyncio
+import random
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -321,6 +322,32 @@ def test_an_outage_is_met_with_few_look_ups() -> None:
         assert attempts < 100
         await asyncio.sleep(120.0)
         assert not service.runners
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.1, 500), (0.3, 100)])
+def test_looks_that_fail_now_and_then_delay_little(share: float, count: int) -> None:
+    """A share of the looks fails at random: that is no outage, so nothing begins anew and few are asked again."""
+
+    async def main() -> None:
+        chance = random.Random(3)
+
+        class Flaky(Wild):
+            async def find_runner(self, name: str) -> Runner | None:
+                if chance.random() < share:
+                    raise Unavailable("upstream", status=503)
+                return await super().find_runner(name)
+
+        service = Flaky(lists="empty")
+        minter, _, _ = make_minter(service)
+        for number in range(0, count, 2):
+            service._commit(42, f"ours-{number}")
+        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(count))
+        await asyncio.sleep(1200.0)
+        assert len(minter.resolver) == 0
+        assert not service.runners
+        assert service.requests["find"] <= 6 * count
 
     run_virtually(main)
 
