@@ -239,7 +239,7 @@ class Settlement:
     def _back_off(self, attempt: Attempt, now: float) -> None:
         """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
         lane = attempt.lane
-        if attempt.sent_at < lane.failed_at:
+        if attempt.sent_at < max(lane.failed_at, lane.opens_at):
             return
         lane.failures += 1
         lane.failed_at = now

@@ -193,6 +193,21 @@ def test_a_commit_that_comes_after_many_looks_is_found_and_counted() -> None:
     run_virtually(main)
 
 
+def test_failures_of_one_moment_are_one_wave() -> None:
+    """A hundred answers that fail at the instant they were asked for: the wait before the next is short."""
+
+    async def main() -> None:
+        service = Wild(latency=0.0, fates=[float("inf")])
+        minter, lane, _ = make_minter(service)
+        call = asyncio.ensure_future(minter.provision(lane, 100, PLAIN, None))
+        await asyncio.sleep(0.01)
+        service.fates = [0.0]
+        await call
+        assert asyncio.get_running_loop().time() - service.born < 5.0
+
+    run_virtually(main)
+
+
 def test_a_place_is_given_back_when_its_mint_never_happened() -> None:
     """A window full of mints that were never committed opens again when that is certain, not a window later."""
 
