@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trustme
 
-from benchmarks import hotpath
+from benchmarks import hotpath, real
 from benchmarks.building import CACHE, ROOT, Skipped, bench_python, build_peers
 from benchmarks.driving import Server
 from benchmarks.measuring import Result, measure
@@ -21,6 +21,7 @@ from tests.kit.redis_server import RedisServer, find_server
 
 ROUNDS = 5
 HEADING = "## The last published run"
+REAL_HEADING = "## The last published run under real conditions"
 
 
 def main() -> int:
@@ -30,6 +31,8 @@ def main() -> int:
         return bench_cache.run(as_json=arguments.json)
     if arguments.groups == ["profile"]:
         return hotpath.run(as_json=arguments.json)
+    if arguments.groups == ["real"]:
+        return _real(arguments)
     chosen = [
         workload
         for workload in WORKLOADS
@@ -66,11 +69,27 @@ def main() -> int:
     return 0
 
 
+def _real(arguments: argparse.Namespace) -> int:
+    peers, skipped = build_peers(quick=arguments.quick, redis=None)
+    found = real.run(peers, skipped, quick=arguments.quick, rounds=arguments.rounds)
+    table = real.as_table(found)
+    print(table)
+    _write("real", found)
+    if arguments.publish:
+        _publish(REAL_HEADING, table)
+    if arguments.json:
+        print(json.dumps(found))
+    return 0
+
+
 def _arguments() -> argparse.Namespace:
     groups = sorted({workload.group for workload in WORKLOADS})
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "groups", nargs="*", metavar="GROUP", help=f"{', '.join(groups)}, a workload, cache, profile; all"
+        "groups",
+        nargs="*",
+        metavar="GROUP",
+        help=f"{', '.join(groups)}, a workload, cache, profile, real; all but these three",
     )
     parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
     parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")
@@ -90,20 +109,31 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
 
 def _keep(found: dict[str, object], table: str, *, publish: bool) -> None:
     """Write the results into the cache and, if asked, the table and the plots into the documentation."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    path = CACHE / "results.json"
-    path.write_text(json.dumps(found, indent=1))
+    path = _write("results", found)
     if not publish:
         return
-    folder = ROOT / "docs" / "explanation"
-    page = folder / "benchmarks.md"
-    before, _, _ = page.read_text().partition(HEADING)
-    page.write_text(f"{before}{HEADING}\n\n{table.rstrip()}\n")
+    folder = _publish(HEADING, table)
     try:
         command = [str(bench_python()), "-m", "benchmarks.plotting", str(path), str(folder)]
         subprocess.run(command, check=True, cwd=ROOT)
     except (Skipped, subprocess.CalledProcessError) as why:
         print(f"no plots: {why}", file=sys.stderr)
+
+
+def _write(name: str, found: dict[str, object]) -> Path:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{name}.json"
+    path.write_text(json.dumps(found, indent=1))
+    return path
+
+
+def _publish(heading: str, table: str) -> Path:
+    """Replace the section of that heading in the documentation, up to the next one; return the page's folder."""
+    page = ROOT / "docs" / "explanation" / "benchmarks.md"
+    before, _, after = page.read_text().partition(f"{heading}\n")
+    _, mark, rest = after.partition("\n## ")
+    page.write_text(f"{before}{heading}\n\n{table.rstrip()}\n{mark}{rest}")
+    return page.parent
 
 
 if __name__ == "__main__":

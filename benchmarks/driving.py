@@ -10,11 +10,17 @@ import tempfile
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from benchmarks.building import CACHE, ROOT, Peer
 
 __all__ = ["PeerFailed", "Program", "Server"]
+
+
+class Service(Protocol):
+    """Whatever plays the service."""
+
+    url: str
 
 
 class PeerFailed(Exception):
@@ -119,7 +125,7 @@ class Program(Process):
         self.write({"do": do, **more})
         return self.read()
 
-    def connect(self, server: Server, *, concurrency: int, ca_file: Path | None, **more: object) -> dict[str, Any]:
+    def connect(self, server: Service, *, concurrency: int, ca_file: Path | None, **more: object) -> dict[str, Any]:
         """Let it open its client and resolve the scale set."""
         return self.order(
             "connect",

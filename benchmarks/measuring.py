@@ -135,6 +135,8 @@ def _round(program: Program | None, result: Result, server: Server, ca_file: Pat
         do = "trickle" if workload.shape == "trickle" else "burst"
         took = program.order(do, count=workload.count, sets=_sets(workload), interval=INTERVAL)
     after = server.control("facts")
+    if took.get("error"):
+        raise PeerFailed(took["error"])
     expected = workload.count * len(_sets(workload))
     if took["delivered"] != expected:
         raise PeerFailed(f"delivered {took['delivered']} of {expected}")

@@ -34,6 +34,7 @@ class Meter:
     def __init__(self) -> None:
         self.delivered = 0
         self.size = 0
+        self.error = ""
         self._first = 0.0
         self._cpu = _cpu()
         self._start = time.perf_counter()
@@ -54,6 +55,7 @@ class Meter:
             "delivered": self.delivered,
             "bytes": self.size,
             "peak_kib": _peak(),
+            "error": self.error,
         }
 
 
@@ -82,7 +84,11 @@ async def flood(count: int, workers: int, mint: Callable[[str], Awaitable[str]],
 
     async def work() -> None:
         for _ in left:
-            meter.took(await mint(names()))
+            try:
+                meter.took(await mint(names()))
+            except Exception as error:  # noqa: BLE001  # whatever the peer's library raises ends this worker, and is told
+                meter.error = meter.error or f"{type(error).__name__}: {error}"
+                return
 
     await asyncio.gather(*(work() for _ in range(min(count, workers))))
 

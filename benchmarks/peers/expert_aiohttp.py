@@ -9,7 +9,9 @@ import aiohttp  # type: ignore[import-not-found]  # in the bench venv only
 from yarl import URL  # type: ignore[import-not-found]  # comes with aiohttp
 
 from benchmarks.peers.chain import chain
-from benchmarks.peers.conversation import Meter, converse, flood
+from benchmarks.peers.conversation import Meter, converse, flood, names
+
+TRIES = 5
 
 
 class ExpertAiohttp:
@@ -29,6 +31,18 @@ class ExpertAiohttp:
             return await response.json(content_type=None)
 
     async def _mint(self, name: str) -> str:
+        """Mint, and try again as its users do: a new name, after a wait that doubles."""
+        for attempt in range(TRIES):
+            try:
+                return await self._once(name)
+            except (aiohttp.ClientError, RuntimeError):
+                if attempt == TRIES - 1:
+                    raise
+            await asyncio.sleep(0.5 * 2**attempt)
+            name = names()
+        raise AssertionError
+
+    async def _once(self, name: str) -> str:
         body = b'{"name":"%b","workFolder":"_work"}' % name.encode()
         async with self._client.post(self._url, data=body, headers=self._headers) as response:
             if response.status != 200:

@@ -29,7 +29,7 @@ class Plugin:
         batch = {"max_concurrency": most, "slice": order["slice"]}
         connections = {"max": most * order["lanes"], "warm": order["warm"], "ca_file": order["ca_file"]}
         burst = {
-            "batch": {**batch, "max_concurrency": most * order["lanes"]},
+            "batch": {**batch, "max_concurrency": "auto" if order.get("auto") else most * order["lanes"]},
             "budget": {"registrations": 10_000_000, "group_capacity": 10_000_000},
             "connections": {key: value for key, value in connections.items() if value is not None},
             "journal": {"directory": order["journal"]},
@@ -62,7 +62,7 @@ class Plugin:
         outcomes = await self._engine.provision(scale_set, count, ProvisionSettings(), ready)
         failed = [outcome for outcome in outcomes if not isinstance(outcome, JitConfig)]
         if failed:
-            raise RuntimeError(f"{len(failed)} of {count} failed: {failed[0]}")
+            meter.error = f"{len(failed)} of {count} failed: {failed[0]}"
         for outcome in outcomes:
             if isinstance(outcome, JitConfig):
                 self._engine.runner_launched(scale_set, outcome)

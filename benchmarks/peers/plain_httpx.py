@@ -19,7 +19,8 @@ class PlainHttpx:
         self._most = most
         verify = ssl.create_default_context(cafile=order["ca_file"]) if order["ca_file"] else True
         limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
-        self._client = httpx.AsyncClient(limits=limits, verify=verify, timeout=60)
+        transport = httpx.AsyncHTTPTransport(limits=limits, verify=verify, retries=3)  # of connecting only, as it says
+        self._client = httpx.AsyncClient(transport=transport, timeout=60)
         self._url, self._headers = await chain(order, self._send)
 
     async def _send(self, method: str, url: str, headers: dict[str, str], body: Any) -> Any:  # noqa: ANN401  # JSON
@@ -33,8 +34,11 @@ class PlainHttpx:
         async def mint() -> None:
             async with gate:
                 body = {"name": names(), "workFolder": "_work"}
-                response = await self._client.post(self._url, headers=self._headers, json=body)
-                meter.took(response.raise_for_status().json()["encodedJITConfig"])
+                try:
+                    response = await self._client.post(self._url, headers=self._headers, json=body)
+                    meter.took(response.raise_for_status().json()["encodedJITConfig"])
+                except httpx.HTTPError as error:
+                    meter.error = meter.error or f"{type(error).__name__}: {error}".splitlines()[0]
 
         await asyncio.gather(*(mint() for _ in range(order["count"])))
 

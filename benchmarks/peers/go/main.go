@@ -36,6 +36,7 @@ type result struct {
 	Delivered int64   `json:"delivered"`
 	Bytes     int64   `json:"bytes"`
 	PeakKiB   int64   `json:"peak_kib"`
+	Error     string  `json:"error"`
 }
 
 type peer struct {
@@ -66,7 +67,10 @@ func converse() error {
 		before, start := usage(), time.Now()
 		r := &result{}
 		if err := p.run(o, r, start); err != nil {
-			return err
+			if o.Do == "connect" {
+				return err
+			}
+			r.Error = err.Error()
 		}
 		after := usage()
 		r.Seconds = time.Since(start).Seconds()

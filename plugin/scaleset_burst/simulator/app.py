@@ -85,7 +85,7 @@ class Application:
                 world.tokens.check_admin(request.authorization)
             await self._before(kind, request, fault)
             if kind != "poll":
-                await world.clock.sleep(world.latency() + (fault.value if fault and action == "slow" else 0.0))
+                await world.clock.sleep(world.latency(kind) + (fault.value if fault and action == "slow" else 0.0))
             request.partial = action == "partial"
             answer = handler(request)
             if inspect.isawaitable(answer):

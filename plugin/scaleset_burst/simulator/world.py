@@ -69,7 +69,6 @@ class World:
     clock: Clock
     origin: str = ""
     gauge: Gauge = field(default_factory=Gauge)
-    chance: random.Random = field(init=False)
     tenant: Tenant = field(init=False)
     board: Board = field(init=False)
     tokens: Tokens = field(init=False)
@@ -78,11 +77,11 @@ class World:
     started: float = field(init=False)
     unready_left: int = field(init=False)
     request_number: int = 0
+    _chances: dict[str, random.Random] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Build the rooms; every chance comes from one seed."""
         options = self.options
-        self.chance = random.Random(options.seed)  # noqa: S311  # repeatable on purpose
         limits = Limits(
             options.registrations,
             options.window,
@@ -121,11 +120,14 @@ class World:
         async with self.changed:
             self.changed.notify_all()
 
-    def latency(self) -> float:
-        """Return the time the next answer takes, in seconds on this clock."""
-        base = self.options.latency.draw(self.chance, self.clock.monotonic() - self.started)
+    def latency(self, kind: str) -> float:
+        """Return the seconds on this clock that the next answer of a kind takes; each kind has its own sequence."""
+        if kind not in self._chances:
+            self._chances[kind] = random.Random(f"{self.options.seed}/{kind}")  # noqa: S311  # repeatable
+        chance = self._chances[kind]
+        base = self.options.latency.draw(chance, self.clock.monotonic() - self.started)
         if self.options.jitter:
-            base *= self.chance.uniform(1 - self.options.jitter, 1 + self.options.jitter)
+            base *= chance.uniform(1 - self.options.jitter, 1 + self.options.jitter)
         busy, capacity = self.gauge.mints_in_flight, self.options.capacity
         if capacity and self.options.overload == "queue" and busy > capacity:
             base *= busy / capacity

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaleset_burst.clock import SystemClock
 from scaleset_burst.simulator import SimulatorError, SimulatorProcess
 from scaleset_burst.simulator.latency import parse_latency
+from scaleset_burst.simulator.world import Options, World
 
 DRAWS = 4000
 
@@ -22,6 +24,20 @@ def draws(text: str, now: float = 0.0, count: int = DRAWS) -> list[float]:
 @pytest.mark.parametrize(("text", "seconds"), [("50ms", 0.05), ("0", 0.0), ("1.5", 1.5), ("2s", 2.0), ("1m", 60.0)])
 def test_a_plain_time_is_always_the_same(text: str, seconds: float) -> None:
     assert set(draws(text)) == {seconds}
+
+
+def test_the_nth_mint_takes_the_same_time_whatever_else_is_asked() -> None:
+    def mints(others: int) -> list[float]:
+        world = World(Options(latency=parse_latency("lognormal:250ms,0.8"), seed=3), SystemClock())
+        taken = []
+        for _ in range(20):
+            taken.append(world.latency("mint"))
+            for _ in range(others):
+                world.latency("find_runner")
+        return taken
+
+    assert len(set(mints(0))) == 20
+    assert mints(0) == mints(3)
 
 
 def test_uniform_fills_its_range_and_nothing_else() -> None:
