@@ -104,8 +104,9 @@ class Service(ModelService):
         wild, chance = self.wild, random.Random(f"{self.seed}/{self.number}/{next(self.sent)}")
         if wild.refuses and self.working >= self._capacity():
             self.refused += 1
+            await asyncio.sleep(REFUSAL)
             self.fault = lambda _: "down"
-            return await self._answer(scale_set_id, name, REFUSAL)
+            return await super()._mint(scale_set_id, name)
         fate = chance.random()
         while self.working >= self._capacity():
             self.queue.append(asyncio.get_running_loop().create_future())
@@ -119,11 +120,10 @@ class Service(ModelService):
             self._wake()
         self.fault = lambda _: fault
         self.minted += fault is None
-        return await self._answer(scale_set_id, name, 0.0)
-
-    async def _answer(self, scale_set_id: int, name: str, latency: float) -> MintedRunner:
-        self.latency = latency
         return await super()._mint(scale_set_id, name)
+
+    async def _latency(self) -> None:
+        """Mints have taken their time already; look-ups and removals take `latency`."""
 
     def _wake(self) -> None:
         room = self._capacity() - self.working

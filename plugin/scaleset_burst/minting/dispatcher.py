@@ -27,6 +27,9 @@ Result = MintedRunner | ServiceError
 REFILL = 256
 """Names written down in one transaction at most."""
 
+EARLY = 0.001
+"""A timer may be so many seconds early by rounding: what is due then is due."""
+
 FIRST = 64
 """The same while none are there: a burst begins as soon as it can, and its first wave gives time for the rest."""
 
@@ -113,19 +116,19 @@ class Dispatcher:
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    def give_up(self, until: float) -> float | None:
+    def give_up(self, until: float) -> float:
         """Give up the attempts that wait since then or longer: their names become ambiguous if they may have left.
 
-        Returns since when the next waits.
+        Returns since when the next waits; infinite if none does.
         """
-        rest = None
+        next_since = math.inf
         for attempt, task in self._running.items():
-            if attempt.waits_since > until:
-                rest = attempt.waits_since if rest is None else min(rest, attempt.waits_since)
+            if attempt.waits_since > until + EARLY:
+                next_since = min(next_since, attempt.waits_since)
             elif not attempt.abandoned:
                 attempt.abandoned = True
                 task.cancel()
-        return rest
+        return next_since
 
     async def stop(self, seconds: float) -> None:
         """Send nothing more; wait for what is in flight, then abandon it."""
@@ -152,7 +155,7 @@ class Dispatcher:
 
     def _ask_again(self, now: float) -> bool:
         """Queue a mint that is late once more, if nothing else of its scale set waits; it gets another name."""
-        if now < self._late_at:  # a wave's answers do not each look for what is late
+        if now + EARLY < self._late_at:  # a wave's answers do not each look for what is late
             self._wake_at(self._late_at)
             return False
         seconds = None if self._hedging is None else self._hedging.late_after(self.requests_in_flight)
@@ -163,7 +166,7 @@ class Dispatcher:
             again = [slot for slot in attempt.slots if slot.wanted and slot.in_flight == 1 and may_ask_again(slot.call)]
             if not again or lane.waiting or lane.held or attempt.trace.unsent:
                 continue
-            if now < attempt.waits_since + seconds:
+            if now + EARLY < attempt.waits_since + seconds:
                 self._late_at = attempt.waits_since + seconds
                 self._wake_at(self._late_at)
                 return False

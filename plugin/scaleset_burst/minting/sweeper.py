@@ -38,8 +38,7 @@ class Sweeper:
     async def _run(self) -> None:
         while any(lane.calls or lane.attempts for lane in self._lanes):
             now = self._clock.monotonic()
-            oldest = self._dispatcher.give_up(now - self._attempt_timeout)
-            # What is sent from now on is due later than this.
-            due = (now if oldest is None else oldest) + self._attempt_timeout
-            await self._clock.sleep(due - now)
+            # What is sent from now on is due later.
+            oldest = min(now, self._dispatcher.give_up(now - self._attempt_timeout))
+            await self._clock.sleep(oldest + self._attempt_timeout - now)
         self._task = None

@@ -100,7 +100,8 @@ class BatchSettings(Section):
         default=8, ge=1, le=20, description="Requests at most for one of the runners asked for."
     )
     hedge: Flag = Field(
-        default=False, description="Ask once more, under another name, for a mint that takes unusually long."
+        default=True,
+        description="Ask once more, under another name, for a mint that takes unusually long when nothing else waits.",
     )
 
 

@@ -1,12 +1,18 @@
 """A slot that is asked for under two names: one config, whichever comes first, whatever the other one comes to."""
 
 import asyncio
+import math
+import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting import Lane
+from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.call import Call
+from scaleset_burst.minting.hedging import Hedging
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Rejected, ScaleSetRef, ServiceError, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -82,3 +88,67 @@ def test_a_slot_that_lost_its_config_is_queued_again(carries: int) -> None:
         assert list(lane.waiting) == [slot]
 
     run_virtually(main)
+
+
+@given(
+    latencies=st.lists(st.floats(0.001, 60.0), max_size=300),
+    in_flight=st.integers(0, 300),
+)
+def test_no_more_than_one_in_ten_is_late(latencies: list[float], in_flight: int) -> None:
+    """Of what was answered last; and nothing is late as long as less is answered than in flight."""
+    hedging = Hedging()
+    for latency in latencies:
+        hedging.minted(latency)
+    recent = latencies[-128:]
+    late = hedging.late_after(in_flight)
+    assert (late is None) == (len(recent) < max(1, in_flight))
+    if late is not None:
+        assert sum(latency > late for latency in recent) <= len(recent) / 10
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    sigma=st.floats(0.0, 1.2),
+    lost=st.sampled_from((0.0, 0.05, 0.2)),
+    sizes=st.lists(st.integers(1, 80), min_size=1, max_size=4),
+)
+def test_exactly_once_whatever_is_late_or_lost(seed: int, sigma: float, lost: float, sizes: list[int]) -> None:
+    """Each runner asked for is given once, and in the end the service knows those and no other."""
+
+    async def main() -> None:
+        chance = random.Random(seed)
+
+        class Uneven(ModelService):
+            async def _latency(self) -> None:
+                await asyncio.sleep(0.25 * math.exp(chance.gauss(0.0, sigma)))
+
+        service = Uneven(fault=lambda _: chance.choice(("hang", "lost")) if chance.random() < lost else None)
+        minter, lane, _ = make_minter(service, seed=seed, hedge=True, most=32, max_attempts=20)
+        given: list[str] = []
+        calls = [minter.provision(lane, size, PLAIN, lambda config: given.append(config.runner_name)) for size in sizes]
+        outcomes = [outcome for call in await asyncio.gather(*calls) for outcome in call]
+        assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
+        assert len(set(given)) == len(given) == sum(sizes)
+        await asyncio.sleep(7200.0)
+        assert {runner.name for runner in service.runners.values()} == set(given)
+        assert service.in_flight == 0
+
+    run_virtually(main)
+
+
+def test_the_last_quarter_of_the_window_is_kept_for_what_is_asked_for() -> None:
+    """With the budget short nothing is asked twice: the hung mint waits for its time limit."""
+
+    async def main(registrations: int) -> float:
+        service = Late()
+        budget = Budget(registrations, 300.0)
+        minter, lane, _ = make_minter(service, hedge=True, attempt_timeout=60.0, budget=budget)
+        await minter.provision(lane, 64, PLAIN, None)
+        service.fails = Unavailable("reset", maybe_applied=True)
+        began = asyncio.get_running_loop().time()
+        await minter.provision(lane, 1, PLAIN, None)
+        return asyncio.get_running_loop().time() - began
+
+    assert run_virtually(lambda: main(200)) < 21.0
+    assert run_virtually(lambda: main(80)) >= 30.0
