@@ -2,7 +2,8 @@
 
 All times are milliseconds of the server. The state of the limits:
 
-- `meta`: a hash; `epoch` names this life of the data, `settles` is when grants begin, `seen` what hosts remember of it
+- `meta`: a hash; `epoch` names this life of the data, `settles` is when grants begin, `seen` what hosts remember of it,
+  `sizes` how large the other four were: where one was evicted or cut, all of them are as good as lost, and begin anew
 - `hosts`: a sorted set, host -> end of its lease
 - `state`: a hash, for each host: `sum:` used in the window, `held:` granted and not settled, `prom:` promised for the
   case that Redis goes away, `want:` wanted and not granted, `busy:` whether anything is in flight or waiting
@@ -53,11 +54,22 @@ local function expire()
   end
 end
 
+local function sizes()
+  return redis.call('ZCARD', hosts) .. '|' .. redis.call('HLEN', state) .. '|' ..
+    redis.call('ZCARD', spent) .. '|' .. redis.call('HLEN', counts)
+end
+
 local function touch()
+  -- Last in each script: what is written after it would look like a loss.
+  redis.call('HSET', meta, 'sizes', sizes())
   for index = 1, 5 do redis.call('PEXPIRE', KEYS[index], ttl) end
   -- As long as names are kept: who comes back to an empty house must still find whose they are.
   redis.call('PEXPIRE', owners, 86400000)
 end
+
+-- Buckets and hosts end by our hand only, so another size is a loss; hosts tell an empty ledger what they remember.
+local expected = redis.call('HGET', meta, 'sizes') or '0|0|0|0'
+if expected ~= sizes() then redis.call('DEL', meta, hosts, state, spent, counts) end
 """
 
 JOIN = (
@@ -95,12 +107,14 @@ local used, held, want, busy = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(AR
 local told, cleared, probing, news = tonumber(ARGV[11]), ARGV[12] == '1', tonumber(ARGV[13]), ARGV[14]
 local keeps = tonumber(ARGV[15])
 expire()
-if redis.call('HGET', meta, 'epoch') ~= epoch or not redis.call('ZSCORE', hosts, me) then return {'join'} end
+if redis.call('HGET', meta, 'epoch') ~= epoch or not redis.call('ZSCORE', hosts, me) then
+  touch()
+  return {'join'}
+end
 spend(me, now + window, used)
 redis.call('HSET', state, 'held:' .. me, held, 'want:' .. me, want, 'busy:' .. me, busy)
 redis.call('ZADD', hosts, now + lease, me)
 redis.call('HINCRBY', owners, me, 1)
-touch()
 
 if told > 0 then
   local before = tonumber(redis.call('GET', pause) or '0')
@@ -125,6 +139,7 @@ local live = redis.call('ZRANGE', hosts, 0, -1)
 local settles = tonumber(redis.call('HGET', meta, 'settles'))
 if now < settles then
   redis.call('HSET', state, 'prom:' .. me, keeps)
+  touch()
   return {'settling', settles - now, #live, phase, left}
 end
 
@@ -183,6 +198,7 @@ elseif wanted > 0 and (known['prom:' .. me] or 0) > kept then
 end
 local first = redis.call('ZRANGE', spent, 0, 0, 'WITHSCORES')
 local opens = first[2] and math.max(1, tonumber(first[2]) - now) or 1000
+touch()
 return {'granted', grant, promise, #live, working, opens, phase, left, total + grant}
 """
 )

@@ -202,3 +202,26 @@ async def test_who_ends_while_finding_out_whether_a_pause_is_over_leaves_that_to
     await one.heart.leave()
     await other.heart.beat()
     assert other.budget.may_probe
+
+
+@pytest.mark.parametrize("part", [0, 1, 2, 3, 4])
+async def test_a_ledger_that_lost_a_part_grants_nothing_beyond_the_limit(
+    server: RedisServer, host: MakeHost, part: int
+) -> None:
+    one, other = host("one"), host("other")
+    for each in (one, other):
+        await each.heart.beat()
+    settle(server.url)
+    registered = 0
+    for lost in (False, True):
+        if lost:
+            with Redis.from_url(server.url) as client:
+                assert client.delete(KEYS.ledger[part]) == 1
+        for turn in range(12):
+            for each in (one, other):
+                each.waiting = LIMIT
+                await each.heart.beat()
+                registered += each.register(LIMIT)
+            if turn == 3:  # both have told what they used, which is what they are waited for
+                settle(server.url)
+        assert LIMIT // 2 < registered <= LIMIT
