@@ -57,7 +57,7 @@ class SharedMemory:
         until = self._clock.monotonic() + ASKING_SECONDS
         while True:
             text, left = await self._store.fetch_dated(place)
-            if text is not None and (shared := self._dated(text, left)) is not None:
+            if text is not None and (shared := self._dated(kind, key, text, left)) is not None:
                 return shared
             first = await self._store.claim(asking, self._host, int(ASKING_SECONDS * self._per_second))
             if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
@@ -85,12 +85,14 @@ class SharedMemory:
     def _dropped(self, kind: Kind, key: str) -> str:
         return f"{self._host} drop {kind.value} {key}"
 
-    def _dated(self, text: str, left: int) -> Shared | None:
+    def _dated(self, kind: Kind, key: str, text: str, left: int) -> Shared | None:
         """Return a value with its age, which the server tells: the clocks of hosts may differ."""
         known = _read(text)
         if known is None:
             return None
         value, life = known
+        if not _answers(value, kind, key):
+            return None
         return Shared(value=value, said_at=self._clock.time() - (life - left) / self._per_second)
 
 
@@ -99,6 +101,17 @@ def _write(shared: Shared, life: int) -> str:
     value = asdict(shared.value)
     value.pop("statistics", None)  # too short-lived to be of use to others
     return json.dumps({"life": life, which: value})
+
+
+def _answers(value: ScaleSet | RunnerGroup, kind: Kind, key: str) -> bool:
+    """Return whether a value is of the types it claims, and names what was asked; Redis is input as any other."""
+    read: Mapping[str, Any] = asdict(value)  # as it was read: JSON gives fields any type
+    if type(read["id"]) is not int or read["id"] < 1 or not isinstance(read["name"], str) or not read["name"]:
+        return False
+    name, asked = value.name.casefold(), key.casefold()
+    if isinstance(value, RunnerGroup):
+        return kind is Kind.RUNNER_GROUP and asked == name
+    return kind is Kind.SCALE_SET_NAME and type(read["runner_group_id"]) is int and asked.endswith(f"/{name}")
 
 
 def _read(text: str) -> tuple[ScaleSet | RunnerGroup, int] | None:
@@ -111,5 +124,5 @@ def _read(text: str) -> tuple[ScaleSet | RunnerGroup, int] | None:
         fields = dict(found["set"])
         fields["labels"] = tuple(Label(**label) for label in fields["labels"])
         return ScaleSet(**fields), life
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
