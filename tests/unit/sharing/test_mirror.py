@@ -5,8 +5,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pytest
-
 from scaleset_burst.journal import Change, MemoryJournal, State
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.names import SharedNames
@@ -56,8 +54,7 @@ def test_a_full_disk_here_hides_no_delivery_from_others() -> None:
         await names.reserve(42, ["a"])
         assert store.fields == {"a": "r|42"}
         journal.full = True
-        with pytest.raises(sqlite3.OperationalError):
-            await names.record([Change(name="a", state=State.DELIVERED, runner_id=1)])
+        await names.record([Change(name="a", state=State.DELIVERED, runner_id=1)])
         assert store.fields == {"a": "d|42"}
         journal.full = False
         await names.close()
