@@ -28,7 +28,7 @@ MOST = 64
 UNEVEN = "lognormal:250ms,0.8"
 CAPACITY = 24
 SETTLE = 4.0
-"""Seconds that a peer is left alone after its burst, to look for what was lost, before it is closed; where nothing is lost it is not."""
+"""Seconds that a peer is left alone after its burst, where answers are lost, to look for them before it is closed."""
 
 LIMITS = (32, 48, MOST)
 BURST_SECONDS = 300.0

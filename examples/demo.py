@@ -6,6 +6,7 @@ answer is one word in the YAML this writes: `plugins.burst.enabled`.
 
 import argparse
 import json
+import random
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
 import yaml
@@ -24,13 +26,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scaleset_burst.simulator import SimulatorError, SimulatorProcess
+from scaleset_burst.simulator.latency import Latency, parse_latency
 
 SCALE_SET: Final = "demo-linux"
 EXAMPLES: Final = Path(__file__).resolve().parent
 MOST_RUNNERS: Final = 1500
 """The plugin keeps to GitHub's limit of 1,500 registrations in 5 minutes; more would only show it waiting."""
 
+UNEVEN: Final = "lognormal:50ms,0.8"
+"""No service is a metronome: half of the answers take over 50 ms, one in a hundred over 320 ms."""
+
 LONGEST_LATENCY: Final = 2.0
+"""Seconds that an answer may take in the mean."""
+
 PLUGIN_ROUNDS: Final = 3
 """A run with the plugin is so short that one hiccup of the machine would decide it."""
 
@@ -79,8 +87,12 @@ def main() -> int:
     """Run the demo; return 0, 1 if a run failed, 2 if the arguments are wrong."""
     options = _parser().parse_args()
     console = Console(stderr=options.json, highlight=False)
-    latency = f"{options.latency * 1000:g} ms"
-    console.print(f"A burst of {options.runners} runners; every answer of the simulated service takes {latency}.")
+    latency: Latency = options.latency
+    mean = _mean(latency)
+    takes = f"every answer of the simulated service takes {mean * 1000:g} ms"
+    if not latency.fixed:
+        takes = f"an answer of the simulated service takes {latency.text}, {mean * 1000:.0f} ms in the mean"
+    console.print(f"A burst of {options.runners} runners; {takes}.", soft_wrap=True)
     try:
         default = _rounds(options, console, plugin=False)
         plugin = _rounds(options, console, plugin=True)
@@ -93,7 +105,7 @@ def main() -> int:
     speedup = round(default.seconds / plugin.seconds, 1)
     console.print(_table(default, plugin, speedup))
     if options.json:
-        result = {"runners": options.runners, "latency_seconds": options.latency}
+        result = {"runners": options.runners, "latency": latency.text, "latency_seconds": round(mean, 4)}
         print(json.dumps({**result, "default": asdict(default), "plugin": asdict(plugin), "speedup": speedup}))
     complete = {default.runners_ready, plugin.runners_ready} == {options.runners}
     return 0 if complete else 1
@@ -104,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="demo", description="One burst, with the host's own hooks and with the plugin's."
     )
     parser.add_argument("--runners", type=_runners, default=300, metavar="N", help="runners in the burst (300)")
-    parser.add_argument("--latency", type=_latency, default=0.05, metavar="TIME", help="of each answer (50ms)")
+    parser.add_argument("--latency", type=_latency, default=UNEVEN, metavar="TIME", help=f"of each answer ({UNEVEN})")
     parser.add_argument(
         "--rounds", type=_runners, metavar="N", help="runs of each; the median counts (1, and 3 of the plugin)"
     )
@@ -118,14 +130,21 @@ def _runners(text: str) -> int:
     return int(text)
 
 
-def _latency(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)?", text, re.ASCII)
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else -1.0
-    if not 0 <= seconds <= LONGEST_LATENCY:
+def _latency(text: str) -> Latency:
+    try:
+        latency = parse_latency(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if _mean(latency) > LONGEST_LATENCY:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no latency; expected a time from 0 to {LONGEST_LATENCY:g}s, like 50ms"
+            f"{text!r} takes {_mean(latency):.3g} s in the mean; expected at most {LONGEST_LATENCY:g} s, like 50ms"
         )
-    return seconds
+    return latency
+
+
+def _mean(latency: Latency) -> float:
+    chance = random.Random(0)  # noqa: S311  # no secret: an estimate
+    return fmean(latency.draw(chance, number / 10) for number in range(5000))
 
 
 def _rounds(options: argparse.Namespace, console: Console, *, plugin: bool) -> Measured:
@@ -140,18 +159,18 @@ def _rounds(options: argparse.Namespace, console: Console, *, plugin: bool) -> M
     return measured
 
 
-def _run(runners: int, latency: float, console: Console, *, plugin: bool) -> tuple[Measured, list[str]]:
+def _run(runners: int, latency: Latency, console: Console, *, plugin: bool) -> tuple[Measured, list[str]]:
     """Run the host once against a simulator of its own; return also what the plugin said of the burst."""
     title = "plugin: scaleset_burst answers" if plugin else "default: the host's own hooks answer"
     with (
         tempfile.TemporaryDirectory(prefix="burst-demo-") as name,
-        Watched(latency=latency, scale_set=SCALE_SET, job_seconds=JOB_SECONDS) as simulator,
+        Watched(latency=latency.text, scale_set=SCALE_SET, job_seconds=JOB_SECONDS) as simulator,
     ):
         folder = Path(name)
         simulator.add_jobs(SCALE_SET, runners)
         config = _write_config(folder, simulator, runners, plugin=plugin)
         with _progress(console, title, runners) as advance, _host(folder, config) as host:
-            measured = _wait(folder, host, simulator, runners, advance, seconds=60 + runners * (latency + 0.1))
+            measured = _wait(folder, host, simulator, runners, advance, seconds=60 + runners * (_mean(latency) + 0.1))
         counted = _requests(simulator)
         report = _said(folder)
     return Measured(**measured, **counted), report

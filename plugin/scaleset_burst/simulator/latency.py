@@ -65,6 +65,12 @@ class Latency:
     drift: float = 1.0
     period: float = math.inf
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every answer takes the same time."""
+        spread = any(part.sigma or part.low != part.high for part in self.parts)
+        return len(self.parts) == 1 and not spread and not self.stall and self.drift == 1.0
+
     def draw(self, chance: random.Random, now: float) -> float:
         """Return how long an answer takes that is begun now.
 

@@ -40,6 +40,14 @@ def test_the_nth_mint_takes_the_same_time_whatever_else_is_asked() -> None:
     assert mints(0) == mints(3)
 
 
+@pytest.mark.parametrize(
+    "text", ["uniform:1s-2s", "lognormal:1s,0.1", "mix:50%*1s+50%*2s", "1s;stall=1s/9s", "1s;drift=2/1m"]
+)
+def test_only_a_plain_time_is_fixed(text: str) -> None:
+    assert not parse_latency(text).fixed
+    assert parse_latency("1s").fixed
+
+
 def test_uniform_fills_its_range_and_nothing_else() -> None:
     values = draws("uniform:40ms-360ms")
     assert 0.04 <= min(values) < 0.06
