@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,13 +17,21 @@ from scaleset_hookspecs.types import FailureReason, JitConfig
 __all__ = ["BurstLedger"]
 
 
+MOST_TIMINGS = 2048
+"""Configs of one burst whose timing is kept: calls that overlap make one burst of a week."""
+
+MOST_NAMES = 1000
+"""Scale sets counted by name; later ones are counted together."""
+
+
 @dataclass(slots=True)
 class _Account:
     started_at: float
     requests: int = 0
     waves: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
-    timings: list[ConfigTiming] = field(default_factory=list)
+    delivered: int = 0
+    timings: deque[ConfigTiming] = field(default_factory=lambda: deque(maxlen=MOST_TIMINGS))
 
 
 class BurstLedger:
@@ -35,6 +43,7 @@ class BurstLedger:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.seconds = Histogram()
         self.parts = dict.fromkeys(PARTS, 0.0)
+        self._names: set[str] = set()
         self.bursts = 0
         self.waves = 0
 
@@ -57,25 +66,28 @@ class BurstLedger:
     def delivered(self, lane: Lane, timing: ConfigTiming) -> None:
         """Note a config that reached its caller."""
         self.seconds.observe((timing.total,))
+        for part in PARTS:
+            self.parts[part] += getattr(timing, part)
         account = self._running.get(id(lane))
         if account is not None:
+            account.delivered += 1
             account.timings.append(timing)
 
     def returned(self, lane: Lane, call: Call) -> None:
         """Note what the slots of one call came to."""
         rest = FailureReason.REJECTED if isinstance(call.error, Rejected) else FailureReason.UNAVAILABLE
+        name = lane.ref.name if lane.ref.name in self._names or len(self._names) < MOST_NAMES else "other"
+        self._names.add(name)
         for outcome in call.outcomes:
             if isinstance(outcome, JitConfig):
-                self.outcomes[lane.ref.name, "minted"] += 1
+                self.outcomes[name, "minted"] += 1
             elif outcome is not None or call.error is not None:
-                self.outcomes[lane.ref.name, (rest if outcome is None else outcome.reason).value] += 1
+                self.outcomes[name, (rest if outcome is None else outcome.reason).value] += 1
 
     def end(self, lane: Lane, now: float, *, strays: int) -> BurstReport:
         """Close the account and return its report."""
         account = self._running.pop(id(lane), _Account(started_at=now))
         self.bursts += 1
-        for part in PARTS:
-            self.parts[part] += sum(getattr(timing, part) for timing in account.timings)
         self.last = BurstReport(
             scale_set=lane.ref.name,
             seconds=now - account.started_at,
@@ -84,5 +96,6 @@ class BurstLedger:
             verdicts=dict(account.verdicts),
             timings=tuple(account.timings),
             strays=strays,
+            left_out=account.delivered - len(account.timings),
         )
         return self.last

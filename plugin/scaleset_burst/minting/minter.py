@@ -41,6 +41,10 @@ __all__ = ["Minter", "Service"]
 logger = logging.getLogger(__name__)
 
 
+MOST_SCALE_SETS = 1000
+"""Scale sets remembered at once; a host that makes new ones for ever would else fill the memory."""
+
+
 class Service(MintService, RunnerService, Protocol):
     """What minting needs of the service in all."""
 
@@ -118,7 +122,11 @@ class Minter:
         return self._lanes.get(key)
 
     def add_lane(self, key: tuple[str, str], lane: Lane) -> Lane:
-        """Serve one more scale set."""
+        """Serve one more scale set; one that has nothing under way is forgotten if there are too many."""
+        if len(self._lanes) >= MOST_SCALE_SETS:
+            idle = (other for other, old in self._lanes.items() if not (old.calls or old.attempts))
+            if (oldest := next(idle, None)) is not None:
+                self.forget(self._lanes.pop(oldest).stock)
         self._lanes[key] = lane
         return lane
 

@@ -36,9 +36,10 @@ class Sweeper:
                 await self._task
 
     async def _run(self) -> None:
-        while any(lane.calls or lane.attempts for lane in self._lanes):
+        while self._lanes:
             now = self._clock.monotonic()
             # What is sent from now on is due later.
             oldest = min(now, self._dispatcher.give_up(now - self._attempt_timeout))
             await self._clock.sleep(oldest + self._attempt_timeout - now)
+            self._lanes = {lane for lane in self._lanes if lane.calls or lane.attempts}
         self._task = None

@@ -197,6 +197,7 @@ def raise_for(fault: Fault, request: Received, world: World) -> None:
     if action == "retry":
         headers["retry-after"] = f"{seconds:g}"
     elif action == "retry-date":
+        headers |= {"date": formatdate(world.clock.time(), usegmt=True)}
         headers["retry-after"] = formatdate(world.clock.time() + seconds, usegmt=True)
     world.gauge.told_to_wait(now, {"retry": seconds, "retry-date": max(0.0, seconds - 1)}.get(action, 60.0))
     raise Refusal(429, None, "Too many requests.", headers)
