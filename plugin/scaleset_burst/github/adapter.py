@@ -212,7 +212,7 @@ async def _within(transport: httpx.AsyncBaseTransport, request: httpx.Request) -
     limits = request.extensions["timeout"]
     seconds = limits["connect"] + limits["read"]
     if (trace := TRACE.get()) is not None:  # from here on nobody knows
-        trace.sent(asyncio.get_running_loop().time())
+        trace.unsent = False
     try:
         async with asyncio.timeout(seconds):
             response = await transport.handle_async_request(request)

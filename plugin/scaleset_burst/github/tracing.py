@@ -16,17 +16,11 @@ class Trace:
         token: Waiting for credentials.
         connect: Waiting for a connection.
         unsent: Surely no byte of it has left: it waits for credentials or a connection.
-        sent_at: When it left (monotonic), once the client knows.
     """
 
     token: float = 0.0
     connect: float = 0.0
     unsent: bool = False
-    sent_at: float = 0.0
-
-    def sent(self, now: float) -> None:
-        """Note that the first byte leaves now."""
-        self.unsent, self.sent_at = False, now
 
 
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)

@@ -43,7 +43,7 @@ class Attempt:
     @property
     def waits_since(self) -> float:
         """When it left, or else began to wait for credentials or a connection: each has the time limit to itself."""
-        return max(self.sent_at, self.trace.sent_at)
+        return self.sent_at + self.trace.token + self.trace.connect
 
     @property
     def never_left(self) -> bool:

@@ -23,8 +23,10 @@ class SlowToSend(ModelService):
         trace = TRACE.get()
         assert trace is not None
         trace.unsent = True
-        await asyncio.sleep(self.token_at - self._now())
-        trace.sent(self._now())
+        begun = self._now()
+        await asyncio.sleep(self.token_at - begun)
+        trace.token += self._now() - begun
+        trace.unsent = False
         return await super().generate_jit_config(scale_set_id, name, work_folder)
 
 

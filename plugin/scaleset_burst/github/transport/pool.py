@@ -87,7 +87,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
             if trace is not None:
                 trace.connect += loop.time() - started
         if trace is not None:
-            trace.sent(loop.time())
+            trace.unsent = False
         seconds = limits.get("read", self._options.read_timeout)
         self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
         self.requests_sent += 1
