@@ -257,8 +257,8 @@ def compare(wild: Wild, *, number: int = 10, seed: int = 0, most: int = MOST) ->
     capacities = {min(each, most) for each in wild.capacities if each}
     # More than a service bears that refuses is only refused.
     scan = sorted(capacities if wild.refuses else capacities | {8, 16, 32, 48, most})
-    runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed) for limit in scan}
-    ours = bursts(wild, Limiter(most), number=number, seed=seed)
+    runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed, hedge=True) for limit in scan}
+    ours = bursts(wild, Limiter(most), number=number, seed=seed, hedge=True)
     best = [_best(runs, wild, each) for each in range(number)]
     return Comparison(
         ratios=tuple(

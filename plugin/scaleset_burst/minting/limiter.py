@@ -44,8 +44,8 @@ class Limiter:
     1. A refusal takes one off: what is in flight without it is what the service bears. If nothing was accepted
        alongside, the service was down and not full, and the limit returns with the first mint it accepts. One
        refusal while the limit was not reached is an accident.
-    2. An attempt that ran out of time, though fewer than half of those in flight with it were answered meanwhile,
-       halves the limit; once for all that were sent under it.
+    2. An attempt that ran out of time, while fewer mints were accepted than three quarters of those in flight
+       with it, halves the limit; once for all that were sent under it.
     3. Each `EARNED` mints accepted pay for one try. They are used when a burst first fills the limit, or when nothing
        was refused for as long as it takes to save them. Half a wave that was hardly refused makes the next try
        `FACTOR` times as large.
@@ -128,7 +128,7 @@ class Limiter:
     def timed_out(self, sent: Sent) -> None:
         """Learn from a mint that nobody answered in time."""
         answered = self._accepted - sent.accepted
-        if sent.number > self._since and sent.in_flight * 2 > self.limit and answered * 2 < sent.in_flight:
+        if sent.number > self._since and sent.in_flight * 2 > self.limit and answered * 4 < sent.in_flight * 3:
             self.current = max(1, self.limit // 2)
             self._step, self._since = 0, self._sent
 
