@@ -132,7 +132,7 @@ def _publish(heading: str, table: str) -> Path:
     page = ROOT / "docs" / "explanation" / "benchmarks.md"
     before, _, after = page.read_text().partition(f"{heading}\n")
     _, mark, rest = after.partition("\n## ")
-    page.write_text(f"{before}{heading}\n\n{table.rstrip()}\n{mark}{rest}")
+    page.write_text(f"{before.rstrip()}\n\n{heading}\n\n{table.rstrip()}\n{mark}{rest}")
     return page.parent
 
 

@@ -49,13 +49,13 @@ MODELS = {
     "constant": Model(latency="200ms"),
     "uniform": Model(latency="uniform:40ms-360ms"),
     "lognormal 0.8": Model(latency=UNEVEN),
-    "lognormal 1.2": Model(latency="lognormal:150ms,1.2"),
+    "lognormal 1.2": Model(latency="lognormal:100ms,1.2"),
     "two humps": Model(latency="mix:90%*100ms+10%*1s"),
     "stalls": Model(latency="uniform:40ms-360ms;stall=2s/20s"),
     "drift": Model(latency="uniform:20ms-180ms;drift=5/1m"),
     "grows with load": Model(latency="uniform:40ms-360ms", capacity=CAPACITY, limits=(CAPACITY, 32, MOST)),
     # More than a service bears that refuses is only refused: no fixed limit above is worth trying.
-    "refuses": Model(latency=UNEVEN, capacity=CAPACITY, overload="refuse", limits=(16, CAPACITY)),
+    "refuses": Model(latency=UNEVEN, capacity=CAPACITY, overload="refuse", limits=(20, CAPACITY)),
 }
 
 CONDITIONS: dict[str, tuple[Model, tuple[str, ...]]] = {
@@ -67,7 +67,7 @@ CONDITIONS: dict[str, tuple[Model, tuple[str, ...]]] = {
 
 def run(peers: list[Peer], skipped: dict[str, str], *, quick: bool, rounds: int) -> dict[str, Any]:
     """Measure everything; return it with the date, the commit and the machine."""
-    about, (size, bursts) = _about(), (150, 3) if quick else (300, 10)
+    about, (size, bursts) = _about(), (100, 3) if quick else (300, 10)
     ours = peers[0]
     kinds = ("plugin", "aiohttp", "httpx", "rust crate")
     taking_part = [peer for peer in peers if peer.name in kinds or peer.kind == "go"]
