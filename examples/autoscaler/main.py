@@ -19,6 +19,7 @@ from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
 from autoscaler.section import shown
 from scaleset_burst.github import Backoff, ScaleSetClient, SessionEvent
+from scaleset_burst.github.urls import parse_config_url
 from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig
@@ -91,11 +92,12 @@ async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.
 
 def _client(config: SourcedConfig, settings: HostSettings) -> ScaleSetClient:
     try:
-        return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
+        parse_config_url(settings.config_url)
     except UsageError as error:
         place, line = "github.config_url", config.line(("github", "config_url"))
         found, file = shown(repr(settings.config_url)), config.file
         raise ConfigError([Problem(path=place, found=found, expected=str(error), file=file, line=line)]) from error
+    return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
 
 
 def _stop(work: asyncio.Task[int], number: signal.Signals) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import random as random_module
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from scaleset_burst.github import (
     UserAgent,
 )
 from scaleset_burst.github.observing import RequestRecord
+from scaleset_burst.github.transport.trust import trusting
 from scaleset_burst.journal import Journal, LazyJournal, open_journal
 from scaleset_burst.minting import BurstGate
 from scaleset_burst.minting.budget import Budget
@@ -102,9 +102,9 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
     if sharing.ca_file and not url.startswith("rediss:"):
         raise UsageError("`plugins.burst.sharing.ca_file` is for a rediss:// URL; this one is redis://, without TLS")
     try:
-        ssl.create_default_context(cafile=sharing.ca_file)  # while the driver would only fail to connect
+        trusting(sharing.ca_file)  # while the driver would only fail to connect
     except OSError as error:
-        raise UsageError(f"`plugins.burst.sharing.ca_file` cannot be used: {error}") from error
+        raise UsageError(f"`plugins.burst.sharing` cannot be used: {error}") from error
     return Sharing(
         RedisStore(url, timeout=sharing.timeout, ca_file=sharing.ca_file),
         scope,

@@ -13,7 +13,7 @@ from scaleset_burst.github.observing import Counters, RequestRecord, Tally
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY, Response
 from scaleset_burst.github.tracing import TRACE
-from scaleset_burst.github.transport import BurstTransport, Head, WholeRequest
+from scaleset_burst.github.transport import BurstTransport, Head, ProxyUnusable, Untrusted, WholeRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
 __all__ = ["Adapter", "address"]
@@ -238,8 +238,10 @@ async def _bounded(response: httpx.Response) -> bytes | None:
 
 def _failed(words: str, error: Exception, *, changes: bool) -> ServiceError:
     sent = not isinstance(error, NOT_SENT)
+    if isinstance(error, ProxyUnusable | Untrusted):
+        return Rejected(f"{words} failed: {error}")
     if _is_untrusted(error):
-        return Rejected(f"{words} failed: the server's certificate is not trusted; is a ca_file missing? ({error})")
+        return Rejected(f"{words} failed: the server's certificate is not trusted: {error}")
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return Unavailable(f"{words} failed: {reason}", maybe_applied=sent and changes)
 

@@ -1,10 +1,10 @@
 """Addresses: config URLs, the hosts they lead to, and endpoint paths below a base (protocol section 2)."""
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, quote, unquote_plus, urlsplit, urlunsplit
 
+from scaleset_burst.loopback import is_loopback
 from scaleset_hookspecs.errors import UsageError
 
 __all__ = [
@@ -113,16 +113,10 @@ def is_secure(url: str) -> bool:
     parts = _split(url)
     if parts is None or not parts.hostname:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    if parts.scheme == "https":
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    # What stands before an @ may look like a host to one reader and not to another.
+    return parts.scheme == "http" and "@" not in parts.netloc and is_loopback(parts.hostname)
 
 
 def origin_of(url: str) -> tuple[str, str, int]:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+from scaleset_burst.loopback import is_loopback
 
 __all__ = [
     "CONFIG_URL",
@@ -35,7 +36,7 @@ def check_config_url(text: str) -> str:
         raise ValueError(CONFIG_URL)
     if url.username is not None or url.password is not None:
         raise ValueError(f"{CONFIG_URL}, without a user name or password")
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError("https://; http:// goes to this machine only, such as `http://localhost:8080/ORG`")
     parts = url.path.strip("/").split("/")
     if not 1 <= len(parts) <= 2 or not all(_PART.fullmatch(part) for part in parts):
@@ -75,12 +76,3 @@ def _split(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return url if url.hostname and port != 0 else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

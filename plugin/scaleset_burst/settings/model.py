@@ -156,10 +156,12 @@ class ConnectionSettings(Section):
     proxy: ProxyUrl | None = Field(
         default=None,
         description="URL of an HTTP(S) proxy; by reference if it holds a password. "
-        "If left out HTTPS_PROXY and NO_PROXY count.",
+        "If left out HTTPS_PROXY and NO_PROXY count. This machine is reached without one.",
     )
     ca_file: PemFile | None = Field(
-        default=None, description="PEM file of certificate authorities to trust instead of the system's."
+        default=None,
+        description="PEM file of certificate authorities to trust instead of the system's. "
+        "Read at start, as the next two are: start again after replacing one.",
     )
     client_certificate: PemFile | None = Field(default=None, description="PEM file of our certificate, for mTLS.")
     client_key: PemFile | None = Field(default=None, description="PEM file of its key, if not in the same file.")

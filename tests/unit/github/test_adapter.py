@@ -10,6 +10,7 @@ import httpx
 import pytest
 import trustme
 
+from scaleset_burst.clock import SystemClock
 from scaleset_burst.github.adapter import Adapter
 from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.observing import RequestRecord
@@ -95,6 +96,33 @@ async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
     assert not caught.value.maybe_applied
     await made.aclose()
     server.close()
+
+
+@pytest.mark.parametrize("status", [403, 405, 407])
+async def test_a_proxy_that_refuses_for_good_is_nothing_that_passes(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is one that cannot be used: time mends none of them."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for text, said in (
+            (f"http://u:hunter2@127.0.0.1:{port}", f"status {status}"),
+            ("socks5://u:hunter2@p", "not socks5://"),
+        ):
+            monkeypatch.setenv("https_proxy", text)
+            adapter = Adapter(ConnectionOptions(), SystemClock())
+            with pytest.raises(Rejected, match=f"https_proxy.*{said}") as caught:
+                await adapter.exchange(Kind.MINT, Head("POST", httpx.URL("https://service.example/"), []))
+            assert not caught.value.maybe_applied
+            assert "hunter2" not in str(caught.value)
+            await adapter.aclose()
 
 
 @pytest.mark.parametrize("name", ["proxy", "ca_file", "client_certificate"])

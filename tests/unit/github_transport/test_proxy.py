@@ -10,9 +10,17 @@ import pytest
 import trustme
 from proxy import Proxy
 
+from scaleset_burst.github.transport.failures import ProxyUnusable
 from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
+
+ELSEWHERE = "0.0.0.0"  # an address that counts as another machine's, and leads to this one
+
+
+def elsewhere(url: httpx.URL) -> httpx.URL:
+    """Return the URL as that of another machine: what is on this one is never asked of a proxy."""
+    return url.copy_with(host=ELSEWHERE)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "service.localhost").configure_cert(context)
+    authority.issue_cert(ELSEWHERE, "service.example").configure_cert(context)
     return context
 
 
@@ -49,7 +57,7 @@ async def test_https_goes_through_a_tunnel_of_a_real_proxy(
     transport = transports(ca_file=ca_file, proxy=f"http://user:p%40ss%20word@{real_proxy}")
     async with serve(tls=tls) as server:
         for _ in range(3):
-            assert (await ask(transport, server.url)).content == b"ok"
+            assert (await ask(transport, elsewhere(server.url))).content == b"ok"
         assert (server.visits, transport.connections_opened) == (1, 1)
         assert b"proxy" not in server.requests[0].lower()
 
@@ -57,7 +65,7 @@ async def test_https_goes_through_a_tunnel_of_a_real_proxy(
 async def test_http_goes_through_a_real_proxy(serve: Serve, transports: Transports, ask: Ask, real_proxy: str) -> None:
     transport = transports(proxy=f"http://user:p%40ss%20word@{real_proxy}")
     async with serve() as server:
-        assert (await ask(transport, server.url)).content == b"ok"
+        assert (await ask(transport, elsewhere(server.url))).content == b"ok"
         assert server.requests[0].startswith(b"POST /mint?x=1 HTTP/1.1\r\n")
 
 
@@ -67,9 +75,8 @@ async def test_wrong_credentials_mean_not_sent_and_are_not_repeated_in_the_error
 ) -> None:
     transport = transports(ca_file=ca_file, proxy=f"http://user:hunter2@{real_proxy}")
     async with serve(tls=tls if scheme == "https" else None) as server:
-        with pytest.raises(httpx.ProxyError) as caught:
-            await ask(transport, server.url)
-        assert "407" in str(caught.value)
+        with pytest.raises(ProxyUnusable, match=r"407.*user and a password") as caught:
+            await ask(transport, elsewhere(server.url))
         assert "hunter2" not in str(caught.value)
         assert server.requests == []
 
@@ -103,7 +110,7 @@ async def test_a_proxy_may_itself_speak_tls(
     async with serve(relay, proxy_tls) as proxy, serve(tls=tls) as server:
         transport = transports(ca_file=ca_file, proxy=f"https://user:secret@127.0.0.1:{proxy.port}")
         for _ in range(2):
-            assert (await ask(transport, server.url)).content == b"ok"
+            assert (await ask(transport, elsewhere(server.url))).content == b"ok"
         assert (proxy.visits, server.visits) == (1, 1)
         assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in proxy.requests[0]
         await transport.aclose()
@@ -130,6 +137,42 @@ async def test_a_proxy_that_refuses_or_fails_means_not_sent(
         with pytest.raises(httpx.ProxyError):
             await ask(transport, httpx.URL("https://service.example/"))
         assert proxy.requests[0].startswith(b"CONNECT service.example:443 HTTP/1.1\r\nHost: service.example:443\r\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "lasting", "words"),
+    [
+        (400, True, "does not take the request"),
+        (403, True, "NO_PROXY"),
+        (405, True, "no tunnels"),
+        (407, True, "user and a password"),
+        (429, False, "does not take"),
+        (500, False, "could not reach"),
+        (502, False, "could not reach"),
+        (504, False, "could not reach"),
+    ],
+)
+async def test_a_refusal_of_the_proxy_lasts_or_passes(
+    serve: Serve, transports: Transports, ask: Ask, status: int, lasting: bool, words: str
+) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+
+    async with serve(script) as proxy:
+        transport = transports(environ={"HTTPS_PROXY": f"http://user:hunter2@127.0.0.1:{proxy.port}"})
+        with pytest.raises(httpx.ProxyError, match=rf"of HTTPS_PROXY refused .* status {status}: .*{words}") as caught:
+            await ask(transport, httpx.URL("https://service.example/"))
+        assert isinstance(caught.value, ProxyUnusable) is lasting
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_no_proxy_reads_what_is_for_this_machine(serve: Serve, transports: Transports, ask: Ask) -> None:
+    async with serve() as proxy, serve() as server:
+        transport = transports(proxy=f"http://127.0.0.1:{proxy.port}")
+        for host in ("localhost", "localhost.", "a.localhost", "127.0.0.1"):
+            assert (await ask(transport, server.url.copy_with(host=host))).content == b"ok"
+        assert (proxy.visits, len(server.requests)) == (0, 4)
 
 
 async def test_a_proxy_that_hangs_is_a_connect_timeout_and_leaves_nothing_open(
@@ -159,7 +202,7 @@ async def test_an_untrusted_certificate_behind_a_tunnel_means_not_sent(
     async with serve(relay) as proxy, serve(tls=tls) as server:
         transport = transports(proxy=f"127.0.0.1:{proxy.port}")
         with pytest.raises(httpx.ConnectError, match="certificate"):
-            await ask(transport, server.url)
+            await ask(transport, elsewhere(server.url))
         assert server.requests == []
 
 
@@ -186,7 +229,7 @@ async def test_a_tunnel_that_ends_together_with_its_handshake_means_not_sent(
     async with serve(script) as proxy:
         transport = transports(ca_file=ca_file, proxy=f"127.0.0.1:{proxy.port}")
         with pytest.raises(httpx.ConnectError, match="closed during the TLS handshake"):
-            await ask(transport, httpx.URL("https://service.localhost/"))
+            await ask(transport, httpx.URL("https://service.example/"))
         assert transport.requests_sent == 0
 
 

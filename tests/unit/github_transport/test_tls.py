@@ -1,13 +1,23 @@
 """Certificates are verified, ours is shown, sessions are taken up again."""
 
 import asyncio
+import re
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from scaleset_burst.github.transport.failures import Untrusted, explain_certificate
+from scaleset_burst.github.transport.resolving import Resolver
 from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
@@ -95,8 +105,93 @@ async def test_our_certificate_is_shown_to_who_asks(
 
 @pytest.mark.parametrize("option", ["ca_file", "client_certificate"])
 def test_a_missing_file_is_told_at_the_start(transports: Transports, option: str, anyio_backend: str) -> None:
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match=f"^{option} `/nowhere.pem`: No such file"):
         transports(**{option: "/nowhere.pem"})
+
+
+def test_a_key_that_cannot_be_used_is_explained(
+    transports: Transports, authority: trustme.CA, tmp_path: Path, anyio_backend: str
+) -> None:
+    own, pem, key = authority.issue_cert("burst.example"), tmp_path / "own.pem", tmp_path / "own.key"
+    own.cert_chain_pems[0].write_to_path(str(pem))
+    private = load_pem_private_key(own.private_key_pem.bytes(), None)
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")))
+    with pytest.raises(OSError, match=r"client_key `.*own\.key`: the key is encrypted"):
+        transports(client_certificate=str(pem), client_key=str(key))
+    authority.issue_cert("other.example").private_key_pem.write_to_path(str(key))
+    with pytest.raises(OSError, match="the key is not that of the certificate"):
+        transports(client_certificate=str(pem), client_key=str(key))
+    with pytest.raises(OSError, match=r"client_certificate `.*own\.pem`: it holds nothing of the kind"):
+        transports(client_certificate=str(pem))
+
+
+def test_a_key_log_that_cannot_be_opened_is_the_environments(
+    transports: Transports, monkeypatch: pytest.MonkeyPatch, ca_file: str, anyio_backend: str
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys.log")
+    for options in ({}, {"ca_file": ca_file}):
+        with pytest.raises(OSError, match=r"SSLKEYLOGFILE names `/nowhere/keys\.log`"):
+            transports(**options)
+
+
+@pytest.mark.parametrize(
+    ("fault", "given", "said"),
+    [
+        ("authority", False, "is a ca_file missing"),
+        ("authority", True, "is not in the ca_file {ca_file}$"),
+        ("name", True, "use a name that the certificate holds"),
+        ("expired", True, "has to be renewed, unless this machine's clock is ahead"),
+        ("early", True, "is this machine's clock behind"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_said(
+    serve: Serve,
+    transports: Transports,
+    ask: Ask,
+    authority: trustme.CA,
+    ca_file: str,
+    fault: str,
+    given: bool,
+    said: str,
+) -> None:
+    issuer = trustme.CA() if fault == "authority" else authority
+    now = datetime.now(UTC)
+    first = now + timedelta(days=1 if fault == "early" else -9)
+    last = now + timedelta(days=-1 if fault == "expired" else 9)
+    certificate = issuer.issue_cert(
+        "other.example" if fault == "name" else "127.0.0.1", not_before=first, not_after=last
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(tls)
+    async with serve(tls=tls) as server:
+        place = f"^the certificate of 127.0.0.1:{server.port} is not trusted: "
+        with pytest.raises(Untrusted, match=place + ".*" + said.format(ca_file=ca_file)) as caught:
+            await ask(transports(ca_file=ca_file if given else None), server.url)
+        assert ("ca_file" in str(caught.value)) is (fault == "authority")
+        proxied = transports(ca_file=ca_file if given else None, proxy=f"https://u:hunter2@127.0.0.1:{server.port}")
+        with pytest.raises(Untrusted, match="of the proxy 127.0.0.1:.*" + said.format(ca_file=ca_file)) as caught:
+            await ask(proxied, httpx.URL("https://service.example/"))
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "said"), [(85, "RFC 5280"), (92, "RFC 5280"), (79, "OpenSSL"), (23, "OpenSSL")])
+def test_what_only_stricter_versions_refuse_is_said(code: int, said: str, anyio_backend: str) -> None:
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = code, "Missing Authority Key Identifier"
+    text = explain_certificate(error, "service.example:443", "/own.pem")
+    assert re.search(f"Missing Authority Key Identifier; .*({said})", text)
+
+
+async def test_an_absolute_name_is_the_name_in_the_certificate(
+    serve: Serve, transports: Transports, ask: Ask, authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(_self: Resolver, _host: str) -> tuple[str, ...]:
+        return ("127.0.0.1",)
+
+    monkeypatch.setattr(Resolver, "resolve", resolve)
+    async with serve(tls=server_context(authority, "ghes.example")) as server:
+        url = server.url.copy_with(host="ghes.example.")
+        assert (await ask(transports(ca_file=ca_file), url)).content == b"ok"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

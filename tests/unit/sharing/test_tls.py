@@ -164,7 +164,7 @@ def test_a_file_without_a_certificate_is_named_at_once(tmp_path: Path) -> None:
     key.write_text("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")
     sharing = SharingSettings.model_validate({"url": "rediss://localhost/0", "ca_file": str(key)})
     settings = Settings(enabled=False, sharing=sharing)
-    with pytest.raises(UsageError, match=r"sharing\.ca_file` cannot be used"):
+    with pytest.raises(UsageError, match=r"burst\.sharing` cannot be used: ca_file `.*key\.pem`"):
         build_sharing(settings, "github.com/acme", clock=SystemClock())
 
 

@@ -4,19 +4,21 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Any
 
 import httpx
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport.connection import RECEIVED_AT_ONCE, Connection, Owner
-from scaleset_burst.github.transport.routes import Proxy, Route, choose_route, parse_proxy
+from scaleset_burst.github.transport.failures import ProxyUnusable, Untrusted, explain_certificate
+from scaleset_burst.github.transport.racing import connect_to_first
+from scaleset_burst.github.transport.resolving import Resolver
+from scaleset_burst.github.transport.routes import Proxy, Route, choose_route, parse_proxy, server_name
 from scaleset_burst.github.transport.trust import proxy_trust, service_trust
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "refusal"]
 
-_EYEBALLS = 0.25
-"""Seconds before a host's next address is tried beside the first (RFC 8305 section 5)."""
+_PASSING = frozenset({408, 425, 429})
+"""Refusals of a proxy below 500 that may pass."""
 
 
 class _Nobody:
@@ -38,6 +40,7 @@ class Dialer:
     def __init__(self, options: ConnectionOptions, environ: Mapping[str, str] | None = None) -> None:
         self._environ = dict(os.environ if environ is None else environ)
         self._proxy = parse_proxy(options.proxy) if options.proxy else None
+        self._resolver = Resolver()
         self._trust = service_trust(options)
         self._options = options
         self._proxy_trust: ssl.SSLContext | None = None
@@ -65,29 +68,34 @@ class Dialer:
         """
         if self._given_up:
             raise httpx.ConnectError(f"no connection to {route.authority}: the transport was closed")
+        tried: list[str] = []
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._limits.add(limit)
                 try:
-                    return await self._open(owner, route)
+                    return await self._open(owner, route, seconds, tried)
                 finally:
                     self._limits.discard(limit)
         except TimeoutError:
-            raise httpx.ConnectTimeout(f"no connection to {route.authority} in {seconds} s") from None
+            how = f"tried {', '.join(tried)}" if tried else "its name was not resolved"
+            raise httpx.ConnectTimeout(f"no connection to {route.authority} in {seconds} s ({how})") from None
+        except ssl.SSLCertVerificationError as error:
+            raise Untrusted(explain_certificate(error, route.authority, self._options.ca_file)) from error
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(f"no connection to {route.authority}: {error}") from error
 
-    async def _open(self, owner: Owner, route: Route) -> Connection:
+    async def _open(self, owner: Owner, route: Route, seconds: float | None, tried: list[str]) -> Connection:
         if route.proxy is None:
-            return await _connect(owner, route.host, route.port, self._trust if route.tls else None)
-        lower = await self._reach(route.proxy, _Nobody() if route.tls else owner)
+            trust = self._trust if route.tls else None
+            return await self._connect(owner, route.host, route.port, trust, seconds, tried)
+        lower = await self._reach(route.proxy, _Nobody() if route.tls else owner, seconds, tried)
         if not route.tls:
             return lower
         below = await _tunnel(lower, route, route.proxy)
         connection = Connection(owner)
         try:
             above = await asyncio.get_running_loop().start_tls(
-                below, connection, self._trust, server_hostname=route.host
+                below, connection, self._trust, server_hostname=server_name(route.host)
             )
         except BaseException:
             below.abort()
@@ -98,27 +106,39 @@ class Dialer:
         connection.connection_made(above)
         return connection
 
-    async def _reach(self, proxy: Proxy, owner: Owner) -> Connection:
+    async def _reach(self, proxy: Proxy, owner: Owner, seconds: float | None, tried: list[str]) -> Connection:
         if proxy.tls and self._proxy_trust is None:
             self._proxy_trust = proxy_trust(self._options)
+        trust = self._proxy_trust if proxy.tls else None
         try:
-            return await _connect(owner, proxy.host, proxy.port, self._proxy_trust if proxy.tls else None)
+            return await self._connect(owner, proxy.host, proxy.port, trust, seconds, tried)
         except TimeoutError:
             raise
+        except ssl.SSLCertVerificationError as error:
+            raise Untrusted(explain_certificate(error, str(proxy), self._options.ca_file)) from error
         except (OSError, UnicodeError) as error:
-            raise httpx.ProxyError(f"no connection to the proxy {proxy.host}:{proxy.port}: {error}") from error
+            raise httpx.ProxyError(f"no connection to {proxy}: {error}") from error
 
-
-async def _connect(owner: Owner, host: str, port: int, trust: ssl.SSLContext | None) -> Connection:
-    loop = asyncio.get_running_loop()
-    eyeballs: dict[str, Any] = {}
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop knows no such parameter, and tries one after the other
-        eyeballs["happy_eyeballs_delay"] = _EYEBALLS
-    name = host if trust else None
-    _, connection = await loop.create_connection(
-        lambda: Connection(owner), host, port, ssl=trust, server_hostname=name, **eyeballs
-    )
-    return connection
+    async def _connect(
+        self,
+        owner: Owner,
+        host: str,
+        port: int,
+        trust: ssl.SSLContext | None,
+        seconds: float | None,
+        tried: list[str],
+    ) -> Connection:
+        opened = await connect_to_first(await self._resolver.resolve(host), port, seconds, tried)
+        connection = Connection(owner)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, sock=opened, ssl=trust, server_hostname=server_name(host) if trust else None
+            )
+        except BaseException:
+            connection.abort()
+            opened.close()
+            raise
+        return connection
 
 
 async def _tunnel(connection: Connection, route: Route, proxy: Proxy) -> asyncio.Transport:
@@ -131,6 +151,18 @@ async def _tunnel(connection: Connection, route: Route, proxy: Proxy) -> asyncio
         if 200 <= answer.status < 300:
             return connection.detach()
     except httpx.TransportError as error:
-        raise httpx.ProxyError(f"the proxy {proxy.host}:{proxy.port} failed: {error}") from error
+        raise httpx.ProxyError(f"{proxy} failed: {error}") from error
     connection.abort()
-    raise httpx.ProxyError(f"the proxy {proxy.host}:{proxy.port} refused a tunnel with status {answer.status}")
+    raise refusal(proxy, answer.status, route.authority)
+
+
+def refusal(proxy: Proxy, status: int, authority: str) -> httpx.ProxyError:
+    """Return the error for a proxy that answered a CONNECT, or its own 407, with that status."""
+    what = {
+        403: "its rules forbid it; have them changed, or spare the host by NO_PROXY",
+        405: "it makes no tunnels (CONNECT), or this is no proxy",
+        407: "it wants a user and a password, or refuses those given",
+    }.get(status, "it could not reach the host" if status >= 500 else "it does not take the request")
+    passing = status >= 500 or status in _PASSING
+    error = httpx.ProxyError if passing else ProxyUnusable
+    return error(f"{proxy} refused a tunnel to {authority} with status {status}: {what}")

@@ -11,7 +11,7 @@ from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.transport.alarm import Alarm
 from scaleset_burst.github.transport.connection import Connection
-from scaleset_burst.github.transport.dialing import Dialer
+from scaleset_burst.github.transport.dialing import Dialer, refusal
 from scaleset_burst.github.transport.origin import Origin
 from scaleset_burst.github.transport.wire import encode, respond
 from scaleset_hookspecs.errors import HostError
@@ -93,7 +93,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
         self.requests_sent += 1
         answer = await connection.exchange(data, head_only=request.method == "HEAD")
         if answer.status == 407 and origin.route.proxy is not None:
-            raise httpx.ProxyError("the proxy refused the credentials with status 407", request=request)
+            raise refusal(origin.route.proxy, answer.status, origin.route.authority)
         return respond(answer, request)
 
     async def warm(self, url: httpx.URL, count: int) -> int:

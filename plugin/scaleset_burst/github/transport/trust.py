@@ -1,11 +1,12 @@
 """Whom we trust, and TLS sessions taken up again."""
 
+import os
 import ssl
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from scaleset_burst.github.options import ConnectionOptions
 
-__all__ = ["proxy_trust", "service_trust"]
+__all__ = ["proxy_trust", "service_trust", "trusting"]
 
 Sessions: TypeAlias = dict[str, ssl.SSLSession]
 
@@ -14,22 +15,60 @@ def service_trust(options: ConnectionOptions) -> ssl.SSLContext:
     """Return the context for the service: always verifying, HTTP/1.1 only, with our certificate if any.
 
     Raises:
-        OSError: A file is missing, or holds no usable certificate or key.
+        OSError: A file is missing, or holds no usable certificate or key; the message says which option names it.
     """
     context = proxy_trust(options)
     context.set_alpn_protocols(["http/1.1"])
     if options.client_certificate:
-        context.load_cert_chain(options.client_certificate, options.client_key)
+        _show(context, options.client_certificate, options.client_key)
     return context
 
 
 def proxy_trust(options: ConnectionOptions) -> ssl.SSLContext:
     """Return the context for an https:// proxy: the same authorities, but never our certificate."""
-    context = ssl.create_default_context(cafile=options.ca_file)
+    context = trusting(options.ca_file)
     # An authority that was named is trusted for itself, even if it is an intermediate one and its root was not named.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.sslobject_class = _resuming({})
     return context
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return a verifying context, for these authorities instead of the system's.
+
+    Raises:
+        OSError: The file cannot be used, or what SSLKEYLOGFILE names cannot be opened; the message says which.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        named = os.environ.get("SSLKEYLOGFILE")
+        if named and error.filename == named:
+            raise OSError(
+                f"the environment's SSLKEYLOGFILE names `{named}`, which cannot be opened: {error.strerror}; unset it"
+            ) from error
+        raise OSError(f"ca_file `{ca_file}`: {_why(error)}") from error
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    named = f"client_certificate `{certificate}`" + (f" with client_key `{key}`" if key else "")
+
+    def ask() -> NoReturn:  # OpenSSL would ask at the terminal
+        raise ValueError("the key is encrypted, and there is nobody to ask for its password: store it decrypted")
+
+    try:
+        context.load_cert_chain(certificate, key, ask)
+    except (OSError, ValueError) as error:
+        raise OSError(f"{named}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate"
+    if isinstance(error, ssl.SSLError):
+        return f"it holds nothing of the kind that can be read ({reason or error})"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _resuming(sessions: Sessions) -> type[ssl.SSLObject]:
