@@ -13,7 +13,7 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
-from tests.chaos.outcome import Verdict, judge
+from tests.chaos.outcome import UNEVEN, Verdict, judge
 
 SCALE_SET = ScaleSetRef(name="demo-linux")
 CALLS = 10
@@ -46,7 +46,7 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
     clocked = ("--speed", str(speed), "--origin", str(origin))
     with (
         tempfile.TemporaryDirectory() as place,
-        SimulatorProcess("--latency", "50ms", "--jitter", "0.3", *limits, *clocked, *faults) as simulator,
+        SimulatorProcess("--latency", UNEVEN, *limits, *clocked, *faults) as simulator,
     ):
         clock: Clock = SystemClock() if speed == 1.0 else ScaledClock(speed, origin)
         started = time.monotonic()

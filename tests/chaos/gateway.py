@@ -12,7 +12,7 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import JitConfig, Outcome, ProvisionSettings, ScaleSetRef
-from tests.chaos.outcome import Verdict, judge
+from tests.chaos.outcome import UNEVEN, Verdict, judge
 
 SCALE_SETS = ("trusted", "public")
 CALLS = 10
@@ -136,9 +136,7 @@ def run_gateway(mints: int, seed: int) -> Verdict:
     started, origin = time.monotonic(), time.time()
     limits = ("--registrations", "1000000", "--group-capacity", "1000000", "--seed", str(seed))
     clocked = ("--speed", str(SPEED), "--origin", str(origin))
-    with SimulatorProcess(
-        "--latency", "20ms", "--jitter", "0.5", *limits, *clocked, scale_set=list(SCALE_SETS)
-    ) as simulator:
+    with SimulatorProcess("--latency", UNEVEN, *limits, *clocked, scale_set=list(SCALE_SETS)) as simulator:
         clock = ScaledClock(SPEED, origin)
         outcomes, report = asyncio.run(_burst(simulator, clock, mints, seed))
         configs = [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from scaleset_burst.simulator import SimulatorProcess
-from tests.chaos.outcome import Verdict
+from tests.chaos.outcome import UNEVEN, Verdict
 from tests.kit.redis_server import RedisServer
 
 LIMIT, WINDOW = 1500, 300.0
@@ -113,7 +113,7 @@ def run_hosts(hosts: int, mints: int, seed: int, speed: float, *, redis_kills: i
     """Let the hosts burst at once, and compare what they got with what the service holds."""
     started, origin = time.monotonic(), time.time()
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
-    options = ("--latency", "50ms", "--jitter", "0.3", "--seed", str(seed), "--group-capacity", "50000")
+    options = ("--latency", UNEVEN, "--seed", str(seed), "--group-capacity", "50000")
     limits = ("--registrations", str(LIMIT + 100), "--window", f"{WINDOW:g}s")
     clocked = ("--speed", str(speed), "--origin", str(origin))
     with (

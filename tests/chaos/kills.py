@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from scaleset_burst.simulator import SimulatorProcess
-from tests.chaos.outcome import Verdict, judge
+from tests.chaos.outcome import UNEVEN, Verdict, judge
 
 BURST = 120
 
@@ -24,7 +24,7 @@ def run_kills(kills: int, seed: int) -> Verdict:
     """Kill the host `kills` times; the last one lives until everything is resolved."""
     chance = random.Random(seed)
     started = time.monotonic()
-    options = ("--latency", "50ms", "--jitter", "0.5", "--seed", str(seed), "--fault", "mint:drop-after:3%")
+    options = ("--latency", UNEVEN, "--seed", str(seed), "--fault", "mint:drop-after:3%")
     with tempfile.TemporaryDirectory() as place, SimulatorProcess(*options) as simulator:
         launched: list[str] = []
         known: set[str] = set()

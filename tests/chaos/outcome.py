@@ -5,6 +5,9 @@ from typing import Any, TypeAlias
 
 Verdict: TypeAlias = dict[str, Any]
 
+UNEVEN = "lognormal:250ms,0.8"
+"""Latency of the service: as slow and as uneven as that of GitHub."""
+
 
 def judge(
     *,
