@@ -22,7 +22,8 @@ async def chain(order: dict[str, Any], send: Send) -> tuple[str, dict[str, str]]
     body = {"url": order["config_url"], "runner_event": "register"}
     admin = await send("POST", f"{root}/api/v3/actions/runner-registration", headers, body)
     headers = {"Authorization": f"Bearer {admin['token']}", "Content-Type": "application/json"}
-    base = admin["url"].rstrip("/") + "/_apis/runtime/runnerscalesets"
-    query = f"runnerGroupId=1&name={order['scale_set']}&api-version=6.0-preview"
-    found = await send("GET", f"{base}?{query}", headers, None)
-    return f"{base}/{found['value'][0]['id']}/generatejitconfig?api-version=6.0-preview", headers
+    tenant, _, ring = admin["url"].partition("?")  # the service's address may have a query of its own
+    base, version = tenant.rstrip("/") + "/_apis/runtime/runnerscalesets", "api-version=6.0-preview"
+    version += f"&{ring}" if ring else ""
+    found = await send("GET", f"{base}?runnerGroupId=1&name={order['scale_set']}&{version}", headers, None)
+    return f"{base}/{found['value'][0]['id']}/generatejitconfig?{version}", headers

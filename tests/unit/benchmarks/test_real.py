@@ -1,11 +1,14 @@
 """What a run under real conditions says of a peer, and of what it left on the service."""
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from benchmarks.building import Peer
 from benchmarks.driving import PeerFailed, Program
+from benchmarks.peers.chain import chain
 from benchmarks.real import CONDITIONS, MODELS, as_table, measure_peer, summary
 from scaleset_burst.simulator import SimulatorProcess
 from scaleset_burst.simulator.faults import parse_fault
@@ -46,3 +49,20 @@ def test_every_service_of_the_table_is_one_that_the_simulator_can_play() -> None
     assert len({model.latency for model in MODELS.values()}) >= 6
     for _, faults in CONDITIONS.values():
         assert [parse_fault(fault).every for fault in faults] == [100] * len(faults)
+
+
+def test_the_plain_peers_reach_a_service_whose_address_has_a_query() -> None:
+    async def mint(simulator: SimulatorProcess) -> int:
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def send(method: str, url: str, headers: dict[str, str], body: object) -> object:
+                return (await client.request(method, url, headers=headers, json=body)).raise_for_status().json()
+
+            order = {"config_url": simulator.config_url, "token": "bench", "scale_set": "bench-a"}
+            url, headers = await chain(order, send)
+            answer = await client.post(url, headers=headers, json={"name": "one", "workFolder": "_work"})
+            return answer.status_code
+
+    with SimulatorProcess(token="bench", scale_set=["bench-a"]) as simulator:
+        assert asyncio.run(mint(simulator)) == 200
+        assert [runner["name"] for runner in simulator.runners()] == ["one"]
