@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
+from urllib.parse import urlsplit
 
 import yaml
 
 from autoscaler.section import Section
 from scaleset_burst.github import AppCredentials, TokenCredentials
+from scaleset_burst.loopback import is_loopback
 from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, UsageError
 from scaleset_hookspecs.host import SourcedConfig, create_manager
 from scaleset_hookspecs.sources import unfolded
@@ -140,6 +142,9 @@ def settings_of(config: SourcedConfig) -> HostSettings:
     )
     if settings.launcher == "command" and not settings.command and not problems:
         own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")
+    host = urlsplit(settings.config_url).hostname or ""
+    if settings.launcher == "simulated" and host and not is_loopback(host):
+        own.refuse("launcher", "`simulated` for a service on another machine", "`command`; no simulator is there")
     for section in (top, github, own):
         section.close()
     problems += _twice(config)

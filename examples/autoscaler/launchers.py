@@ -1,9 +1,11 @@
 """What a JIT config becomes: a process of this machine, or a runner inside the simulator."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
@@ -26,6 +28,9 @@ GRACE_SECONDS: Final = 10.0
 """Time a runner has to end by itself when it is told to."""
 
 CONNECTS_AT_ONCE: Final = 8
+
+PR_SET_DUMPABLE: Final = 4
+"""Of prctl(2)."""
 
 OnEnd = Callable[[RunnerRef, int], None]
 """Called with a runner and its exit status when its process has ended."""
@@ -67,7 +72,8 @@ class CommandLauncher:
     Args:
         command: The program with its arguments.
         on_end: Hears when a process has ended.
-        hidden: Variables of this process that the command does not get: a job could read the host's own secrets.
+        hidden: Variables of this process that the command does not get: a job could read the host's own secrets. Nor
+            can it read them in `/proc`, unless it runs as root.
     """
 
     outlives_host = False
@@ -76,6 +82,8 @@ class CommandLauncher:
         self._command = tuple(command)
         self._on_end = on_end
         self._hidden = frozenset(hidden)
+        if self._hidden:
+            _hide_memory()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._reapers: set[asyncio.Task[None]] = set()
 
@@ -125,6 +133,15 @@ class CommandLauncher:
         self._on_end(runner, status)
 
 
+def _hide_memory() -> None:
+    """Keep other processes of this user from reading our memory and `/proc/PID/environ`, where secrets stand.
+
+    Linux only; root reads everything, so a host whose jobs must not see its secrets does not run as root.
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        logger.warning("jobs may read the host's secrets in /proc: %s", os.strerror(ctypes.get_errno()))
+
+
 def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # the group is gone already
         os.killpg(process.pid, number)
@@ -141,20 +158,33 @@ class SimulatedLauncher:
 
     def __init__(self, config_url: str) -> None:
         parts = urlsplit(config_url)
-        self._url = f"{parts.scheme}://{parts.netloc}/_sim/connect"
+        self._url = f"{parts.scheme}://{parts.netloc}/_sim"
+        self._found = False
         transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
         self._client = httpx.AsyncClient(transport=transport, timeout=30.0)
         self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
 
     async def launch(self, config: JitConfig) -> None:
-        """Hand the JIT config to the simulator."""
+        """Hand the JIT config to the simulator, once it is known to be one: a JIT config holds a private key."""
         async with self._places:
             try:
-                answer = await self._client.post(self._url, content=config.encoded)
+                await self._look_for_simulator()
+                answer = await self._client.post(f"{self._url}/connect", content=config.encoded)
             except httpx.HTTPError as error:
                 raise LaunchError(f"the simulator does not answer: {error}") from error
         if not answer.is_success:
             raise LaunchError(f"the simulator refused the runner with status {answer.status_code}")
+
+    async def _look_for_simulator(self) -> None:
+        if self._found:
+            return
+        answer = await self._client.get(f"{self._url}/health")
+        try:
+            self._found = answer.is_success and answer.json() == {"ready": True}
+        except ValueError:  # not even JSON
+            self._found = False
+        if not self._found:
+            raise LaunchError(f"there is no simulator at {self._url}: set autoscaler.launcher to `command`")
 
     async def end(self, runner: RunnerRef) -> None:
         """Do nothing: a simulated runner ends with its registration."""

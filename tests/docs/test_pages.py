@@ -111,11 +111,11 @@ def test_every_package_says_what_is_public(name: str) -> None:
 
 
 def test_no_module_is_too_long() -> None:
-    """Modules are nouns with one job: none over 300 lines."""
+    """A module holds one idea: none over 400 lines."""
     long = {
         str(path.relative_to(ROOT)): lines
         for folder in ("hookspecs", "plugin", "examples")
         for path in (ROOT / folder).rglob("*.py")
-        if (lines := len(path.read_text().splitlines())) > 300
+        if (lines := len(path.read_text().splitlines())) > 400
     }
     assert not long

@@ -120,6 +120,18 @@ def test_a_text_that_no_request_and_no_command_can_hold_is_refused(tmp_path: Pat
     assert f"autoscaler.{key}: found " in said
 
 
+@pytest.mark.parametrize("url", ["https://github.com/acme", "https://ghes.example/acme"])
+def test_the_simulated_launcher_is_for_this_machine_only(tmp_path: Path, url: str) -> None:
+    """It posts JIT configs, which hold a private key, to where the service is."""
+    path = tmp_path / "config.yaml"
+    (tmp_path / "token").write_text("ghp_x")
+    path.write_text(
+        f"github: {{config_url: {url}, token: {{$file: token}}}}\nautoscaler: {{scale_set: s, launcher: simulated}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"autoscaler\.launcher: found `simulated` for a service on another machine"):
+        load(path)
+
+
 def test_the_launcher_command_needs_a_command(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     text = "github: {config_url: u, token: {$file: token}}\nautoscaler: {scale_set: s}\n"

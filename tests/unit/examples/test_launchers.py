@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from autoscaler.launchers import JIT_CONFIG_VARIABLE, CommandLauncher, LaunchError
+from autoscaler.launchers import JIT_CONFIG_VARIABLE, CommandLauncher, LaunchError, SimulatedLauncher
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +54,61 @@ async def test_a_command_gets_the_hosts_environment_without_its_secrets(
     seen = (tmp_path / "seen").read_text()
     assert "hunter2" not in seen
     assert "SOMETHING_ELSE=kept\n" in seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process hide its memory")
+@pytest.mark.parametrize(("hidden", "readable"), [("()", "1"), ("{'THE_TOKEN'}", "0")])
+def test_a_host_with_secrets_hides_its_memory_from_its_jobs(hidden: str, readable: str) -> None:
+    """Any job could read the host's token in /proc/PID/environ."""
+    program = f"""
+import ctypes
+from autoscaler.launchers import CommandLauncher
+CommandLauncher(["true"], print, hidden={hidden})
+print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "examples")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == readable
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A web server that is no simulator, and remembers what it was sent."""
+
+    sent: ClassVar[list[bytes]] = []
+    answer = b"{}"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def do_POST(self) -> None:
+        self.sent.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+async def test_a_jit_config_goes_to_a_simulator_only() -> None:
+    """It holds a private key; with a real service's address it was posted to that service."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        launcher = SimulatedLauncher(f"http://127.0.0.1:{server.server_port}/acme")
+        with pytest.raises(LaunchError, match=r"there is no simulator at .*: set autoscaler\.launcher to `command`"):
+            await launcher.launch(CONFIG)
+        assert Stranger.sent == []
+        Stranger.answer = b'{"ready":true}'
+        await launcher.launch(CONFIG)
+        assert Stranger.sent == [b"the-config"]
+        await launcher.stop()
+        server.shutdown()
 
 
 async def test_stopping_ends_the_children_of_the_command_too(tmp_path: Path) -> None:
