@@ -237,13 +237,10 @@ class Engine:
         return minter, names
 
     async def _begin(self, minter: Minter, names: JournalNames) -> None:
-        sharing = self._sharing
-        if sharing is not None:
-            await sharing.start(self.gate, minter, self.metadata, lambda left: self._upkeep.resolve(left, minter))
-            if sharing.budget.online:
-                return  # Redis knows what other processes used, dead ones too
         recalling = self._recall(names, self._clock.monotonic())
         await self._background.begin(recalling, "recall the limits", patience=names.patience)
+        if self._sharing is not None:
+            await self._sharing.start(self.gate, minter, self.metadata, lambda left: self._upkeep.resolve(left, minter))
 
     async def _recall(self, names: JournalNames, began: float) -> None:
         """Recall what was registered before we began, and a pause; a disk that cannot say is asked until it does."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import random as random_module
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,8 +115,19 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
         hosts=sharing.hosts,
         registrations=settings.budget.registrations,
         window=settings.budget.window,
+        journal=_journal_of(settings),
         clock=clock,
     )
+
+
+def _journal_of(settings: Settings) -> str:
+    """Tell the journal of this process from those of all machines, of which some have the same name or image."""
+    if settings.journal.directory == ":memory:":
+        return secrets.token_hex()
+    machine = Path("/etc/machine-id")
+    known = machine.read_text() if machine.is_file() else ""
+    place = settings.journal.directory or os.environ.get("XDG_STATE_HOME") or "~"
+    return "\n".join((known, socket.gethostname(), os.path.expanduser(place)))  # noqa: PTH111 - which may fail
 
 
 def build_journal(settings: Settings, scope: str, *, clock: Clock) -> Journal:

@@ -53,6 +53,25 @@ async def test_together_they_keep_one_limit_and_use_it(server: RedisServer, simu
         assert hosts.ghosts() == set()
 
 
+async def test_what_was_registered_without_redis_is_told_by_the_next_start(
+    server: RedisServer, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    """A host registered 100 of 100 alone and began again; Redis granted 100 more in the same window."""
+    async with fleet(simulator, server.url, ORIGIN) as hosts:
+        about = {"budget": {"registrations": 100, "window": "100s"}, "journal": {"directory": str(tmp_path)}}
+        server.kill()
+        alone = await hosts.engine(**about, sharing={"hosts": 1})
+        assert await hosts.burst(alone, 100) == 100
+        await alone.stop()
+        hosts.engines.remove(alone)
+        server.start()
+        other = await hosts.engine(budget=about["budget"])
+        await hosts.settled()
+        again = await hosts.engine(**about)
+        assert sum(await asyncio.gather(hosts.burst(again, 20), hosts.burst(other, 20))) == 40
+        assert simulator.counters()["max_registrations_in_window"] <= 100
+
+
 async def test_a_pause_told_to_one_is_kept_by_all_and_ends_with_one_probe(
     server: RedisServer, simulator: SimulatorProcess
 ) -> None:

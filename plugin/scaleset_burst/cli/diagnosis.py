@@ -49,11 +49,13 @@ class Shared:
     Attributes:
         seconds: The time of one question.
         hosts: Hosts that share the limits now.
+        evicts: The policy by which it drops keys when its memory is full, if it says that it does.
         failure: Why it is of no use, if so.
     """
 
     seconds: float = 0.0
     hosts: int = 0
+    evicts: str | None = None
     failure: str | None = None
 
 
@@ -169,6 +171,9 @@ def _shared(facts: Facts) -> Iterator[Finding]:
     else:
         hosts = "1 host shares" if facts.shared.hosts == 1 else f"{facts.shared.hosts} hosts share"
         yield Finding(name="redis", text=f"answers in {_seconds(facts.shared.seconds)}; {hosts} the limits now")
+        if facts.shared.evicts is not None:
+            text = f"drops keys when its memory is full (`{facts.shared.evicts}`): set `maxmemory-policy noeviction`"
+            yield Finding(name="redis", text=text, level=Level.WARNING)
 
 
 def _predictions(facts: Facts, settings: Settings) -> Iterator[Finding]:

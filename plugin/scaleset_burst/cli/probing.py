@@ -70,11 +70,13 @@ async def _shared(settings: Settings, clock: Clock) -> Shared | None:
     started = clock.monotonic()
     try:
         hosts = await sharing.count_hosts()
+        seconds = clock.monotonic() - started
+        evicts = await sharing.eviction_policy()
     except Unavailable as error:
         return Shared(failure=str(error))
     finally:
         await sharing.stop()
-    return Shared(seconds=clock.monotonic() - started, hosts=hosts)
+    return Shared(seconds=seconds, hosts=hosts, evicts=evicts)
 
 
 async def _measure(

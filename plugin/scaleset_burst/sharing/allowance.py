@@ -58,6 +58,7 @@ class SharedBudget(Budget):
         promise: What Redis keeps back for this host in case it goes away.
         fallback: What holds while it is away.
         unreported: Settled registrations that Redis does not count as used yet.
+        before: What the journal knows of the time before this process began, as in `spent`; Redis may know it already.
         told: Until when (monotonic) the service told us to wait, if Redis does not know yet.
         cleared: Our probe ended a pause, which Redis does not know yet.
         may_probe: Redis let us find out whether a pause is over.
@@ -73,6 +74,7 @@ class SharedBudget(Budget):
     promise: int = 0
     fallback: Fallback | None = None
     unreported: int = 0
+    before: tuple[tuple[float, int], ...] = ()
     told: float = 0.0
     cleared: bool = False
     may_probe: bool = False
@@ -112,10 +114,10 @@ class SharedBudget(Budget):
             self.tokens += released
 
     def recall(self, now: float, registered: Iterable[tuple[float, int]]) -> None:
-        """Count what was registered before this process began, which Redis does not know either."""
+        """Count what was registered before this process began, until Redis does, which is told at the next join."""
         before = tuple(registered)
         Budget.recall(self, now, before)
-        self.unreported += sum(count for _, count in before)
+        self.before += tuple((now - age + self.window, count) for age, count in before)
 
     def succeeded(self, sent_at: float) -> None:
         """Note an answer that was no rate limit."""
@@ -167,7 +169,11 @@ class SharedBudget(Budget):
         self.online, self.tokens, self.promise = False, 0, 0
 
     def came_back(self, granted: int, promise: int) -> None:
-        """Note that Redis counts everything of ours again."""
+        """Note that Redis counts everything of ours again, and what was registered before we began."""
+        for each in self.before:
+            if each in self.spent:
+                self.spent.remove(each)
+                self.used -= each[1]
         self.online = True
         self.tokens += granted
         self.promise = promise

@@ -88,6 +88,7 @@ class Heart:
         self._joined = joined
         self._lost = lost
         self._epoch: str | None = None
+        self._told = budget.before
         self._seen = 0
         self._puzzled = False
         self._wake = asyncio.Event()
@@ -111,6 +112,9 @@ class Heart:
     async def beat(self) -> float:
         """Beat once; return how many seconds to rest unless something wants more."""
         try:
+            if self._epoch is not None and self._told is not self._budget.before:
+                self._budget.went_away(self._clock.monotonic(), self.hosts)  # the journal could say only now
+                self._epoch = None
             if self._epoch is None:
                 await self._join()
             rest = await self._tell()
@@ -140,15 +144,17 @@ class Heart:
 
     async def _join(self) -> None:
         budget, now = self._budget, self._clock.monotonic()
-        spent = [(self._ms(leaves - now), count) for leaves, count in tuple(budget.spent) if leaves > now]
+        self._told = budget.before
+        own = [(self._ms(leaves - now), count) for leaves, count in budget.spent if (leaves, count) not in self._told]
+        before = [(self._ms(leaves - now), count) for leaves, count in sorted(self._told, reverse=True) if leaves > now]
         unreported, budget.unreported = budget.unreported, 0
         # An empty Redis knows of no pause, and would call it over.
         budget.told = max(budget.told, budget.paused_until or 0.0)
         try:
             lease, settle = self._ms(self._tuning.lease), self._ms(SETTLE_SECONDS)
             arguments = [*self._head(), lease, settle, secrets.token_hex(8), self._seen, budget.sent]
-            arguments += [budget.keeps(now)]
-            arguments += [each for pair in spent for each in pair]
+            arguments += [budget.keeps(now), f"{self._host.partition('-')[0]}-", len(own)]
+            arguments += [each for pair in (*own, *before) for each in pair]
             self._epoch = str(await self._store.run(JOIN, self._keys.ledger, arguments))
         except Away:
             budget.unreported = unreported

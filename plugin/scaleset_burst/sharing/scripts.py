@@ -77,6 +77,7 @@ JOIN = (
     + """
 local lease, settle, candidate = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local seen, held, keeps = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local journal, own = ARGV[10], tonumber(ARGV[11])
 local epoch = redis.call('HGET', meta, 'epoch')
 if not epoch then
   epoch = candidate
@@ -90,7 +91,19 @@ away(me)
 redis.call('HSET', state, 'held:' .. me, held, 'prom:' .. me, keeps)
 redis.call('ZADD', hosts, now + lease, me)
 redis.call('HINCRBY', owners, me, 1)
-for index = 10, #ARGV, 2 do spend(me, now + tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
+-- Of what was registered before this process began, newest first, all but what is counted for the same journal.
+local counted, known = redis.call('HGETALL', state), 0
+for index = 1, #counted, 2 do
+  if string.sub(counted[index], 1, 4 + #journal) == 'sum:' .. journal then known = known + counted[index + 1] end
+end
+local unknown = -known
+for index = 13 + 2 * own, #ARGV, 2 do unknown = unknown + tonumber(ARGV[index]) end
+for index = 12 + 2 * own, #ARGV, 2 do
+  local count = math.min(unknown, tonumber(ARGV[index + 1]))
+  spend(journal, now + tonumber(ARGV[index]), count)
+  unknown = unknown - count
+end
+for index = 12, 11 + 2 * own, 2 do spend(me, now + tonumber(ARGV[index]), tonumber(ARGV[index + 1])) end
 if now < tonumber(redis.call('HGET', meta, 'settles')) and seen > tonumber(redis.call('HGET', meta, 'seen') or '0') then
   redis.call('HSET', meta, 'seen', seen)
 end

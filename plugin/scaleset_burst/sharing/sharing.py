@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class Sharing:
     """What one engine shares with the other hosts of its scope.
 
     Attributes:
-        host: Our id; another one for each start.
+        host: Our id; another one for each start. Up to its hyphen it names the journal, which outlives us.
         budget: The limits, to be given to the gate.
         memory: The second level of the cache.
     """
@@ -49,6 +50,7 @@ class Sharing:
         hosts: int,
         registrations: int,
         window: float,
+        journal: str,
         clock: Clock,
     ) -> None:
         """Prepare; nothing connects before `start`.
@@ -61,9 +63,10 @@ class Sharing:
             hosts: How many hosts to assume while Redis has never answered.
             registrations: The limit in a window, for all hosts together.
             window: Its seconds.
+            journal: Which journal knows what this host registers, among those of all machines.
             clock: Where times and waits come from.
         """
-        self.host = secrets.token_hex(6)
+        self.host = f"{hashlib.sha256(journal.encode()).hexdigest()[:8]}-{secrets.token_hex(4)}"
         share = max(1, registrations // hosts)
         self.budget = SharedBudget(
             limit=share,
@@ -147,6 +150,11 @@ class Sharing:
                     (self._sweep(heart, names, on_orphans), "sweep"),
                 ):
                     self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def eviction_policy(self) -> str | None:
+        """Return what Redis drops when its memory is full, if not nothing; `None` also if it does not say."""
+        policy = await self._store.eviction_policy()
+        return None if policy == "noeviction" else policy
 
     async def count_hosts(self) -> int:
         """Return how many hosts share the limits now.

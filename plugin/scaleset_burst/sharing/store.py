@@ -94,6 +94,14 @@ class RedisStore:
             logger.warning("Redis answers again: limits, names and answers are shared with the other hosts")
         return reply
 
+    async def eviction_policy(self) -> str | None:
+        """Return the setting `maxmemory-policy` if this user may see it: it stands among the facts of INFO, too."""
+        try:
+            facts = await asyncio.wait_for(self._redis.info("memory"), self._timeout)
+        except (RedisError, OSError, TimeoutError):
+            return None
+        return str(facts.get("maxmemory_policy") or "") or None
+
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
         return cast("str | None", await self._bounded(self._redis.get(key)))

@@ -89,6 +89,9 @@ def redis(shared: Shared | None) -> list[tuple[Level, str]]:
 def test_redis_is_reported_if_limits_are_shared() -> None:
     assert redis(None) == []
     assert redis(Shared(seconds=0.001, hosts=3)) == [(Level.OK, "answers in 1 ms; 3 hosts share the limits now")]
+    [_, (level, text)] = redis(Shared(hosts=3, evicts="volatile-ttl"))
+    assert level is Level.WARNING
+    assert "`volatile-ttl`" in text
     [(level, text)] = redis(Shared(failure="it is a read-only replica"))
     assert level is Level.FAILURE
     assert text.startswith("it is a read-only replica; ")

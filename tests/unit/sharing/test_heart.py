@@ -225,3 +225,37 @@ async def test_a_ledger_that_lost_a_part_grants_nothing_beyond_the_limit(
             if turn == 3:  # both have told what they used, which is what they are waited for
                 settle(server.url)
         assert LIMIT // 2 < registered <= LIMIT
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_the_journal_knows_is_told_with_the_first_join_or_the_next(
+    server: RedisServer, host: MakeHost, *, late: bool
+) -> None:
+    """A host registered alone, began again, and the whole limit was granted once more."""
+    other, alone = host("other"), host("journal-2")
+    await together(server, other)
+    if not late:
+        alone.budget.recall(1000.0, [(10.0, 60), (20.0, 30)])
+    await together(server, alone, other)
+    if late:
+        alone.budget.recall(1000.0, [(10.0, 60), (20.0, 30)])
+    assert 90 + await busy(alone) + await busy(other) in range(LIMIT - 2, LIMIT + 1)
+
+
+async def test_what_redis_counts_for_a_dead_process_is_not_counted_again(server: RedisServer, host: MakeHost) -> None:
+    first, stranger = host("journal-1"), host("other-1")
+    await together(server, first, stranger)
+    sent = await busy(first, 1)
+    assert sent > 10
+    await first.heart.leave()
+    again = host("journal-2")
+    again.budget.recall(1000.0, [(10.0, sent), (20.0, 30)])  # 30 of them while Redis was away
+    await together(server, again, stranger)
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        sums = {key: int(count) for key, count in client.hgetall(KEYS.ledger[2]).items() if key.startswith("sum:")}
+    assert sums == {"sum:journal-1": sent, "sum:journal-": 30}
+    restart(server)  # nobody remembers but the journal
+    for _ in range(3):
+        await again.heart.beat()
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        assert int(client.hget(KEYS.ledger[2], "sum:journal-") or 0) == sent + 30

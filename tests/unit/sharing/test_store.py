@@ -81,14 +81,24 @@ async def test_a_late_answer_brings_nothing_back_that_is_no_longer_true(server: 
 
 async def test_only_hosts_whose_lease_lasts_are_counted(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    sharing = Sharing(
-        store, KEYS.scope, prefix=KEYS.prefix, lease=30.0, hosts=4, registrations=100, window=300.0, clock=SystemClock()
-    )
+    sharing = sharing_on(store)
     assert await sharing.count_hosts() == 0
     with Redis.from_url(server.url) as client:
         now = int(time.time() * 1000)
         client.zadd(KEYS.ledger[1], {"killed": now - 1, "alive": now + 10_000})
     assert await sharing.count_hosts() == 1
+    await sharing.stop()
+
+
+@pytest.mark.parametrize(("policy", "said"), [("volatile-ttl", "volatile-ttl"), ("noeviction", None)])
+async def test_a_policy_that_drops_keys_is_named(server: RedisServer, policy: str, said: str | None) -> None:
+    with Redis.from_url(server.url) as client:
+        client.config_set("maxmemory-policy", policy)
+    store = RedisStore(server.url, timeout=1.0)
+    sharing = sharing_on(store)
+    assert await sharing.eviction_policy() == said
+    server.kill()
+    assert await sharing.eviction_policy() is None
     await sharing.stop()
 
 
@@ -149,6 +159,20 @@ async def test_a_connection_that_says_nothing_any_more_is_given_up(
         await asyncio.wait_for(anext(hearing), 5)
     server.signal(signal.SIGCONT)
     await store.aclose()
+
+
+def sharing_on(store: RedisStore) -> Sharing:
+    return Sharing(
+        store,
+        KEYS.scope,
+        prefix=KEYS.prefix,
+        lease=30.0,
+        hosts=4,
+        registrations=100,
+        window=300.0,
+        journal="here",
+        clock=SystemClock(),
+    )
 
 
 def beating(store: RedisStore) -> Heart:
