@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
@@ -101,12 +101,13 @@ class Service(ModelService):
         return stages[min(shifted if self.wild.shifts else self.number, len(stages) - 1)] or 10**6
 
     async def _mint(self, scale_set_id: int, name: str) -> MintedRunner:
-        wild, chance = self.wild, random.Random(f"{self.seed}/{self.number}/{next(self.sent)}")
+        wild = self.wild
         if wild.refuses and self.working >= self._capacity():
             self.refused += 1
             await asyncio.sleep(REFUSAL)
             self.fault = lambda _: "down"
             return await super()._mint(scale_set_id, name)
+        chance = random.Random(f"{self.seed}/{self.number}/{next(self.sent)}")
         fate = chance.random()
         while self.working >= self._capacity():
             self.queue.append(asyncio.get_running_loop().create_future())
@@ -211,18 +212,16 @@ def bursts(wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: b
     return run_virtually(main)
 
 
-def _best(runs: dict[int, Run], wild: Wild, number: int) -> int:
-    """Return the fixed limit that was best for all bursts of the same capacity together."""
-    stages = wild.capacities
+def _best(runs: dict[int, Run], ours: Run, wild: Wild, number: int) -> int:
+    """Return the fixed limit that was best for all bursts of one capacity, of those refused no more than ours."""
+    stages = wild.capacities if not wild.shifts else (0,)
 
-    def capacity(each: int) -> int:
-        return stages[min(each, len(stages) - 1)]
+    def alike(values: Sequence[float]) -> float:
+        last = len(stages) - 1
+        return sum(each for at, each in enumerate(values) if stages[min(at, last)] == stages[min(number, last)])
 
-    def total(limit: int) -> float:
-        seconds = runs[limit].seconds
-        return sum(each for at, each in enumerate(seconds) if wild.shifts or capacity(at) == capacity(number))
-
-    return min(runs, key=total)
+    polite = [limit for limit, run in runs.items() if alike(run.refused) <= alike(ours.refused)]
+    return min(polite, key=lambda limit: alike(runs[limit].seconds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +258,7 @@ def compare(wild: Wild, *, number: int = 10, seed: int = 0, most: int = MOST) ->
     scan = sorted(capacities if wild.refuses else capacities | {8, 16, 32, 48, most})
     runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed, hedge=True) for limit in scan}
     ours = bursts(wild, Limiter(most), number=number, seed=seed, hedge=True)
-    best = [_best(runs, wild, each) for each in range(number)]
+    best = [_best(runs, ours, wild, each) for each in range(number)]
     return Comparison(
         ratios=tuple(
             mine / runs[limit].seconds[each] for each, (mine, limit) in enumerate(zip(ours.seconds, best, strict=True))
