@@ -210,7 +210,7 @@ class Heart:
         granted, promise, hosts, working, opens = (_number(each) for each in rest[:5])
         self.hosts, self._seen = hosts, _number(rest[7])
         self._phase(str(rest[5]), now + self._seconds(_number(rest[6])))
-        budget.came_back(granted, promise)
+        budget.came_back(min(max(0, granted), want), min(max(0, promise), budget.whole))
         budget.limit = max(1, budget.whole // max(1, working))
         budget.room_at = now if granted or not want else now + self._seconds(opens)
         budget.ask_at = min(budget.room_at, now + BEAT_SECONDS)

@@ -1,10 +1,10 @@
 """The second level of the cache: scale sets and runner groups that any host of the scope has asked for."""
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
 
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared
@@ -13,7 +13,6 @@ from scaleset_burst.github.types import RunnerGroup, ScaleSet
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import FORGET, LEARN
 from scaleset_burst.sharing.store import Away, Store
-from scaleset_hookspecs import Label
 
 __all__ = ["SharedMemory"]
 
@@ -24,6 +23,25 @@ LOOK_SECONDS = 0.02
 
 GONE_SECONDS = 60.0
 """How long it is remembered that a value is no longer true: longer than any look-up takes."""
+
+LONGEST_LIFE = 10**12
+"""Milliseconds, some thirty years: a value that claims more was not written by a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What stands in Redis under a name: that it is not known any more, or a value, and how long it is true (ms)."""
+
+    life: int
+    set: ScaleSet | None = None
+    group: RunnerGroup | None = None
+
+    @property
+    def value(self) -> ScaleSet | RunnerGroup | None:
+        return self.set or self.group
+
+
+_KNOWN = TypeAdapter(_Known)
 
 
 class SharedMemory:
@@ -71,8 +89,8 @@ class SharedMemory:
         keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key)]
         with suppress(Away):
             before = await self._store.run(LEARN, keys, [_write(shared, life), max(1, life - age), age])
-            known = None if before is None else _read(before)
-            if known is not None and known[0].id != shared.value.id:
+            known = _read(before) if isinstance(before, str) else None
+            if known is not None and known.value is not None and known.value.id != shared.value.id:
                 await self._store.tell(self._keys.news, self._dropped(kind, key))
 
     async def invalidate(self, kind: Kind, key: str) -> None:
@@ -88,12 +106,10 @@ class SharedMemory:
     def _dated(self, kind: Kind, key: str, text: str, left: int) -> Shared | None:
         """Return a value with its age, which the server tells: the clocks of hosts may differ."""
         known = _read(text)
-        if known is None:
+        if known is None or not 0 <= left <= known.life <= LONGEST_LIFE or not _answers(known.value, kind, key):
             return None
-        value, life = known
-        if not _answers(value, kind, key):
-            return None
-        return Shared(value=value, said_at=self._clock.time() - (life - left) / self._per_second)
+        assert known.value is not None  # noqa: S101  # it answers
+        return Shared(value=known.value, said_at=self._clock.time() - (known.life - left) / self._per_second)
 
 
 def _write(shared: Shared, life: int) -> str:
@@ -103,26 +119,19 @@ def _write(shared: Shared, life: int) -> str:
     return json.dumps({"life": life, which: value})
 
 
-def _answers(value: ScaleSet | RunnerGroup, kind: Kind, key: str) -> bool:
-    """Return whether a value is of the types it claims, and names what was asked; Redis is input as any other."""
-    read: Mapping[str, Any] = asdict(value)  # as it was read: JSON gives fields any type
-    if type(read["id"]) is not int or read["id"] < 1 or not isinstance(read["name"], str) or not read["name"]:
+def _answers(value: ScaleSet | RunnerGroup | None, kind: Kind, key: str) -> bool:
+    """Return whether a value names what was asked; Redis is input as any other."""
+    if value is None or value.id < 1 or not value.name:
         return False
     name, asked = value.name.casefold(), key.casefold()
     if isinstance(value, RunnerGroup):
         return kind is Kind.RUNNER_GROUP and asked == name
-    return kind is Kind.SCALE_SET_NAME and type(read["runner_group_id"]) is int and asked.endswith(f"/{name}")
+    return kind is Kind.SCALE_SET_NAME and asked.endswith(f"/{name}")
 
 
-def _read(text: str) -> tuple[ScaleSet | RunnerGroup, int] | None:
-    """Read a value and the length of its life; one that another version wrote in another way counts as unknown."""
+def _read(text: str) -> _Known | None:
+    """Read a value; one that another version wrote in another way counts as unknown."""
     try:
-        found: Mapping[str, Any] = json.loads(text)
-        life = int(found["life"])
-        if "group" in found:
-            return RunnerGroup(**found["group"]), life
-        fields = dict(found["set"])
-        fields["labels"] = tuple(Label(**label) for label in fields["labels"])
-        return ScaleSet(**fields), life
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return _KNOWN.validate_json(text, strict=True)
+    except ValueError:
         return None

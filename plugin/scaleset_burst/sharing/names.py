@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
@@ -27,6 +28,8 @@ REPORTS = "!"
 KEPT_SECONDS = 86_400.0
 """How long names of a host that is gone are kept: after a day the service has removed unused runners itself
 (protocol 8.3)."""
+
+_VALUE = re.compile("[rd][|][0-9]{1,18}")
 
 CLAIMED = 500
 """Names taken over from a dead host at a time at most."""
@@ -152,7 +155,7 @@ class SharedNames(JournalNames):
         try:
             pairs = [each for pair in values.items() for each in pair]
             keys = [self._keys.taken, self._keys.names(self._host)]
-            mine = set(await self._store.run(TAKE, keys, [self._host, self._kept, *pairs]))
+            mine = values.keys() & _texts(await self._store.run(TAKE, keys, [self._host, self._kept, *pairs]))
         except Away:
             mine = set(values)
         else:
@@ -172,27 +175,27 @@ class SharedNames(JournalNames):
             self._mirrored |= told.keys()
             keys = [self._keys.names(self._host), self._keys.taken]
             try:
-                lost, found = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
+                reply = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
+                lost, ours = told.keys() & _texts(reply, 0), _open_names(_texts(reply, 1))
             except Away:
                 self._settled |= settled
                 raise
             self._present, self._unsure = True, False
-        self._mirrored -= set(lost)
+        self._mirrored -= lost
         # Reserved ones may still be minted; what was delivered is in use, and treated with care over there.
         self._lost |= {name for name in lost if told[name].startswith("r|")}
         for name in lost:
             self._open.pop(name, None)
         if lost:
             logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(lost))
-            self.on_taken(lost)
-        ours = dict(zip(found[::2], found[1::2], strict=True))
+            self.on_taken(tuple(lost))
         self._settled |= settled & ours.keys()
         if unheard := self._taken_over({name: value for name, value in ours.items() if name not in settled}):
             self.on_found(unheard)
 
     async def flush(self) -> None:
         """Tell Redis which names are settled, and which are in doubt again."""
-        if self._unsure and self._present:
+        if self._unsure:
             await self.upload()
         gone, self._settled = self._settled, set()
         changed, self._changed = self._changed, {}
@@ -219,7 +222,7 @@ class SharedNames(JournalNames):
         except Away:
             self._unsure = True
             raise
-        return self._taken_over(dict(zip(moved[::2], moved[1::2], strict=True)))
+        return self._taken_over(_open_names(_texts(moved)))
 
     def _taken_over(self, found: dict[str, str]) -> tuple[Orphan, ...]:
         self._open |= found
@@ -244,7 +247,7 @@ class SharedNames(JournalNames):
             await self._write(values, ())
         except Away:
             # Whether it was written is not known: other names, of which Redis surely knows nothing, are better.
-            self._present = False
+            self._present, self._unsure = False, True
             for name in values:
                 self._open.pop(name, None)
             raise LostNames(values) from None
@@ -256,12 +259,31 @@ class SharedNames(JournalNames):
             return set()
         pairs = [each for pair in values.items() for each in pair]
         keys = [self._keys.names(self._host), self._keys.taken]
-        return set(await self._store.run(MARK, keys, [self._host, self._kept, *pairs]))
+        return values.keys() & _texts(await self._store.run(MARK, keys, [self._host, self._kept, *pairs]))
 
     async def _write(self, values: dict[str, str], gone: Iterable[str]) -> None:
         await self._store.update(self._keys.names(self._host), values, list(gone), self._kept)
 
 
+def _texts(reply: object, *part: int) -> list[str]:
+    """Return a reply, or a part of it, that has to be a list of texts; whoever can write to Redis may write anything.
+
+    Raises:
+        Away: It is something else.
+    """
+    for index in part:
+        reply = reply[index] if isinstance(reply, list) and index < len(reply) else None
+    if not isinstance(reply, list) or not all(isinstance(each, str) for each in reply):
+        raise Away("Redis answers what is no list of names")
+    return reply
+
+
+def _open_names(pairs: list[str]) -> dict[str, str]:
+    """Return names with what they are, without those that no host of ours can have written."""
+    values = dict(zip(pairs[::2], pairs[1::2], strict=False))
+    return {name: value for name, value in values.items() if name.isprintable() and _VALUE.fullmatch(value)}
+
+
 def _orphan(name: str, value: str) -> Orphan:
     state, _, scale_set_id = value.partition("|")
-    return Orphan(name=name, scale_set_id=int(scale_set_id or 0), runner_id=None, delivered=state == "d")
+    return Orphan(name=name, scale_set_id=int(scale_set_id), runner_id=None, delivered=state == "d")

@@ -67,9 +67,26 @@ local function touch()
   redis.call('PEXPIRE', owners, 86400000)
 end
 
+local function step()
 -- Buckets and hosts end by our hand only, so another size is a loss; hosts tell an empty ledger what they remember.
 local expected = redis.call('HGET', meta, 'sizes') or '0|0|0|0'
 if expected ~= sizes() then redis.call('DEL', meta, hosts, state, spent, counts) end
+"""
+
+_END = """
+end
+
+local done, reply = pcall(step)
+if not done then
+  -- What stands here is not ours, if an operation does not fit it: it is as good as lost.
+  local text = type(reply) == 'table' and reply.err or tostring(reply)
+  if not (text:find('WRONGTYPE') or text:find('not an integer') or text:find('not a valid float') or
+    text:find('overflow') or text:find('attempt to') or text:find('bad argument') or
+    text:find('invalid value')) then return redis.error_reply(text) end
+  redis.call('DEL', unpack(KEYS))
+  return step()
+end
+return reply
 """
 
 JOIN = (
@@ -110,6 +127,7 @@ end
 touch()
 return epoch
 """
+    + _END
 )
 
 BEAT = (
@@ -214,6 +232,7 @@ local opens = first[2] and math.max(1, tonumber(first[2]) - now) or 1000
 touch()
 return {'granted', grant, promise, #live, working, opens, phase, left, total + grant}
 """
+    + _END
 )
 
 LEAVE = (
@@ -231,6 +250,7 @@ touch()
 redis.call('PUBLISH', ARGV[6], me .. ' room')
 return 1
 """
+    + _END
 )
 """A host that ends well gives back what it holds, but for what it has used or cannot account for."""
 
@@ -243,14 +263,14 @@ return redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', time[1] * 1000 + mat
 LEARN = """
 local known, asking, value, left, age = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3])
 redis.call('DEL', asking)
-local before = redis.call('GET', known)
-if before then
+local before = redis.pcall('GET', known)
+if type(before) == 'string' then
   local read, its = pcall(cjson.decode, before)
   local life = read and type(its) == 'table' and tonumber(its.life)
   if life and life - redis.call('PTTL', known) < age then return false end
 end
 redis.call('SET', known, value, 'PX', left)
-return before
+return type(before) == 'string' and before
 """
 """Keep what the service said, unless what is kept was said later; return the value before."""
 

@@ -163,9 +163,11 @@ class Sharing:
             Unavailable: Redis is of no use; the text says why.
         """
         try:
-            return int(await self._store.run(COUNT, [self._keys.ledger[1]], []))
+            return int(str(await self._store.run(COUNT, [self._keys.ledger[1]], [])))
         except Away as error:
             raise Unavailable(str(error)) from None
+        except ValueError:
+            raise Unavailable("what answers as Redis makes no sense") from None
 
     async def stop(self) -> None:
         """Give back what is not used, and end."""
@@ -229,6 +231,8 @@ class Sharing:
                         on_orphans(orphans)
             except Away:
                 self._watch.interrupted()
+            except Exception:
+                logger.exception("names of silent hosts could not be taken over; the next look tries again")
 
 
 def _forget_stock(minter: Minter, names: SharedNames) -> None:

@@ -73,6 +73,7 @@ class RedisStore:
         pool = BlockingConnectionPool.from_url(
             url,
             decode_responses=True,
+            encoding_errors="replace",
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=None,
@@ -81,8 +82,11 @@ class RedisStore:
             **tls,
         )
         self._redis = Redis.from_pool(pool)
-        self._listening = Redis.from_url(url, decode_responses=True, socket_connect_timeout=timeout, retry=None, **tls)
+        self._listening = Redis.from_url(
+            url, decode_responses=True, encoding_errors="replace", socket_connect_timeout=timeout, retry=None, **tls
+        )
         self._said: set[str] = set()
+        self._foreign = False
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
@@ -104,15 +108,17 @@ class RedisStore:
 
     async def fetch(self, key: str) -> str | None:
         """Return a value."""
-        return cast("str | None", await self._bounded(self._redis.get(key)))
+        value = await self._bounded(self._redis.get(key))
+        return value if isinstance(value, str) else None
 
     async def fetch_dated(self, key: str) -> tuple[str | None, int]:
         """Return a value, and for how many milliseconds it is kept yet."""
         pipe = self._redis.pipeline(transaction=True)
         pipe.execute_command("GET", key)
         pipe.execute_command("PTTL", key)
-        value, left = await self._bounded(pipe.execute())
-        return cast("str | None", value), int(left)
+        reply = await self._bounded(pipe.execute())
+        value, left = reply if len(reply) == 2 else (None, 0)
+        return (value, left) if isinstance(value, str) and isinstance(left, int) else (None, 0)
 
     async def claim(self, key: str, value: str, milliseconds: int) -> bool:
         """Keep a value for so long unless there is one; return whether it was kept."""
@@ -131,7 +137,8 @@ class RedisStore:
 
     async def all_of(self, key: str) -> dict[str, str]:
         """Return a hash."""
-        return cast("dict[str, str]", await self._bounded(cast("Awaitable[Any]", self._redis.hgetall(key))))
+        found = await self._bounded(cast("Awaitable[Any]", self._redis.hgetall(key)))
+        return found if isinstance(found, dict) else {}
 
     async def tell(self, channel: str, text: str) -> None:
         """Publish."""
@@ -181,6 +188,13 @@ class RedisStore:
                 self._abandoned.add(task)
                 task.add_done_callback(self._forget)
                 task.cancel()
+        if "WRONGTYPE" in str(error):
+            if not self._foreign:
+                self._foreign = True
+                logger.warning(
+                    "Redis holds something else under a key of `plugins.burst.sharing.prefix`; it is ignored"
+                )
+            raise Away("Redis holds something else under a key of ours")
         reason = _reason(error, self._timeout)
         self._say(reason)
         raise Away(reason)
