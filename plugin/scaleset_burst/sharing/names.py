@@ -20,7 +20,8 @@ MOST_NAMES = 10_000
 """Names of one host in Redis at most, about 100 bytes each; further ones are in the journal on disk only."""
 
 MOST_DELIVERED = 1_000
-"""Delivered names of a host that has not reported a launch yet."""
+"""Delivered names of a host that has not reported a launch yet; of one that has, half of all, so that what is reserved
+always finds room."""
 
 REPORTS = "!"
 """The field that says that a host reports launches: only then is a delivered name of it, once it is dead, looked at."""
@@ -141,9 +142,10 @@ class SharedNames(JournalNames):
             self._settled.add(name)
 
     def _bound(self, delivered: Iterable[str]) -> None:
-        """Keep the newest delivered names only, of a host that may never say that they are launched."""
+        """Keep the newest delivered names only: nobody may ever say that they are launched."""
         self._delivered |= dict.fromkeys(delivered)
-        while len(self._delivered) > MOST_DELIVERED and not self._reports_launches:
+        most = MOST_NAMES // 2 if self._reports_launches else MOST_DELIVERED
+        while len(self._delivered) > most:
             self._settle(next(iter(self._delivered)))
 
     async def adopt(self) -> tuple[Orphan, ...]:
