@@ -14,6 +14,7 @@ from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.responses import MAX_BODY, Response
 from scaleset_burst.github.tracing import TRACE
 from scaleset_burst.github.transport import BurstTransport, Head, ProxyUnusable, Untrusted, WholeRequest
+from scaleset_burst.github.transport.wire import WholeResponse, refuse_encoded
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
 __all__ = ["Adapter", "address"]
@@ -195,6 +196,8 @@ async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: h
     if body is None or len(body) > MAX_BODY:
         message = f"{rule.words} failed: the answer is larger than {MAX_BODY >> 20} MiB"
         raise Unavailable(message, status=response.status_code, maybe_applied=rule.changes)
+    if isinstance(response, WholeResponse):
+        return Response(response.status_code, LazyHeaders(response), body, response.abandon)
     return Response(response.status_code, LazyHeaders(response), body)
 
 
@@ -216,6 +219,7 @@ async def _within(transport: httpx.AsyncBaseTransport, request: httpx.Request) -
     try:
         async with asyncio.timeout(seconds):
             response = await transport.handle_async_request(request)
+            refuse_encoded(response.headers.raw)
             return response, await _bounded(response)
     except TimeoutError:
         raise _Late(seconds) from None

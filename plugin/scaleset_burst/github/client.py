@@ -126,8 +126,12 @@ class ScaleSetClient:
 
     async def get_scale_set_by_name(self, name: str, runner_group_id: int = 1) -> ScaleSet | None:
         """Return the scale set of that name in the group, or `None` if there is none."""
-        found = await self._caller.call(rows.find_scale_set(name, runner_group_id), decoding.scale_sets)
-        return protocol.one_named(Kind.FIND_SCALE_SET, found, name, lambda one: one.name)
+        return await self._caller.call(
+            rows.find_scale_set(name, runner_group_id),
+            lambda value: protocol.one_named(
+                Kind.FIND_SCALE_SET, decoding.scale_sets(value), name, lambda one: one.name
+            ),
+        )
 
     async def list_scale_sets(self, runner_group_id: int | None = None) -> tuple[ScaleSet, ...]:
         """Return the scale sets of one group, or of all."""
@@ -140,7 +144,7 @@ class ScaleSetClient:
             NotFound: There is none.
         """
         request = rows.get_scale_set(scale_set_id)
-        found = await self._caller.call(request, lambda value: None if value is None else decoding.scale_set(value))
+        found = await self._caller.call(request, lambda value: decoding.scale_set_of_id(value, scale_set_id))
         if found is None:
             raise NotFound(f"reading a scale set failed: there is none with the id {scale_set_id}", status=200)
         return found
@@ -188,8 +192,12 @@ class ScaleSetClient:
         """
         if name.casefold() == "default":
             return DEFAULT_GROUP
-        found = await self._caller.call(rows.find_runner_group(name), decoding.runner_groups)
-        group = protocol.one_named(Kind.FIND_RUNNER_GROUP, found, name, lambda one: one.name)
+        group = await self._caller.call(
+            rows.find_runner_group(name),
+            lambda value: protocol.one_named(
+                Kind.FIND_RUNNER_GROUP, decoding.runner_groups(value), name, lambda one: one.name
+            ),
+        )
         if group is None:
             raise NotFound(f"finding a runner group failed: there is none called {name!r}", status=200)
         return group
@@ -210,7 +218,7 @@ class ScaleSetClient:
             ServiceError: It failed; `maybe_applied` says whether the runner may be registered all the same.
         """
         response = await self._caller.respond(rows.mint(scale_set_id, name, work_folder), time_limit)
-        return self._caller.read(Kind.MINT, response, decoding.minted)
+        return self._caller.read(Kind.MINT, response, lambda value: decoding.minted(value, name, scale_set_id))
 
     async def generate_jit_configs(
         self, scale_set_id: int, requests: Sequence[MintRequest], *, time_limit: float | None = None
@@ -237,12 +245,16 @@ class ScaleSetClient:
         Raises:
             NotFound: There is none.
         """
-        return await self._caller.call(rows.get_runner(runner_id), decoding.runner)
+        return await self._caller.call(
+            rows.get_runner(runner_id), lambda value: decoding.runner_of_id(value, runner_id)
+        )
 
     async def find_runner(self, name: str) -> Runner | None:
         """Return the runner of that name, or `None` if there is none."""
-        found = await self._caller.call(rows.find_runner(name), decoding.runners)
-        return protocol.one_named(Kind.FIND_RUNNER, found, name, lambda one: one.name)
+        return await self._caller.call(
+            rows.find_runner(name),
+            lambda value: protocol.one_named(Kind.FIND_RUNNER, decoding.runners(value), name, lambda one: one.name),
+        )
 
     async def list_runners(self) -> tuple[Runner, ...]:
         """Return every runner of the scope."""

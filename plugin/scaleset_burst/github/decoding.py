@@ -20,8 +20,10 @@ __all__ = [
     "runner",
     "runner_group",
     "runner_groups",
+    "runner_of_id",
     "runners",
     "scale_set",
+    "scale_set_of_id",
     "scale_sets",
     "session",
     "statistics",
@@ -126,6 +128,15 @@ def statistics(value: object) -> Statistics | None:
     )
 
 
+def scale_set_of_id(value: object, scale_set_id: int) -> ScaleSet | None:
+    """Return the scale set that was asked for by its id; `None` if there is none."""
+    if value is None:
+        return None
+    found = scale_set(value)
+    same_id(found.id, scale_set_id, "the scale set")
+    return found
+
+
 def scale_set(value: object) -> ScaleSet:
     """Return a scale set; `RunnerSetting` may begin with either letter (protocol 4.3)."""
     data = mapping(value, "the scale set")
@@ -168,6 +179,13 @@ def runner_groups(value: object) -> tuple[RunnerGroup, ...]:
     return tuple(runner_group(one) for one in entries(value))
 
 
+def runner_of_id(value: object, runner_id: int) -> Runner:
+    """Return the runner that was asked for by its id."""
+    found = runner(value)
+    same_id(found.id, runner_id, "the runner")
+    return found
+
+
 def runner(value: object) -> Runner:
     """Return a runner; `status` may be something other than text, and `busy` may be missing (protocol 4.3)."""
     data = mapping(value, "the runner")
@@ -186,13 +204,38 @@ def runners(value: object) -> tuple[Runner, ...]:
     return tuple(runner(one) for one in entries(value))
 
 
-def minted(value: object) -> MintedRunner:
-    """Return what a mint gave (protocol 8.1)."""
+def minted(value: object, name: str | None = None, scale_set_id: int | None = None) -> MintedRunner:
+    """Return what a mint gave (protocol 8.1), if it is what was asked for.
+
+    Args:
+        value: The body.
+        name: The runner asked for; the service may change its case.
+        scale_set_id: Its scale set; an answer need not name it.
+    """
     data = mapping(value)
     encoded = data.get("encodedJITConfig")
     if not isinstance(encoded, str) or not encoded:
         raise Unreadable("the JIT config is missing")
-    return MintedRunner(runner=runner(data.get("runner")), encoded_jit_config=encoded)
+    made = runner(data.get("runner"))
+    if name is not None and made.name != name:
+        same_name(made.name, name, "the runner")
+    if scale_set_id is not None and made.scale_set_id not in {None, scale_set_id}:
+        raise Unreadable(f"the runner is of the scale set {made.scale_set_id}, not of {scale_set_id}")
+    return MintedRunner(runner=made, encoded_jit_config=encoded)
+
+
+def same_name(found: str, asked: str, what: str) -> None:
+    """Refuse an answer about another one than was asked for, but for its case."""
+    if not found:
+        raise Unreadable(f"{what}'s name is missing")
+    if found.casefold() != asked.casefold():
+        raise Unreadable(f"{what} is another one than was asked for")
+
+
+def same_id(found: int, asked: int, what: str) -> None:
+    """Refuse an answer about another one than was asked for."""
+    if found != asked:
+        raise Unreadable(f"{what} has the id {found}, not {asked}")
 
 
 def session(value: object) -> Session:

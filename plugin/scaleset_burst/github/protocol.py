@@ -42,6 +42,7 @@ def read(
     try:
         return decode(None if response.status == 204 else document(response.body))
     except Unreadable as why:
+        response.abandon()  # an answer to something else, or cut off: what follows it may be one off, too
         raise unreadable(kind, response, str(why), secrets=secrets) from None
 
 
@@ -88,6 +89,7 @@ def one_named(kind: Kind, found: Sequence[T], name: str, name_of: Callable[[T], 
     """Return the one that was looked for by name, or `None` (protocol 4.2, rows 1, 7 and 10).
 
     Raises:
+        Unreadable: All are others: the list answers another question, and says nothing about this one.
         Rejected: More than one has the name.
     """
     same = [one for one in found if name_of(one).casefold() in {name.casefold(), ""}]
@@ -95,4 +97,6 @@ def one_named(kind: Kind, found: Sequence[T], name: str, name_of: Callable[[T], 
         same = [one for one in same if name_of(one) == name] or same
     if len(same) > 1:
         raise Rejected(f"{RULES[kind].words} failed: {len(same)} of them are called {name!r}", status=200)
+    if found and not same:
+        raise Unreadable(f"the list holds {len(found)} others, and not {name!r}, which was asked for")
     return same[0] if same else None

@@ -1,8 +1,8 @@
 """Responses as values, and the hints in their headers (protocol 5.2 and 10.1)."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -18,13 +18,24 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 DATE = re.compile(r"[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?: ?[+-][0-9]{4}| ?[A-Z]{1,4})?")
 
 
+def _keep() -> None:
+    """Do nothing about a connection that nobody can reach."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; header names are looked up in lower case."""
+    """What came back; header names are looked up in lower case.
+
+    Attributes:
+        body: May hold a JIT config or a token, so it stays out of the repr.
+        abandon: Closes the connection that it came on: called when it cannot be the answer to what was asked, since
+            whatever follows on that connection may be one off as well.
+    """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
+    abandon: Callable[[], None] = field(default=_keep, repr=False, compare=False)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

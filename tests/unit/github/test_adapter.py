@@ -15,7 +15,7 @@ from scaleset_burst.github.adapter import Adapter
 from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.observing import RequestRecord
 from scaleset_burst.github.options import ConnectionOptions
-from scaleset_burst.github.responses import MAX_BODY
+from scaleset_burst.github.responses import MAX_BODY, Response
 from scaleset_burst.github.transport import Head
 from scaleset_hookspecs import Rejected, ServiceError, Unavailable, UsageError
 from tests.unit.github.scripted import SteppedClock
@@ -184,15 +184,27 @@ class Bytes(httpx.AsyncByteStream):
             yield self.content[start : start + 65536]
 
 
-async def test_bodies_are_bounded_after_decompression() -> None:
-    """A small body may be a large one in disguise."""
-    bomb = gzip.compress(b" " * (MAX_BODY + 1))
-    headers = {"Content-Encoding": "gzip"}
-    error = await error_of(adapter(httpx.Response(200, headers=headers, stream=Bytes(bomb))))
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "GZIP", "deflate", "br", "zstd", "gzip, gzip", "x-unknown", "identity, gzip"]
+)
+async def test_a_body_that_is_compressed_unasked_is_refused(encoding: str) -> None:
+    """6.8 kB of `gzip, gzip` held the loop for 12 s and took 3 GB."""
+    bomb = gzip.compress(gzip.compress(b" " * (MAX_BODY + 1)))
+    error = await error_of(adapter(httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Bytes(bomb))))
+    assert f"encoded ({encoding!r}), which was not asked for" in error.message
+    assert error.maybe_applied
+
+
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    error = await error_of(adapter(httpx.Response(200, stream=Bytes(b" " * (MAX_BODY + 1)))))
     assert "larger than 16 MiB" in error.message
     assert error.status == 200
-    honest = adapter(httpx.Response(200, headers=headers, stream=Bytes(gzip.compress(b"x" * 100_000))))
+    honest = adapter(httpx.Response(200, headers={"Content-Encoding": "identity"}, stream=Bytes(b"x" * 100_000)))
     assert (await honest.exchange(Kind.MINT, Head("POST", URL, []))).body == b"x" * 100_000
+
+
+def test_the_repr_of_a_response_shows_no_body() -> None:
+    assert "hunter2" not in repr(Response(200, {}, b'{"encodedJITConfig":"hunter2"}'))
 
 
 async def test_a_transport_given_for_both_is_closed_once() -> None:

@@ -164,7 +164,8 @@ async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, 
     runner = Answer(200, {"id": 7, "name": "r"})
     late = Answer(401, wait_for=gate)
     service.on_service("GET", f"{AGENTS}/7", lambda r: late if r.token == old else runner)
-    service.on_service("GET", f"{AGENTS}/8", lambda r: Answer(401) if r.token == old else runner)
+    other = Answer(200, {"id": 8, "name": "s"})
+    service.on_service("GET", f"{AGENTS}/8", lambda r: Answer(401) if r.token == old else other)
     waiting = asyncio.create_task(client.get_runner(7))
     while not service.asked("agents/7"):
         await asyncio.sleep(0.01)

@@ -158,7 +158,7 @@ def delete(client: ScaleSetClient) -> Awaitable[object]:
 
 def mint(client: ScaleSetClient) -> Awaitable[object]:
     """Mint a JIT config."""
-    return client.generate_jit_config(1, "r")
+    return client.generate_jit_config(1, "self-hosted-ubuntu")
 
 
 def opened(client: ScaleSetClient) -> Awaitable[object]:

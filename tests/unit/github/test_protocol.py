@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_burst.github import decoding, events, protocol
+from scaleset_burst.github.decoding import Unreadable
 from scaleset_burst.github.failures import SliceRefused
 from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.responses import Response
@@ -134,11 +135,17 @@ def test_a_refused_slice_is_a_refusal() -> None:
 
 @pytest.mark.parametrize(
     ("names", "found"),
-    [([], None), (["a"], "a"), (["A"], "A"), (["b"], None), (["A", "a"], "a"), (["a", "b"], "a"), ([""], "")],
+    [([], None), (["a"], "a"), (["A"], "A"), (["A", "a"], "a"), (["a", "b"], "a"), ([""], "")],
 )
 def test_looking_for_a_name(names: list[str], found: str | None) -> None:
     """Exactly that one, however many the service sends."""
     assert protocol.one_named(Kind.FIND_RUNNER, names, "a", lambda one: one) == found
+
+
+def test_a_list_of_others_answers_another_question() -> None:
+    """It says nothing about the one that was looked for: taken for "there is none", it would settle a name."""
+    with pytest.raises(Unreadable, match="1 others"):
+        protocol.one_named(Kind.FIND_RUNNER, ["b"], "a", lambda one: one)
 
 
 def test_two_of_one_name_are_an_error() -> None:

@@ -172,15 +172,12 @@ async def test_large_bodies_pass_whole(serve: Serve, transports: Transports, ask
         assert server.requests[0].endswith(body)
 
 
-async def test_gzip_is_decoded_and_a_broken_one_is_told(serve: Serve, transports: Transports, ask: Ask) -> None:
+async def test_a_body_that_is_compressed_unasked_is_refused(serve: Serve, transports: Transports, ask: Ask) -> None:
     packed = gzip.compress(b'{"a": 1}')
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-    transport = transports()
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     async with serve(answering(head, packed)) as server:
-        assert (await ask(transport, server.url)).json() == {"a": 1}
-    async with serve(answering(head, b"x" * len(packed))) as server:
-        with pytest.raises(httpx.DecodingError):
-            await ask(transport, server.url)
+        with pytest.raises(httpx.DecodingError, match="'gzip'"):
+            await ask(transports(), server.url)
 
 
 async def test_httpx_client_is_served_as_by_any_transport(serve: Serve, transports: Transports) -> None:

@@ -66,7 +66,7 @@ def test_a_whole_request_is_one_for_any_transport() -> None:
 def test_a_response_is_set_up_when_it_is_looked_at() -> None:
     """It has everything that httpx's own has, and keeps what a caller has set before."""
     request = httpx.Request("GET", URL)
-    response = respond(Answer(200, [(b"X-Name", b"value")], b"[1]"), request)
+    response = respond(Answer(200, [(b"X-Name", b"value")], b"[1]"), request, lambda: None)
     assert response.status_code == 200
     assert response.content == b"[1]"
     response.default_encoding = "latin-1"

@@ -10,6 +10,7 @@ import pytest
 
 from scaleset_burst.github.options import ConnectionOptions
 from scaleset_burst.github.transport import BurstTransport
+from scaleset_burst.github.transport.connection import RECEIVED_AT_ONCE
 from scaleset_hookspecs import HostError
 from tests.unit.github_transport.scripted import Ask, Serve, Transports, Visit
 
@@ -463,3 +464,25 @@ def test_another_loop_is_refused_with_the_reason(anyio_backend: str) -> None:
         asyncio.run(touch())
     with pytest.raises(HostError, match="another event loop"):
         asyncio.run(transport.aclose())
+
+
+@pytest.mark.parametrize("stray", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nSTRAY", b"\r\n", b"x"])
+async def test_who_waits_gets_no_connection_with_unread_bytes(
+    serve: Serve, transports: Transports, ask: Ask, stray: bytes
+) -> None:
+    """An answer that fills the buffer exactly left the stray one behind it to whoever was next in line: 50 of 50."""
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: %05d\r\n\r\n"
+
+    async def script(visit: Visit) -> None:
+        while request := await visit.request():
+            length = RECEIVED_AT_ONCE - len(start % 0)
+            body = request.rpartition(b"\r\n")[2]
+            visit.writer.write(start % length + body.ljust(length) + (stray if visit.number == 1 else b""))
+            await visit.writer.drain()
+
+    transport = transports(max_connections=1)
+    async with serve(script) as server:
+        bodies = [b"one", b"two", b"three"]
+        answers = await asyncio.gather(*(ask(transport, server.url, content=body) for body in bodies))
+        assert [answer.content.strip() for answer in answers] == bodies
+        assert server.visits == 2

@@ -94,7 +94,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
         answer = await connection.exchange(data, head_only=request.method == "HEAD")
         if answer.status == 407 and origin.route.proxy is not None:
             raise refusal(origin.route.proxy, answer.status, origin.route.authority)
-        return respond(answer, request)
+        return respond(answer, request, connection.abort)
 
     async def warm(self, url: httpx.URL, count: int) -> int:
         """Open connections to the URL's origin until `count` are open; return how many are.
@@ -180,13 +180,14 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 connection = self._pop(origin, loop.time())
                 if connection is not None:
                     return connection
-                await asyncio.sleep(0)  # let the loop read what came in on it, which takes two turns
-                await asyncio.sleep(0)
+                await _read_what_came()
             if self._slots < self._limit:
                 self._reserve(origin, 1)
             else:
                 self._evict(origin)
                 given = await self._turn(origin, deadline)
+                if given is not None and given.usable and given.stirs():
+                    await _read_what_came()  # nobody asked for it: the connection closes
                 if given is not None and given.usable:
                     self.requests_reused += 1
                     return given
@@ -308,3 +309,9 @@ class BurstTransport(httpx.AsyncBaseTransport):
                     connection.expire()
                 else:
                     connection.abort()
+
+
+async def _read_what_came() -> None:
+    """Let the loop read what came in on a connection that stirs, which takes two turns."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

@@ -1,5 +1,6 @@
 """httpx's objects to and from what is on the wire."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ from scaleset_burst.github.transport.connection import Answer
 from scaleset_burst.github.transport.head import Head, SharedHeaders
 from scaleset_burst.github.transport.routes import Route
 
-__all__ = ["WholeRequest", "encode", "respond"]
+__all__ = ["WholeRequest", "WholeResponse", "encode", "refuse_encoded", "respond"]
 
 CHUNKED = b"transfer-encoding"
 ENCODED = b"content-encoding"
@@ -68,11 +69,15 @@ class WholeResponse(httpx.Response):
     """A response whose body is there already: not decoded, not copied, not read through a stream again.
 
     What httpx would set up is set up when it is first asked for; of a mint that succeeds only status and body are.
+
+    Attributes:
+        abandon: Closes the connection that it came on.
     """
 
-    def __init__(self, answer: Answer, request: httpx.Request) -> None:
+    def __init__(self, answer: Answer, request: httpx.Request, abandon: Callable[[], None]) -> None:
         self.status_code, self._raw, self._whole = answer
         self._asked = request
+        self.abandon = abandon
 
     def __getattr__(self, name: str) -> object:
         """Set up the rest, once; what is still missing then is missing."""
@@ -99,19 +104,28 @@ class WholeResponse(httpx.Response):
         return self._whole
 
 
-def respond(answer: Answer, request: httpx.Request) -> httpx.Response:
+def respond(answer: Answer, request: httpx.Request, abandon: Callable[[], None]) -> httpx.Response:
     """Return the answer as an httpx response that is read already.
 
+    Args:
+        answer: What came.
+        request: What was asked.
+        abandon: Closes the connection that it came on.
+
     Raises:
-        httpx.DecodingError: The body is not encoded as it says.
+        httpx.DecodingError: The body is encoded, which nobody asked for.
     """
-    for name, _ in answer.headers:
-        if len(name) == len(ENCODED) and name.lower() == ENCODED:
-            break
-    else:
-        return WholeResponse(answer, request)
-    try:
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.content, request=request)
-    except httpx.DecodingError as error:
-        error.request = request
-        raise
+    refuse_encoded(answer.headers, request)
+    return WholeResponse(answer, request, abandon)
+
+
+def refuse_encoded(headers: Iterable[tuple[bytes, bytes]], request: httpx.Request | None = None) -> None:
+    """Refuse a body that is compressed: none was asked for, and a few kilobytes of one can fill any memory.
+
+    Raises:
+        httpx.DecodingError: It is; the message names the encoding.
+    """
+    for name, value in headers:
+        if len(name) == len(ENCODED) and name.lower() == ENCODED and value.strip().lower() not in {b"identity", b""}:
+            said = value.decode("latin-1")[:100]
+            raise httpx.DecodingError(f"the answer is encoded ({said!r}), which was not asked for", request=request)
