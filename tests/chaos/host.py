@@ -23,9 +23,9 @@ async def failing_disk(chance: random.Random) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     while True:
-        await asyncio.sleep(chance.expovariate(10.0))
+        await asyncio.sleep(chance.expovariate(3.0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
-        await asyncio.sleep(chance.expovariate(5.0))
+        await asyncio.sleep(chance.expovariate(10.0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from scaleset_burst.simulator import SimulatorProcess
@@ -88,7 +89,10 @@ def _written(place: Path) -> set[str]:
     """Return the names that the dead host's journal holds."""
     names: set[str] = set()
     for path in place.rglob("journal.db"):
-        with sqlite3.connect(path) as database:
+        with (
+            sqlite3.connect(path) as database,
+            suppress(sqlite3.OperationalError),
+        ):  # a full disk may have left no table
             names.update(str(row[0]) for row in database.execute("SELECT name FROM names"))
         database.close()
     return names

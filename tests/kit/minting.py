@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from scaleset_burst.journal import Change, State
 from scaleset_burst.minting import BurstGate, Lane, Minter
 from scaleset_burst.minting.budget import Budget
+from scaleset_burst.minting.delivery import Names
 from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
 from scaleset_hookspecs import ScaleSetRef
@@ -56,6 +57,7 @@ def make_minter(
     hedge: bool = False,
     new_id: int = 42,
     limiter: Limiter | None = None,
+    written_by: Names | None = None,
 ) -> tuple[Minter, Lane, RecordingNames]:
     """Make a minting room with one scale set of id 42."""
     chance = random.Random(seed)
@@ -68,7 +70,7 @@ def make_minter(
 
     minter = Minter(
         service,
-        names,
+        written_by or names,
         BurstGate(
             budget=budget or Budget(1500, 300.0),
             limiter=limiter or Limiter(most),

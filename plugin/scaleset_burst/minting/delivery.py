@@ -16,7 +16,7 @@ from scaleset_burst.minting.lane import Attempt
 from scaleset_burst.minting.report import ConfigTiming
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
-__all__ = ["Arrival", "Deliverer", "Names"]
+__all__ = ["Arrival", "Deliverer", "Names", "became"]
 
 logger = logging.getLogger(__name__)
 
@@ -203,8 +203,9 @@ class Deliverer:
 
 def _change(arrival: Arrival) -> Change:
     given = arrival.slot.call.on_ready is not None
-    return Change(
-        name=arrival.config.runner_name,
-        state=State.DELIVERED if given else State.MINTED,
-        runner_id=arrival.config.runner_id,
-    )
+    return became(arrival.config, State.DELIVERED if given else State.MINTED)
+
+
+def became(config: JitConfig, state: State) -> Change:
+    """Return what became of a config, with all that is known of it: its reservation may not have been written."""
+    return Change(name=config.runner_name, state=state, runner_id=config.runner_id, scale_set_id=config.scale_set.id)

@@ -12,7 +12,7 @@ from typing import Protocol
 from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Call
-from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
+from scaleset_burst.minting.delivery import Arrival, Deliverer, Names, became
 from scaleset_burst.minting.demand import needed
 from scaleset_burst.minting.dispatcher import Dispatcher, MintService
 from scaleset_burst.minting.gate import BurstGate
@@ -194,9 +194,7 @@ class Minter:
         configs = [outcome for outcome in result if isinstance(outcome, JitConfig)]
         lost: frozenset[str] = frozenset()
         try:
-            await self._names.record(
-                [Change(name=c.runner_name, state=State.DELIVERED, runner_id=c.runner_id) for c in configs]
-            )
+            await self._names.record([became(config, State.DELIVERED) for config in configs])
         except LostNames as error:
             lost = error.names
         except asyncio.CancelledError:
@@ -310,8 +308,7 @@ class Minter:
             self._orphan(config)
 
     def _orphan(self, config: JitConfig) -> None:
-        doubt = Change(name=config.runner_name, state=State.AMBIGUOUS, runner_id=config.runner_id)
-        self._names.note([replace(doubt, scale_set_id=config.scale_set.id)])
+        self._names.note([became(config, State.AMBIGUOUS)])
         set_id, runner_id = config.scale_set.id or 0, config.runner_id
         stray = Stray(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)
         self.resolver.add([stray])

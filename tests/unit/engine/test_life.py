@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +104,7 @@ def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pyt
         left = DatabaseJournal(journal)
         left.write([Change(name="left", state=State.RESERVED, scale_set_id=42)])
         left._database.close()
-        os.close(left.owner._file)  # what the kernel does when a process dies
+        left.owner.drop()  # what the kernel does when a process dies
         await asyncio.sleep(0.2)
         assert len(engine.minter.resolver) == 1
         await dead.stop(0.1)

@@ -239,7 +239,7 @@ def test_a_week_leaves_nothing_behind(tmp_path: Path) -> None:
             count = "SELECT (SELECT COUNT(*) FROM names) + (SELECT COUNT(*) FROM registrations) + COUNT(*) FROM facts"
             most = max(most, journal._database.execute(count).fetchone()[0])
         journal._database.close()
-        os.close(journal.owner._file)  # it dies
+        journal.owner.drop()  # it dies
     assert most <= 2 * 24 * 50 + 20 + 5
     assert len(list(tmp_path.glob("owner-*"))) <= 1
 
@@ -274,7 +274,7 @@ def test_a_child_that_lives_on_does_not_keep_its_parent_alive(tmp_path: Path) ->
     try:
         here.recv()
         dying._database.close()
-        os.close(dying.owner._file)  # what the kernel does when a process dies
+        dying.owner.drop()  # what the kernel does when a process dies
         assert child.is_alive()
         assert len(survivor.adopt()) == 2
     finally:

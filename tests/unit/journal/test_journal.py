@@ -1,7 +1,6 @@
 """One behaviour for both journals, and what only the one on disk can do."""
 
 import asyncio
-import os
 import signal
 import sqlite3
 import subprocess
@@ -52,7 +51,7 @@ def test_the_living_are_not_robbed(journal: Journal) -> None:
 def die(journal: DatabaseJournal) -> None:
     """Release what the kernel releases when a process dies, and nothing else."""
     journal._database.close()
-    os.close(journal.owner._file)
+    journal.owner.drop()
 
 
 def states(journal: DatabaseJournal) -> dict[str, str]:
