@@ -233,7 +233,7 @@ SCENARIOS: Final = (
     Scenario(
         name="calls at once on a cold client",
         steps=[call("together", ops=[{"op": "get_runner", "args": {"id": number}} for number in range(1, 6)])],
-        script=[(f"GET {AGENTS}/*", [reply(200, RUNNER)])],
+        script=[(f"GET {AGENTS}/{number}", [reply(200, {**RUNNER, "id": number})]) for number in range(1, 6)],
         unordered=True,
     ),
 )
