@@ -197,7 +197,7 @@ class SharedNames(JournalNames):
 
     async def flush(self) -> None:
         """Tell Redis which names are settled, and which are in doubt again."""
-        if self._unsure:
+        if self._unsure and self._present:
             await self.upload()
         gone, self._settled = self._settled, set()
         changed, self._changed = self._changed, {}
@@ -249,7 +249,7 @@ class SharedNames(JournalNames):
             await self._write(values, ())
         except Away:
             # Whether it was written is not known: other names, of which Redis surely knows nothing, are better.
-            self._present, self._unsure = False, True
+            self._present = False
             for name in values:
                 self._open.pop(name, None)
             raise LostNames(values) from None

@@ -209,3 +209,16 @@ async def test_each_name_that_was_taken_is_forgotten_by_itself(store: Store) -> 
     await heir.claim("first", "1")
     assert 0 < await store._redis.pttl(f"{KEYS.taken}:a") <= 86_400_000
     assert not await store._redis.exists(KEYS.taken)
+
+
+async def test_a_redis_that_went_away_refuses_names_once_and_then_is_not_asked(store: Store) -> None:
+    """Names told to nobody were taken for told: none of their configs could be handed out until Redis came back."""
+    host = await names_of(store, "host")
+    store.down = True
+    with pytest.raises(LostNames):
+        await host.reserve(7, ["a"])
+    for number in range(3):
+        await host.flush()
+        await host.reserve(7, [f"b{number}"])
+        await host.flush()
+        await host.record(delivered(f"b{number}"))
