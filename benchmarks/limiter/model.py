@@ -181,8 +181,10 @@ class Run:
     left: int = 0
 
 
-def bursts(wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: bool = False, size: int = BURST) -> Run:
-    """Mint bursts under a law, one after another."""
+def bursts(
+    wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: bool = False, limits: Sequence[int] = ()
+) -> Run:
+    """Mint bursts under a law, or under a limit for each, one after another."""
 
     async def main() -> Run:
         service, run = Service(wild, seed), Run()
@@ -191,13 +193,14 @@ def bursts(wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: b
         names: set[str] = set()
         for each in range(number):
             service.begin(each)
+            limiter.current = limits[each] if limits else limiter.current
             begun, refused, times = loop.time(), service.refused, list[float]()
 
             def ready(config: JitConfig, begun: float = begun, times: list[float] = times) -> None:
                 times.append(loop.time() - begun)
                 names.add(config.runner_name)
 
-            outcomes = await minter.provision(lane, size, ProvisionSettings(), ready)
+            outcomes = await minter.provision(lane, BURST, ProvisionSettings(), ready)
             whole = all(isinstance(outcome, JitConfig) for outcome in outcomes)
             run.seconds.append(loop.time() - begun if whole else math.inf)
             run.delivered.append(sorted(times))
@@ -212,16 +215,25 @@ def bursts(wild: Wild, limiter: Limiter, *, number: int, seed: int = 0, hedge: b
     return run_virtually(main)
 
 
-def _best(runs: dict[int, Run], ours: Run, wild: Wild, number: int) -> int:
-    """Return the fixed limit that was best for all bursts of one capacity, of those refused no more than ours."""
-    stages = wild.capacities if not wild.shifts else (0,)
+def _scan(wild: Wild, number: int, seed: int, most: int) -> list[tuple[int, float]]:
+    """Return for each burst the fixed limit that was best for all bursts of its capacity, and its time.
 
-    def alike(values: Sequence[float]) -> float:
-        last = len(stages) - 1
-        return sum(each for at, each in enumerate(values) if stages[min(at, last)] == stages[min(number, last)])
+    Against a service that refuses that is its capacity: more in flight is refused, again and again.
+    """
+    stages = wild.capacities
+    capacities = [min(stages[min(each, len(stages) - 1)] or most, most) for each in range(number)]
+    if wild.refuses:
+        limits = [min(stages)] * number if wild.shifts else capacities
+        run = bursts(wild, Fixed(most), number=number, seed=seed, hedge=True, limits=limits)
+        return list(zip(limits, run.seconds, strict=True))
+    scan = sorted({*capacities, 8, 16, 32, 48, most})
+    runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed, hedge=True) for limit in scan}
 
-    polite = [limit for limit, run in runs.items() if alike(run.refused) <= alike(ours.refused)]
-    return min(polite, key=lambda limit: alike(runs[limit].seconds))
+    def total(limit: int, capacity: int) -> float:
+        return sum(time for time, each in zip(runs[limit].seconds, capacities, strict=True) if each == capacity)
+
+    best = [min(scan, key=lambda limit: total(limit, capacity)) for capacity in capacities]
+    return [(limit, runs[limit].seconds[each]) for each, limit in enumerate(best)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,18 +265,12 @@ class Comparison:
 
 def compare(wild: Wild, *, number: int = 10, seed: int = 0, most: int = MOST) -> Comparison:
     """Play the same bursts under our law and under fixed limits."""
-    capacities = {min(each, most) for each in wild.capacities if each}
-    # More than a service bears that refuses is only refused.
-    scan = sorted(capacities if wild.refuses else capacities | {8, 16, 32, 48, most})
-    runs = {limit: bursts(wild, Fixed(limit), number=number, seed=seed, hedge=True) for limit in scan}
+    best = _scan(wild, number, seed, most)
     ours = bursts(wild, Limiter(most), number=number, seed=seed, hedge=True)
-    best = [_best(runs, ours, wild, each) for each in range(number)]
     return Comparison(
-        ratios=tuple(
-            mine / runs[limit].seconds[each] for each, (mine, limit) in enumerate(zip(ours.seconds, best, strict=True))
-        ),
+        ratios=tuple(mine / seconds for mine, (_, seconds) in zip(ours.seconds, best, strict=True)),
         refused=sum(ours.refused) / (BURST * number + sum(ours.refused)),
         refused_later=sum(ours.refused[1:]) / (BURST * (number - 1) + sum(ours.refused[1:])),
-        best=best[-1],
+        best=best[-1][0],
         ours=ours,
     )
