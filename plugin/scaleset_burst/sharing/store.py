@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 QUIET_SECONDS = 5.0
 """Silence on the channel after which the server is asked whether it is still there."""
+
+REST_SECONDS, LONGEST_REST = 1.0, 10.0
+"""Between two questions whether a late server answers again; doubled if it answered for less than the longest."""
 
 
 class Away(Exception):
@@ -87,6 +91,10 @@ class RedisStore:
         )
         self._said: set[str] = set()
         self._foreign = False
+        self._asking: asyncio.Task[None] | None = None
+        self._answered = float("-inf")
+        self._rest = REST_SECONDS
+        self._closed = False
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
@@ -170,10 +178,41 @@ class RedisStore:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._closed = True
+        if self._asking is not None:
+            self._asking.cancel()
         for redis in (self._redis, self._listening):
             await _quietly(redis.aclose())
 
     async def _bounded(self, work: Awaitable[T]) -> T:
+        if self._asking is not None:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise Away(_late(self._timeout))
+        try:
+            return await self._answer(work)
+        except Away as late:
+            if str(late) == _late(self._timeout):
+                self._begin_asking()
+            raise
+
+    def _begin_asking(self) -> None:
+        if self._asking is None and not self._closed:
+            self._asking = asyncio.create_task(self._ask(), name="ask Redis whether it answers")
+
+    async def _ask(self) -> None:
+        """Ask until it answers; meanwhile nobody else waits for it. Who is late again and again is asked less often."""
+        soon = asyncio.get_running_loop().time() - self._answered > LONGEST_REST
+        self._rest = REST_SECONDS if soon else min(LONGEST_REST, 2 * self._rest)
+        answered = False
+        while not answered:
+            await asyncio.sleep(self._rest)
+            with suppress(Away):
+                await self._answer(cast("Awaitable[Any]", self._redis.ping()))
+                answered = True
+        self._answered, self._asking = asyncio.get_running_loop().time(), None
+
+    async def _answer(self, work: Awaitable[T]) -> T:
         # In a task of its own: the driver may turn a cancellation into an error of its own, and then it would be lost.
         task = asyncio.ensure_future(work)
         try:
@@ -228,9 +267,13 @@ def _reason(error: Exception, timeout: float) -> str:
     if isinstance(error, OutOfMemoryError) or "-OOM " in text:
         return "Redis is out of memory and evicts nothing"
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return f"Redis does not answer within {timeout:g} s"
+        return _late(timeout)
     # The text of an error may repeat the URL; its type cannot.
     return f"Redis cannot be used ({type(error).__name__})"
+
+
+def _late(timeout: float) -> str:
+    return f"Redis does not answer within {timeout:g} s"
 
 
 async def _quietly(work: Awaitable[object]) -> None:

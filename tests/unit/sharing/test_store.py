@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import time
+from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -141,6 +143,36 @@ async def test_whatever_else_listens_there_the_host_goes_on_and_beats_again(answ
         for _ in range(2):
             assert await heart.beat() == BEAT_SECONDS
         await store.aclose()
+
+
+async def test_a_redis_that_hangs_is_waited_for_once_and_asked_in_the_background(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store_module, "REST_SECONDS", 0.05)
+    store, waited = RedisStore(server.url, timeout=0.2), list[object]()
+    answer = store._answer
+
+    async def counted(work: Awaitable[Any]) -> Any:  # noqa: ANN401  # as the driver's
+        waited.append(work)
+        return await answer(work)
+
+    monkeypatch.setattr(store, "_answer", counted)
+    for hang in range(1, 3):
+        assert await store.fetch("key") is None
+        waited.clear()
+        server.signal(signal.SIGSTOP)
+        with pytest.raises(Away):
+            await store.fetch("key")
+        for _ in range(100):
+            with pytest.raises(Away, match="does not answer"):
+                await store.fetch("key")
+        assert len(waited) == 1
+        assert store._asking is not None
+        server.signal(signal.SIGCONT)
+        await store._asking
+        assert store._rest == 0.05 * hang, "who hangs again at once is asked less often"
+    assert len(caplog.records) == 1
+    await store.aclose()
 
 
 async def test_a_connection_that_says_nothing_any_more_is_given_up(
