@@ -35,6 +35,12 @@ class RecordingNames:
         self.transactions += 1
         self.note(changes)
 
+    def record_now(self, change: Change) -> bool:
+        """Note one change in a transaction of its own."""
+        self.transactions += 1
+        self.note([change])
+        return True
+
     def note(self, changes: Sequence[Change]) -> None:
         """Note changes."""
         for change in changes:

@@ -60,6 +60,11 @@ class JournalNames:
         self._open_here.write(changes)
         await self._writer.put(changes)
 
+    def record_now(self, change: Change) -> bool:
+        """Write one down while the loop waits a moment; `False`: it is not known to be written, so `record` it."""
+        self._open_here.write([change])
+        return self._writer.put_now(change)
+
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon; order with `record` is kept."""
         self._open_here.write(changes)

@@ -41,6 +41,9 @@ class Names(Protocol):
             LostNames: Some cannot be handed out.
         """
 
+    def record_now(self, change: Change) -> bool:
+        """Write one down on the spot, within a moment; `False`: it is not known to be, so `record` it."""
+
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon; order with `record` is kept."""
 
@@ -82,6 +85,8 @@ class Arrival:
 class Deliverer:
     """Groups arrivals into waves: while one transaction is written, the next arrivals gather.
 
+    A call's first config does not wait for its wave: it is written down on the spot and handed out.
+
     `on_orphan` takes configs that nobody can be given any more; `on_delivered` hears of the others; `on_lost` takes
     arrivals whose config is undone and whose slot needs another one.
     """
@@ -111,10 +116,20 @@ class Deliverer:
         return self._task is None and not self._callbacks
 
     def add(self, arrival: Arrival) -> None:
-        """Take a config for delivery with the next wave."""
+        """Take a config for delivery with the next wave, or now if it is the first."""
+        if self._is_first(arrival) and self._names.record_now(_change(arrival)):
+            self._written_at = self._clock.monotonic()
+            self._hand_out(arrival)
+            return
         self._gathering.append(arrival)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="deliver")
+
+    def _is_first(self, arrival: Arrival) -> bool:
+        """Whether a host waits for its call's first config, and a wave could be written now."""
+        call = arrival.slot.call
+        paused = self._task is None and self._clock.monotonic() >= self._written_at + GATHER
+        return paused and call.on_ready is not None and call.remaining == len(call.slots)
 
     def reject(self, config: JitConfig) -> None:
         """Take a config that nobody waits for; it is undone."""

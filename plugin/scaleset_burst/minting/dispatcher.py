@@ -101,6 +101,7 @@ class Dispatcher:
         self._background: set[asyncio.Task[None]] = set()
         self._wake: tuple[float, asyncio.Task[None]] | None = None
         self._stopped = False
+        self._short: list[tuple[Lane, int]] = []
         self.requests_in_flight = 0
 
     def pump(self, lane: Lane | None = None) -> None:
@@ -115,6 +116,11 @@ class Dispatcher:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+        short, self._short = self._short, []  # what has its name was sent first
+        for each, count in short:
+            task = asyncio.create_task(self._refill(each, count), name="reserve names")
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     def give_up(self, until: float) -> float:
         """Give up the attempts that wait since then or longer: their names become ambiguous if they may have left.
@@ -285,10 +291,7 @@ class Dispatcher:
         if lane.refilling or ready >= max(enough, min(wanted, REFILL // 2)):
             return
         lane.refilling = True
-        count = min(wanted - ready, max(enough, REFILL if ready else FIRST))
-        task = asyncio.create_task(self._refill(lane, count), name="reserve names")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._short.append((lane, min(wanted - ready, max(enough, REFILL if ready else FIRST))))
 
     async def _refill(self, lane: Lane, count: int) -> None:
         try:

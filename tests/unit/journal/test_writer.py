@@ -105,3 +105,33 @@ async def test_nothing_is_written_for_nothing() -> None:
     await writer.put([])
     await writer.close(lambda: None)
     assert pages.groups == []
+
+
+async def test_one_item_is_written_while_the_loop_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one turn of the loop, and only where nothing has to be written before it."""
+    monkeypatch.setattr("scaleset_burst.journal.writer.INSTANT", 10.0)
+    pages = Pages()
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    assert writer.put_now(1)
+    assert pages.groups == [[1]]
+    assert not writer.put_now(2)  # the loop has not heard yet that the thread is free
+    await writer.put([3])
+    await writer.close(lambda: None)
+    assert not writer.put_now(4)
+    assert pages.groups == [[1], [3]]
+
+
+async def test_a_slow_or_failing_write_is_not_taken_for_done() -> None:
+    """The loop waits a moment only; the item is written in its turn."""
+    gate = threading.Event()
+    pages = Pages(gate=gate)
+    writer: GroupWriter[int] = GroupWriter(pages.write)
+    assert not writer.put_now(1)
+    again = asyncio.ensure_future(writer.put([1]))
+    gate.set()
+    await again
+    await writer.close(lambda: None)
+    assert pages.groups == [[1], [1]]
+    failing: GroupWriter[int] = GroupWriter(Pages(error=ValueError("no")).write)
+    assert not failing.put_now(1)
+    await failing.close(lambda: None)
