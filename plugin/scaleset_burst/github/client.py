@@ -129,13 +129,14 @@ class ScaleSetClient:
         return await self._caller.call(
             rows.find_scale_set(name, runner_group_id),
             lambda value: protocol.one_named(
-                Kind.FIND_SCALE_SET, decoding.scale_sets(value), name, lambda one: one.name
+                Kind.FIND_SCALE_SET, decoding.scale_sets(value, runner_group_id), name, lambda one: one.name
             ),
         )
 
     async def list_scale_sets(self, runner_group_id: int | None = None) -> tuple[ScaleSet, ...]:
         """Return the scale sets of one group, or of all."""
-        return await self._caller.call(rows.list_scale_sets(runner_group_id), decoding.scale_sets)
+        request = rows.list_scale_sets(runner_group_id)
+        return await self._caller.call(request, lambda value: decoding.scale_sets(value, runner_group_id))
 
     async def get_scale_set(self, scale_set_id: int) -> ScaleSet:
         """Return the scale set of that id.
@@ -150,16 +151,23 @@ class ScaleSetClient:
         return found
 
     async def create_scale_set(
-        self, name: str, *, runner_group_id: int = 1, labels: Iterable[Label] = (), disable_update: bool = False
+        self,
+        name: str,
+        *,
+        runner_group_id: int | None = None,
+        labels: Iterable[Label] = (),
+        disable_update: bool = False,
     ) -> ScaleSet:
-        """Create a scale set; without labels it gets one with its own name.
+        """Create a scale set; without labels it gets one with its own name, without a group the service chooses one.
 
         Raises:
             Conflict: The group has one of that name.
             UsageError: There is neither a name nor a label.
         """
         request = rows.create_scale_set(name, runner_group_id, labels, disable_update=disable_update)
-        return await self._caller.call(request, decoding.scale_set)
+        return await self._caller.call(
+            request, lambda value: decoding.scale_set(value, name=name, runner_group_id=runner_group_id)
+        )
 
     async def update_scale_set(
         self,
@@ -174,7 +182,7 @@ class ScaleSetClient:
         request = rows.update_scale_set(
             scale_set_id, name=name, runner_group_id=runner_group_id, labels=labels, disable_update=disable_update
         )
-        return await self._caller.call(request, decoding.scale_set)
+        return await self._caller.call(request, lambda value: decoding.scale_set(value, scale_set_id=scale_set_id))
 
     async def delete_scale_set(self, scale_set_id: int) -> bool:
         """Delete a scale set; return whether it was there.
@@ -236,7 +244,7 @@ class ScaleSetClient:
             return ()
         response = await self._caller.respond(rows.mint_slice(scale_set_id, requests), time_limit)
         return protocol.read_slice(
-            requests, response, now=self._caller.clock.time(), secrets=self._caller.chain.secrets
+            requests, scale_set_id, response, now=self._caller.clock.time(), secrets=self._caller.chain.secrets
         )
 
     async def get_runner(self, runner_id: int) -> Runner:
@@ -271,8 +279,11 @@ class ScaleSetClient:
 
     async def acquire_jobs(self, scale_set_id: int, request_ids: Iterable[int], queue_token: str) -> tuple[int, ...]:
         """Acquire offered jobs with a session's queue token; `MessageSession.acquire` keeps the token fresh."""
-        response = await send_acquire(self._caller, scale_set_id, request_ids, queue_token)
-        return self._caller.read(Kind.ACQUIRE_JOBS, response, decoding.acquired_ids, (queue_token,))
+        wanted, queue_token = tuple(request_ids), rows.whole(queue_token, "the queue token")
+        response = await send_acquire(self._caller, scale_set_id, wanted, queue_token)
+        return self._caller.read(
+            Kind.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (queue_token,)
+        )
 
     async def acquirable_jobs(self, scale_set_id: int) -> tuple[JobAvailable, ...]:
         """Return the jobs on offer, as older clients did; a message session is the better way."""

@@ -1,6 +1,7 @@
 """JSON bodies into the values of `types`; what is missing gets a default, what is unknown is ignored (protocol 4.3)."""
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -59,10 +60,19 @@ def mapping(value: object, what: str = "the body") -> Object:
 
 
 def entries(value: object) -> list[Any]:
-    """Return the members of a list of the form `{"count":N,"value":[...]}` (protocol 4.1)."""
-    members = mapping(value).get("value")
+    """Return the members of a list of the form `{"count":N,"value":[...]}` (protocol 4.1).
+
+    Without a `value`, or with `null` for one, there are none, as for the official client and its port; unless the
+    answer says that there are some, or is no list at all.
+    """
+    data = mapping(value)
+    members = data.get("value")
+    if members is None and data.keys() <= {"count", "value"}:
+        members = []
     if not isinstance(members, list):
         raise Unreadable("the list has no `value`")
+    if not members and (integer(data.get("count")) or 0) > 0:
+        raise Unreadable("the list is empty, and says that it is not")
     return members
 
 
@@ -130,16 +140,27 @@ def statistics(value: object) -> Statistics | None:
 
 def scale_set_of_id(value: object, scale_set_id: int) -> ScaleSet | None:
     """Return the scale set that was asked for by its id; `None` if there is none."""
-    if value is None:
-        return None
-    found = scale_set(value)
-    same_id(found.id, scale_set_id, "the scale set")
-    return found
+    return None if value is None else scale_set(value, scale_set_id=scale_set_id)
 
 
-def scale_set(value: object) -> ScaleSet:
-    """Return a scale set; `RunnerSetting` may begin with either letter (protocol 4.3)."""
+def scale_set(
+    value: object, *, scale_set_id: int | None = None, name: str | None = None, runner_group_id: int | None = None
+) -> ScaleSet:
+    """Return a scale set, if it is the one that was asked for.
+
+    Args:
+        value: The body; `RunnerSetting` may begin with either letter (protocol 4.3).
+        scale_set_id: Its id, if that is known.
+        name: Its name, if that is known.
+        runner_group_id: Its group, if that is known; an answer need not name it.
+    """
     data = mapping(value, "the scale set")
+    if scale_set_id is not None:
+        same_id(identifier(data.get("id"), "the scale set's id"), scale_set_id, "the scale set")
+    if name:
+        same_name(text(data.get("name")), name, "the scale set")
+    if runner_group_id is not None:
+        same_id(integer(data.get("runnerGroupId")) or runner_group_id, runner_group_id, "the scale set's group")
     setting = data.get("RunnerSetting", data.get("runnerSetting"))
     labels = data.get("labels")
     return ScaleSet(
@@ -158,9 +179,9 @@ def _label(data: Object) -> Label:
     return Label(name=text(data.get("name")), type=text(data.get("type")) or "System")
 
 
-def scale_sets(value: object) -> tuple[ScaleSet, ...]:
-    """Return a list of scale sets."""
-    return tuple(scale_set(one) for one in entries(value))
+def scale_sets(value: object, runner_group_id: int | None = None) -> tuple[ScaleSet, ...]:
+    """Return a list of scale sets, of one group if it was asked for."""
+    return tuple(scale_set(one, runner_group_id=runner_group_id) for one in entries(value))
 
 
 def runner_group(value: object) -> RunnerGroup:
@@ -238,8 +259,15 @@ def same_id(found: int, asked: int, what: str) -> None:
         raise Unreadable(f"{what} has the id {found}, not {asked}")
 
 
-def session(value: object) -> Session:
-    """Return a message session (protocol 4.3)."""
+def session(value: object, scale_set_id: int, *, owner: str = "", session_id: str = "") -> Session:
+    """Return a message session (protocol 4.3), if it is the one that was asked for.
+
+    Args:
+        value: The body.
+        scale_set_id: Its scale set; an answer need not name it.
+        owner: Who opens it; an answer need not say.
+        session_id: Of a refresh, whose answer may replace the session by another one of the same scale set.
+    """
     data = mapping(value, "the session")
     scale_set_data = data.get("runnerScaleSet")
     made = Session(
@@ -252,12 +280,21 @@ def session(value: object) -> Session:
     )
     if not (made.id and made.queue_url and made.queue_token):
         raise Unreadable("the session's id, queue URL or token is missing")
+    if made.scale_set_id is not None:
+        same_id(made.scale_set_id, scale_set_id, "the session's scale set")
+    elif session_id:
+        same_name(made.id, session_id, "the session")
+    if owner and made.owner:
+        same_name(made.owner, owner, "the session's owner")
     return made
 
 
-def acquired_ids(value: object) -> tuple[int, ...]:
-    """Return the request ids that were really acquired (protocol 6.7)."""
-    return tuple(number for number in map(integer, entries(value)) if number is not None)
+def acquired_ids(value: object, wanted: Collection[int]) -> tuple[int, ...]:
+    """Return the request ids that were really acquired, all of which were asked for (protocol 6.7)."""
+    acquired = tuple(number for number in map(integer, entries(value)) if number is not None)
+    if not set(acquired) <= set(wanted):
+        raise Unreadable("it names jobs that nobody asked for")
+    return acquired
 
 
 def rest_token(value: object) -> tuple[str, float | None]:

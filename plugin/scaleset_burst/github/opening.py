@@ -38,9 +38,10 @@ class Opener:
             Conflict: Another one was open for the whole time allowed.
         """
         clock, started, conflicts = self.caller.clock, self.caller.clock.monotonic(), 0
+        request = requests.open_session(self.scale_set_id, self._owner)
         while True:
             try:
-                made = await self.caller.call(requests.open_session(self.scale_set_id, self._owner), decoding.session)
+                made = await self.caller.call(request, self._opened)
             except Conflict as error:
                 conflicts += 1
                 wait = self.options.conflict.wait(conflicts, self.caller.chance)
@@ -52,6 +53,17 @@ class Opener:
                 continue
             self.report(SessionEventKind.OPENED)
             return self.checked(made)
+
+    async def refresh(self, session_id: str) -> Session:
+        """Return the session with a new queue token, or the one that replaces it (protocol 6.4)."""
+
+        def refreshed(value: object) -> Session:
+            return decoding.session(value, self.scale_set_id, owner=self._owner, session_id=session_id)
+
+        return self.checked(await self.caller.call(requests.refresh_session(self.scale_set_id, session_id), refreshed))
+
+    def _opened(self, value: object) -> Session:
+        return decoding.session(value, self.scale_set_id, owner=self._owner)
 
     def checked(self, made: Session) -> Session:
         """Return a session whose queue may be sent a token."""

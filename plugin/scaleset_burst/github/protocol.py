@@ -36,6 +36,8 @@ def read(
         ServiceError: The status does not mean success, or the body cannot be read.
     """
     if response.status not in RULES[kind].success:
+        if response.status < 300:
+            response.abandon()  # as below: a success, but of something else
         raise failure(kind, response, now=now, secrets=secrets)
     if decode is nothing:
         return decode(None)
@@ -51,9 +53,11 @@ def nothing(_value: object) -> None:
 
 
 def read_slice(
-    wanted: Sequence[MintRequest], response: Response, *, now: float, secrets: Iterable[str] = ()
+    wanted: Sequence[MintRequest], scale_set_id: int, response: Response, *, now: float, secrets: Iterable[str] = ()
 ) -> tuple[MintedRunner | ServiceError, ...]:
     """Return what became of each member of a slice, in the order asked for; members are matched by runner name.
+
+    The service may change the case of a name. A member that nobody asked for is given to nobody.
 
     Raises:
         SliceRefused: The service does not take slices.
@@ -63,12 +67,16 @@ def read_slice(
     members = read(Kind.MINT_SLICE, response, entries, now=now, secrets=secrets)
     found: dict[str, MintedRunner | ServiceError] = {}
     for member in members:
-        name, outcome = _member(member, response, secrets)
-        found.setdefault(name, outcome)
-    return tuple(found.get(one.name) or _missing(response, secrets) for one in wanted)
+        name, outcome = _member(member, scale_set_id, response, secrets)
+        found.setdefault(name.casefold(), outcome)
+    if not found.keys() <= {one.name.casefold() for one in wanted}:
+        response.abandon()
+    return tuple(found.get(one.name.casefold()) or _missing(response, secrets) for one in wanted)
 
 
-def _member(member: object, response: Response, secrets: tuple[str, ...]) -> tuple[str, MintedRunner | ServiceError]:
+def _member(
+    member: object, scale_set_id: int, response: Response, secrets: tuple[str, ...]
+) -> tuple[str, MintedRunner | ServiceError]:
     name = ""
     try:
         data = mapping(member)
@@ -76,7 +84,7 @@ def _member(member: object, response: Response, secrets: tuple[str, ...]) -> tup
         if not isinstance(runner, dict):
             return text(data.get("name")), item_failure(data, response, secrets=secrets)
         name = text(runner.get("name"))
-        return name, minted(data)
+        return name, minted(data, name, scale_set_id)
     except Unreadable as why:
         return name, unreadable(Kind.MINT, response, str(why), secrets=secrets)
 
@@ -92,7 +100,7 @@ def one_named(kind: Kind, found: Sequence[T], name: str, name_of: Callable[[T], 
         Unreadable: All are others: the list answers another question, and says nothing about this one.
         Rejected: More than one has the name.
     """
-    same = [one for one in found if name_of(one).casefold() in {name.casefold(), ""}]
+    same = [one for one in found if name_of(one).casefold() == name.casefold()]
     if len(same) > 1:
         same = [one for one in same if name_of(one) == name] or same
     if len(same) > 1:

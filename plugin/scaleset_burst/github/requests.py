@@ -34,6 +34,7 @@ __all__ = [
     "registration_token",
     "remove_runner",
     "update_scale_set",
+    "whole",
 ]
 
 SCALE_SETS = "_apis/runtime/runnerscalesets"
@@ -66,6 +67,19 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+def whole(text: str, what: str) -> str:
+    """Return a text that can be sent.
+
+    Raises:
+        UsageError: It holds half a character (a lone surrogate), which no address and no body can.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} holds half a character, which cannot be sent") from None
+    return text
+
+
 def installation_token(installation_id: int) -> Request:
     """Protocol 3.1."""
     path = f"app/installations/{installation_id}/access_tokens"
@@ -86,7 +100,7 @@ def admin_connection(config: ConfigUrl) -> Request:
 
 def find_scale_set(name: str, runner_group_id: int) -> Request:
     """Row 1."""
-    query = (("runnerGroupId", str(runner_group_id)), ("name", name), API_VERSION)
+    query = (("runnerGroupId", str(runner_group_id)), ("name", whole(name, "the scale set's name")), API_VERSION)
     return Request(Kind.FIND_SCALE_SET, "GET", SCALE_SETS, query)
 
 
@@ -101,7 +115,9 @@ def get_scale_set(scale_set_id: int) -> Request:
     return Request(Kind.GET_SCALE_SET, "GET", f"{SCALE_SETS}/{scale_set_id}")
 
 
-def create_scale_set(name: str, runner_group_id: int, labels: Iterable[Label], *, disable_update: bool) -> Request:
+def create_scale_set(
+    name: str, runner_group_id: int | None, labels: Iterable[Label], *, disable_update: bool
+) -> Request:
     """Row 4; without labels the set gets one with its own name, as every client does (protocol 4.3).
 
     Raises:
@@ -111,8 +127,8 @@ def create_scale_set(name: str, runner_group_id: int, labels: Iterable[Label], *
     if not (name or wanted):
         raise UsageError("a scale set needs a name or at least one label")
     body = {
-        "name": name,
-        "runnerGroupId": runner_group_id,
+        "name": whole(name, "the scale set's name"),
+        **({} if runner_group_id is None else {"runnerGroupId": runner_group_id}),
         "labels": wanted or _labels((Label(name=name),)),
         "RunnerSetting": {"disableUpdate": disable_update},
     }
@@ -129,7 +145,7 @@ def update_scale_set(
 ) -> Request:
     """Row 5; only what is given is sent."""
     given = {
-        "name": name,
+        "name": None if name is None else whole(name, "the scale set's name"),
         "runnerGroupId": runner_group_id,
         "labels": None if labels is None else _labels(labels),
         "RunnerSetting": None if disable_update is None else {"disableUpdate": disable_update},
@@ -139,7 +155,7 @@ def update_scale_set(
 
 
 def _labels(labels: Iterable[Label]) -> list[dict[str, str]]:
-    return [{"type": label.type or "System", "name": label.name} for label in labels]
+    return [{"type": label.type or "System", "name": whole(label.name, "a label")} for label in labels]
 
 
 def delete_scale_set(scale_set_id: int) -> Request:
@@ -149,7 +165,8 @@ def delete_scale_set(scale_set_id: int) -> Request:
 
 def find_runner_group(name: str) -> Request:
     """Row 7; the slash at the end belongs to the path."""
-    return Request(Kind.FIND_RUNNER_GROUP, "GET", "_apis/runtime/runnergroups/", (("groupName", name), API_VERSION))
+    query = (("groupName", whole(name, "the runner group's name")), API_VERSION)
+    return Request(Kind.FIND_RUNNER_GROUP, "GET", "_apis/runtime/runnergroups/", query)
 
 
 def mint_path(scale_set_id: int) -> str:
@@ -180,7 +197,7 @@ def get_runner(runner_id: int) -> Request:
 
 def find_runner(name: str) -> Request:
     """Row 10."""
-    return Request(Kind.FIND_RUNNER, "GET", RUNNERS, (("agentName", name), API_VERSION))
+    return Request(Kind.FIND_RUNNER, "GET", RUNNERS, (("agentName", whole(name, "the runner's name")), API_VERSION))
 
 
 def list_runners() -> Request:
@@ -195,7 +212,8 @@ def remove_runner(runner_id: int) -> Request:
 
 def open_session(scale_set_id: int, owner: str) -> Request:
     """Row 13."""
-    return Request(Kind.OPEN_SESSION, "POST", f"{SCALE_SETS}/{scale_set_id}/sessions", body=_json({"ownerName": owner}))
+    body = _json({"ownerName": whole(owner, "the session's owner")})
+    return Request(Kind.OPEN_SESSION, "POST", f"{SCALE_SETS}/{scale_set_id}/sessions", body=body)
 
 
 def refresh_session(scale_set_id: int, session_id: str) -> Request:

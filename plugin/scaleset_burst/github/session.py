@@ -53,6 +53,7 @@ class MessageSession:
         self._token = self._timed_token(session)
         self._statistics = session.statistics or Statistics()
         self._lost = False
+        self._closed = False
         self._flight: SingleFlight[bool] = SingleFlight(self._renew)
         self._setbacks = 0
         self._not_before = 0.0
@@ -92,8 +93,9 @@ class MessageSession:
             `on_event` heard of it, and the next call waits before it asks.
 
         Raises:
-            Rejected: The service refuses for good.
+            Rejected: The service refuses for good, or the session is closed.
         """
+        self._check_open()
         pause = self._not_before - self._caller.clock.monotonic()
         if pause > 0:
             await self._caller.clock.sleep(min(pause, self._opener.options.longest_pause))
@@ -146,7 +148,9 @@ class MessageSession:
                 return send_acquire(self._caller, self._opener.scale_set_id, wanted, session.queue_token)
 
             response, secret = await self._with_token(Kind.ACQUIRE_JOBS, send)
-            return self._caller.read(Kind.ACQUIRE_JOBS, response, decoding.acquired_ids, (secret,))
+            return self._caller.read(
+                Kind.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (secret,)
+            )
 
         try:
             acquired = await self._caller.repeater.run(once, repeatable=False)
@@ -172,6 +176,7 @@ class MessageSession:
         Raises:
             Unavailable: The service could not be told; the session ends by itself after about 90 s.
         """
+        self._closed = True
         await self._flight.aclose()
         request = requests.close_session(self._opener.scale_set_id, self.id)
 
@@ -181,7 +186,7 @@ class MessageSession:
         try:
             await self._caller.repeater.run(once, repeatable=True)
         except Rejected as error:
-            if not _is_lost(error):
+            if not is_session_lost(error):
                 raise
 
     async def _poll(self, capacity: int) -> Message | None:
@@ -263,13 +268,17 @@ class MessageSession:
             self._opener.report(SessionEventKind.SETBACK, error)  # the old token still holds
 
     async def _renew(self) -> bool:
-        """Renew the token; say whether that took another session."""
+        """Renew the token; say whether that took another session.
+
+        Raises:
+            Rejected: The session is closed: nobody would close another one.
+        """
+        self._check_open()
         if not self._lost:
             try:
-                request = requests.refresh_session(self._opener.scale_set_id, self.id)
-                refreshed = self._opener.checked(await self._caller.call(request, decoding.session))
+                refreshed = await self._opener.refresh(self.id)
             except Rejected as error:
-                if not _is_lost(error):
+                if not is_session_lost(error):
                     raise
                 self._lost = True
                 self._opener.report(SessionEventKind.LOST, error)
@@ -280,6 +289,10 @@ class MessageSession:
         self._adopt(await self._opener.open())
         return True
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Rejected("nothing was sent: the message session is closed")
+
     def _adopt(self, session: Session) -> None:
         self._session, self._lost = session, False
         self._token = self._timed_token(session)
@@ -287,8 +300,3 @@ class MessageSession:
 
     def _timed_token(self, session: Session) -> Token:
         return token_of_jwt(session.queue_token, self._caller.clock.time())
-
-
-def _is_lost(error: Rejected) -> bool:
-    """On the session's own address 400 means "expired", whatever the body says (protocol 5.3 and 6.5)."""
-    return is_session_lost(error) or error.status == 400

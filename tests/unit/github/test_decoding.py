@@ -201,8 +201,8 @@ DECODERS: list[Callable[[object], object]] = [
     decoding.runner_groups,
     decoding.runners,
     decoding.minted,
-    decoding.session,
-    decoding.acquired_ids,
+    lambda value: decoding.session(value, 1, owner="me"),
+    lambda value: decoding.acquired_ids(value, range(9)),
     decoding.rest_token,
     decoding.admin_connection,
     events.offers,
@@ -216,3 +216,28 @@ def test_any_json_is_a_value_or_unreadable(decode: Callable[[object], object], v
     """No decoder fails in any other way."""
     with suppress(decoding.Unreadable):
         decode(value)
+
+
+@pytest.mark.parametrize("value", [{"count": 0, "value": None}, {"count": 0}, {}, {"value": []}, {"value": None}])
+def test_lists_of_none(value: object) -> None:
+    """As other implementations write them; the official client and its port read each of these as none."""
+    assert decoding.runners(value) == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"count": 2, "value": None},
+        {"count": "2"},
+        {"count": 1, "value": []},
+        {"count": 0, "value": {}},
+        {"id": 7, "name": "r"},
+        {"typeName": "X", "message": "no", "value": None},
+    ],
+)
+def test_what_is_no_list_says_nothing(value: object) -> None:
+    """An error or an object in its place, or a list that says it holds more: taken for none, it settles a name."""
+    with pytest.raises(decoding.Unreadable):
+        decoding.runners(value)

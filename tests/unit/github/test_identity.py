@@ -1,13 +1,16 @@
 """An answer that is about something else than was asked is believed by nobody, and its connection is closed."""
 
 import asyncio
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.github import ScaleSetClient, decoding
+from scaleset_burst.github import ScaleSetClient, decoding, protocol
 from scaleset_burst.github.decoding import Unreadable
+from scaleset_burst.github.responses import Response
+from scaleset_burst.github.types import MintedRunner, MintRequest
 from scaleset_hookspecs import ServiceError, Unavailable
 from tests.unit.github.scripted import Answer, ScriptedService
 
@@ -83,6 +86,84 @@ async def test_what_stays_wrong_is_said_to_be_another_one(service: ScriptedServi
     service.on_service("GET", f"{AGENTS}/7", Answer(200, {"id": 8, "name": "s"}))
     with pytest.raises(ServiceError, match="the runner has the id 8, not 7"):
         await client.get_runner(7)
+
+
+@pytest.mark.parametrize("other", [{"id": 2, "name": "a"}, {"id": 1, "name": "b"}, {"id": 1, "name": "a", "group": 4}])
+async def test_a_scale_set_that_was_created_or_changed_is_the_one_asked_for(
+    service: ScriptedService, client: ScaleSetClient, other: dict[str, object]
+) -> None:
+    other = {"id": other["id"], "name": other["name"], "runnerGroupId": other.get("group", 3)}
+    service.on_service("POST", SETS, Answer(200, other))
+    service.on_service("PATCH", f"{SETS}/1", Answer(200, other))
+    if other["id"] == 1:
+        with pytest.raises(Unavailable) as caught:
+            await client.create_scale_set("a", runner_group_id=3)
+        assert caught.value.maybe_applied
+    else:
+        with pytest.raises(Unavailable, match="has the id 2, not 1"):
+            await client.update_scale_set(1, name="a")
+
+
+async def test_a_scale_set_of_another_group_is_another_one(service: ScriptedService, client: ScaleSetClient) -> None:
+    """Names are unique inside a group only."""
+    one = {"id": 1, "name": "a", "runnerGroupId": 1}
+    service.on_service("GET", SETS, Answer(200, {"count": 1, "value": [one]}))
+    with pytest.raises(Unavailable, match="the scale set's group has the id 1, not 3"):
+        await client.get_scale_set_by_name("a", 3)
+    assert await client.get_scale_set_by_name("a") is not None
+
+
+SESSION = {"sessionId": "s-1", "messageQueueUrl": "https://h/", "messageQueueAccessToken": "q"}
+
+
+@pytest.mark.parametrize(
+    ("said", "believed"),
+    [
+        ({}, True),
+        ({"ownerName": "ME", "runnerScaleSet": {"id": 1}}, True),
+        ({"sessionId": "s-2", "runnerScaleSet": {"id": 1}}, True),
+        ({"sessionId": "s-2"}, False),
+        ({"runnerScaleSet": {"id": 2}}, False),
+        ({"ownerName": "another", "runnerScaleSet": {"id": 1}}, False),
+    ],
+)
+def test_a_session_is_of_the_scale_set_and_the_owner(said: dict[str, object], believed: bool) -> None:
+    """A refresh may replace it; another scale set's queue would bring that one's jobs, and acknowledge them."""
+    try:
+        decoding.session(SESSION | said, 1, owner="me", session_id="s-1")
+    except Unreadable:
+        assert not believed
+    else:
+        assert believed
+
+
+def test_jobs_that_nobody_asked_for_are_not_acquired() -> None:
+    assert decoding.acquired_ids({"value": [5, "6"]}, [5, 6, 7]) == (5, 6)
+    with pytest.raises(Unreadable, match="nobody asked for"):
+        decoding.acquired_ids({"value": [5, 8]}, [5, 6, 7])
+
+
+def test_a_slice_gives_each_its_own() -> None:
+    """Whatever the case of the names, and whatever else the answer holds."""
+    members = [config(name=name, runnerScaleSetId=number).value for name, number in [("B", 1), ("a", 2), ("c", 1)]]
+    closed: list[bool] = []
+    response = Response(200, {}, json.dumps({"value": members}).encode(), lambda: closed.append(True))
+    a, b = protocol.read_slice([MintRequest(name="a"), MintRequest(name="b")], 1, response, now=0.0)
+    assert isinstance(a, Unavailable)
+    assert isinstance(b, MintedRunner)
+    assert (b.runner.name, a.maybe_applied, closed) == ("B", True, [True])
+
+
+@pytest.mark.parametrize("status", [200, 202, 206])
+async def test_another_success_closes_the_connection(
+    service: ScriptedService, client: ScaleSetClient, status: int
+) -> None:
+    """A mint's answer in the place of a removal's shows that the connection is one off."""
+    service.on_service("DELETE", f"{AGENTS}/7", [Answer(status, {}), Answer(204)])
+    await client.connect()
+    before = service.connections
+    assert await client.remove_runner(7)
+    assert (service.connections - before, client.connections_open) == (1, 1)
 
 
 @given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))

@@ -24,9 +24,9 @@ DECODERS: dict[Kind, Callable[[object], Any]] = {
     Kind.CREATE_SCALE_SET: decoding.scale_set,
     Kind.MINT: decoding.minted,
     Kind.GET_RUNNER: decoding.runner,
-    Kind.OPEN_SESSION: decoding.session,
+    Kind.OPEN_SESSION: lambda value: decoding.session(value, 1),
     Kind.POLL: lambda value: events.message(value, Statistics()),
-    Kind.ACQUIRE_JOBS: decoding.acquired_ids,
+    Kind.ACQUIRE_JOBS: lambda value: decoding.acquired_ids(value, ()),
     Kind.REMOVE_RUNNER: protocol.nothing,
 }
 SECRET = "S3cr3tValueOfTheTest"
@@ -84,7 +84,7 @@ def test_any_answer_to_a_slice(body: bytes, status: int) -> None:
     """One outcome each, or one error for all."""
     wanted = (MintRequest(name="a"), MintRequest(name="b"))
     try:
-        outcomes = protocol.read_slice(wanted, Response(status, {}, body), now=1e9, secrets=(SECRET,))
+        outcomes = protocol.read_slice(wanted, 1, Response(status, {}, body), now=1e9, secrets=(SECRET,))
     except ServiceError:
         return
     assert len(outcomes) == 2
@@ -112,7 +112,7 @@ def test_any_members_of_a_slice(members: list[object]) -> None:
     """Members that are missing, doubled or broken."""
     wanted = (MintRequest(name="a"), MintRequest(name="b"))
     body = json.dumps({"count": len(members), "value": members}).encode()
-    outcomes = protocol.read_slice(wanted, Response(200, {}, body), now=1e9)
+    outcomes = protocol.read_slice(wanted, 1, Response(200, {}, body), now=1e9)
     assert len(outcomes) == 2
     for request, outcome in zip(wanted, outcomes, strict=True):
         assert isinstance(outcome, ServiceError) or outcome.runner.name == request.name
@@ -135,17 +135,18 @@ def test_a_refused_slice_is_a_refusal() -> None:
 
 @pytest.mark.parametrize(
     ("names", "found"),
-    [([], None), (["a"], "a"), (["A"], "A"), (["A", "a"], "a"), (["a", "b"], "a"), ([""], "")],
+    [([], None), (["a"], "a"), (["A"], "A"), (["A", "a"], "a"), (["a", "b"], "a")],
 )
 def test_looking_for_a_name(names: list[str], found: str | None) -> None:
     """Exactly that one, however many the service sends."""
     assert protocol.one_named(Kind.FIND_RUNNER, names, "a", lambda one: one) == found
 
 
-def test_a_list_of_others_answers_another_question() -> None:
+@pytest.mark.parametrize("other", ["b", ""])
+def test_a_list_of_others_answers_another_question(other: str) -> None:
     """It says nothing about the one that was looked for: taken for "there is none", it would settle a name."""
     with pytest.raises(Unreadable, match="1 others"):
-        protocol.one_named(Kind.FIND_RUNNER, ["b"], "a", lambda one: one)
+        protocol.one_named(Kind.FIND_RUNNER, [other], "a", lambda one: one)
 
 
 def test_two_of_one_name_are_an_error() -> None:

@@ -1,6 +1,7 @@
 """Requests as values: every row of protocol 4.2."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +10,7 @@ from scaleset_burst.github.kinds import RULES, Kind
 from scaleset_burst.github.requests import Request
 from scaleset_burst.github.types import MintRequest
 from scaleset_burst.github.urls import parse_config_url
-from scaleset_hookspecs import Label
+from scaleset_hookspecs import Label, UsageError
 
 SS, AG = "_apis/runtime/runnerscalesets", "_apis/distributedtask/pools/0/agents"
 VERSION = ("api-version", "6.0-preview")
@@ -86,3 +87,30 @@ def test_every_operation_has_its_rule() -> None:
     assert set(RULES) == set(Kind)
     assert not RULES[Kind.MINT].repeatable
     assert not RULES[Kind.MINT_SLICE].repeatable
+
+
+HALF = "li\ud800nux"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: requests.find_scale_set(HALF, 1),
+        lambda: requests.create_scale_set(HALF, None, (), disable_update=False),
+        lambda: requests.create_scale_set("a", None, [Label(name=HALF)], disable_update=False),
+        lambda: requests.update_scale_set(1, name=HALF, runner_group_id=None, labels=None, disable_update=None),
+        lambda: requests.find_runner_group(HALF),
+        lambda: requests.find_runner(HALF),
+        lambda: requests.open_session(1, HALF),
+    ],
+)
+def test_half_a_character_is_refused_before_anything_is_sent(make: Callable[[], object]) -> None:
+    """It ended as a `UnicodeEncodeError` of whoever asked."""
+    with pytest.raises(UsageError, match="holds half a character"):
+        make()
+
+
+def test_a_group_that_was_not_given_is_not_sent() -> None:
+    """The service chooses it then, as it does for the official client."""
+    assert "runnerGroupId" not in json.loads(requests.create_scale_set("a", None, (), disable_update=False).body)
+    assert json.loads(requests.create_scale_set("a", 3, (), disable_update=False).body)["runnerGroupId"] == 3

@@ -226,9 +226,7 @@ async def test_the_token_is_renewed_before_it_ends(
     assert service.requests[-1].token == queue.tokens[1]
 
 
-@pytest.mark.parametrize(
-    "lost", [EXPIRED, Answer(404, {"typeName": "X.RunnerAdminException"}), Answer(400), Answer(404)]
-)
+@pytest.mark.parametrize("lost", [EXPIRED, Answer(404, {"typeName": "X.RunnerAdminException"}), Answer(404)])
 async def test_a_lost_session_is_replaced_and_the_cursor_kept(
     service: ScriptedService, queue: Queue, session: MessageSession, lost: Answer
 ) -> None:
@@ -491,7 +489,7 @@ async def test_a_service_that_has_let_jobs_be_acquired_does_not_assign_by_itself
     assert await session.acquire([5]) == (5,)
     with pytest.raises(Unavailable):
         await session.acquire([6])
-    assert await session.acquire([6]) == (5,)
+    assert await session.acquire([5]) == (5,)
     for _ in range(DOUBTED):
         with pytest.raises(Unavailable):
             await session.acquire([7])
@@ -548,6 +546,38 @@ async def test_closing_takes_a_lost_session_for_closed(
     async with session:
         pass
     assert service.requests[-1].method == "DELETE"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"typeName":"X.ArgumentException"}', b"no such thing"])
+async def test_a_400_without_the_name_of_an_end_is_an_error(
+    service: ScriptedService, session: MessageSession, body: bytes
+) -> None:
+    """On the session's own address, too: taken for its end, a second session would be opened beside it."""
+    service.on_service("PATCH", f"{SESSIONS}/s-1", Answer(400, body))
+    with pytest.raises(Rejected):
+        await session.refresh()
+    service.on_service("DELETE", f"{SESSIONS}/s-1", Answer(400, body))
+    with pytest.raises(Rejected):
+        await session.close()
+    assert len([one for one in service.asked("sessions") if one.method == "POST"]) == 1
+
+
+async def test_a_closed_session_opens_no_other(service: ScriptedService, queue: Queue, session: MessageSession) -> None:
+    """Nobody would close that one. Not even what was under way when the session was closed opens it."""
+    held = asyncio.Event()
+
+    queue.polls = [Answer(401, wait_for=held)]
+    polling = asyncio.ensure_future(session.poll(1))
+    while not service.asked("/queue/message"):
+        await asyncio.sleep(0.001)
+    await session.close()
+    held.set()
+    with pytest.raises(Rejected, match="the message session is closed"):
+        await polling
+    for call in (session.poll(1), session.refresh()):
+        with pytest.raises(Rejected, match="the message session is closed"):
+            await call
+    assert len([one for one in service.asked("sessions") if one.method == "POST"]) == 1
 
 
 async def test_the_queue_token_is_in_no_repr_and_no_error(queue: Queue, session: MessageSession) -> None:
