@@ -85,7 +85,7 @@ def bad_config_url(config: Config) -> None:
         (unknown_key_of_the_host, "autoscaler.max_runner: found an unknown key"),
         (unknown_key_of_the_plugin, "plugins.burst.batch.max_concurency: found an unknown key"),
         (literal_secret, "github.token: found a literal"),
-        (token_in_the_url, "github.config_url: found (a text of "),
+        (token_in_the_url, "github.config_url: found a URL with a user name or password"),
         (token_as_the_url, "github.config_url: found (a text of "),
         (token_as_a_variables_name, "which is not set"),
         (token_as_a_files_name, "No such file or directory"),
