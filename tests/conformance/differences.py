@@ -128,6 +128,7 @@ DIFFERENCES: Final[dict[str, Allows]] = {
         attempts("/agents/7", more=True),
         classes("unavailable", "ok", "get_runner"),
     ),
+    "another-refused": either(attempts(RUNNER, more=True), classes("ok", "unavailable", "get_runner")),
     "timeout-repeated": either(attempts(RUNNER, more=True), classes("bad_request", "ok", "get_runner")),
     "limit-by-403": either(attempts(RUNNER, more=True), classes("forbidden", "ok", "get_runner")),
     "last-answer-kept": classes("unavailable", "rate_limited", "get_runner"),

@@ -54,6 +54,8 @@ def based(name: str, url: str, path: str) -> Scenario:
 SCENARIOS: Final = (
     one("row 1: find a scale set", FIND, f"GET {SETS}", reply(200, listed(SET))),
     one("row 1: none of that name", FIND, f"GET {SETS}", reply(200, listed())),
+    one("row 1: none, as null", FIND, f"GET {SETS}", reply(200, {"count": 0, "value": None})),
+    one("row 1: none, without a list", FIND, f"GET {SETS}", reply(200, {"count": 0})),
     one("row 1: two of one name", FIND, f"GET {SETS}", reply(200, listed(SET, {**SET, "id": 43}))),
     one("row 3: get a scale set", call("get_scale_set_by_id", id=42), f"GET {SETS}/42", reply(200, SET)),
     one(

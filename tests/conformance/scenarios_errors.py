@@ -64,6 +64,7 @@ SCENARIOS: Final = (
     read("get: 200 empty", reply(200), GOOD, differs=("not-understood-repeated",)),
     read("get: 200 cut off", reply(200, b'{"id":7,"na'), GOOD, differs=("not-understood-repeated",)),
     read("get: 200 in HTML", reply(200, HTML, Content_Type="text/html"), GOOD, differs=("not-understood-repeated",)),
+    read("get: 200 for another runner", reply(200, {**RUNNER, "id": 8}), differs=("another-refused",)),
     read("get: 204", reply(204), differs=("not-understood-repeated",)),
     read(
         "get: 403 that is a limit",

@@ -126,6 +126,11 @@ SCENARIOS: Final = (
         differs=(*SENT, "conflict-waited-out"),
     ),
     talk("close: session expired", [CLOSE], (f"DELETE {SESSIONS}/*", [expired()]), differs=("gone-is-done",)),
+    talk(
+        "close: 400 with another name",
+        [CLOSE],
+        (f"DELETE {SESSIONS}/*", [reply(400, {"typeName": "ArgumentException"})]),
+    ),
     talk("close: 500 once", [CLOSE], (f"DELETE {SESSIONS}/*", [reply(500), reply(204)])),
     talk("row 16: poll, nothing happened", [poll()], (POLL, [EMPTY])),
     talk("poll: capacity 0", [poll(capacity=0)], (POLL, [EMPTY])),

@@ -104,6 +104,21 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=8,
 )
+_KINDS: dict[type, st.SearchStrategy[Any]] = {
+    str: st.sampled_from(("", " ", "null", "[]", "{}", "https://", "/message", "https:///x", "not-what-was-asked")),
+    int: st.integers(-(2**70), 2**70).flatmap(lambda number: st.sampled_from((number, str(number), float(number)))),
+    bool: st.sampled_from((0, 1, "true", "false", "")),
+    list: st.sampled_from((None, {}, "", 0, [[]], [{}], [None], [[], {}])),
+    dict: st.sampled_from((None, [], "", 0, [{}], {"id": []}, {"value": {}})),
+}
+
+
+def _nonsense(draw: st.DrawFn, right: object) -> Any:  # noqa: ANN401  # JSON
+    """Return what a careless implementation writes there: the right thing in a list, as text, empty, or half of it."""
+    wrapped = st.sampled_from(([right], {"value": right}, json.dumps(right), str(right), [right, right]))
+    return draw(st.one_of(wrapped, _KINDS.get(type(right), _SCALARS)))
+
+
 _STATUSES = st.one_of(
     st.sampled_from((200, 200, 200, 200, 201, 202, 204, 301, 307, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503)),
     st.integers(200, 599),
@@ -161,6 +176,22 @@ def _paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  
             yield from _paths(inner, (*at, index))
 
 
+def _garbled(draw: st.DrawFn, value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return a right answer with nonsense in some places; the body of a message is JSON inside a text."""
+    if isinstance(value, dict) and "body" in value and draw(st.booleans()):
+        return {**value, "body": json.dumps(_garbled(draw, json.loads(value["body"])))}
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(list(_paths(value))))
+        value = _changed(value, path, _nonsense(draw, _at(value, path)), drop=False)
+    return value
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:  # noqa: ANN401  # JSON
+    for step in path:
+        value = value[step]
+    return value
+
+
 def _changed(sample: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:  # noqa: ANN401  # JSON
     if not path:
         return value
@@ -175,9 +206,12 @@ def _changed(sample: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> A
     return root
 
 
+WAYS = ("right", "changed", "changed", "twice", "nonsense", "nonsense", "json", "error", "bytes", "deep", "encoded")
+
+
 @st.composite
 def _bodies(draw: st.DrawFn, sample: Any) -> bytes:  # noqa: ANN401  # JSON
-    way = draw(st.sampled_from(("right", "changed", "changed", "twice", "json", "error", "bytes", "deep", "encoded")))
+    way = draw(st.sampled_from(WAYS))
     value = sample
     if way == "bytes":
         return draw(st.binary(max_size=60))
@@ -187,6 +221,8 @@ def _bodies(draw: st.DrawFn, sample: Any) -> bytes:  # noqa: ANN401  # JSON
         value = draw(_JSON)
     elif way == "error":
         value = draw(st.fixed_dictionaries({}, optional={"typeName": _JSON, "message": _JSON, "errors": _JSON}))
+    elif way == "nonsense":
+        value = _garbled(draw, value)
     elif way in {"changed", "twice"}:
         for _ in range(2 if way == "twice" else 1):
             path = draw(st.sampled_from(list(_paths(value))))
@@ -211,7 +247,9 @@ def answers_to(draw: st.DrawFn, kind: str) -> Given:
     if draw(st.integers(0, 7)) == 0:
         headers["Content-Encoding"] = draw(_ENCODINGS)
     echoes = draw(st.integers(0, 4)) == 0
-    return Given(draw(_STATUSES), tuple(headers.items()), draw(_bodies(sample)), echoes)
+    # What stands in a body is mostly looked at if the status is right.
+    status = draw(_STATUSES) if draw(st.booleans()) else STATUS.get(kind, 200)
+    return Given(status, tuple(headers.items()), draw(_bodies(sample)), echoes)
 
 
 @st.composite
