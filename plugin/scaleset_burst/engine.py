@@ -163,7 +163,7 @@ class Engine:
         if self._stopped:
             raise Unavailable("the host is stopping; nothing more is minted")
         started = self._clock.monotonic()
-        lane = await within(settings.deadline, self._lane(scale_set, settings), self._clock)
+        lane = await within(settings.deadline, self._lane(scale_set), self._clock)
         if lane is None:
             message = f"the scale set was not found within the {settings.deadline:g} s the host gave"
             return (MintFailure(reason=FailureReason.DEADLINE, message=message),) * count
@@ -279,16 +279,16 @@ class Engine:
         self.metadata.on_minted(config)
         self._upkeep.minted(config.scale_set)
 
-    async def _lane(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Lane:
+    async def _lane(self, scale_set: ScaleSetRef) -> Lane:
         await self._open()
         scale_set_id = await self.metadata.scale_set_id(scale_set)
         lane = self.minter.lane(_key(scale_set))
-        own = self.settings.for_scale_set(scale_set.name)
-        prefix = settings.name_prefix or own.name_prefix
         if lane is None:
+            own = self.settings.for_scale_set(scale_set.name)
             limit = own.max_concurrency if isinstance(own.max_concurrency, int) else None
-            return self.minter.add_lane(_key(scale_set), Lane(scale_set, scale_set_id, prefix, own.work_folder, limit))
-        self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id, prefix))
+            lane = Lane(scale_set, scale_set_id, own.name_prefix, own.work_folder, limit)
+            return self.minter.add_lane(_key(scale_set), lane)
+        self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id))
         return lane
 
     def _forget(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:

@@ -58,6 +58,7 @@ class Call:
         self.on_ready = on_ready
         self.started_at = now
         self.outcomes: list[Outcome | None] = [None] * count
+        self.name_prefix = settings.name_prefix or lane.name_prefix
         self.remaining = count
         self.ended = asyncio.Event()
         self.error: Exception | None = None

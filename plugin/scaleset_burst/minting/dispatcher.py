@@ -81,7 +81,7 @@ class Dispatcher:
         gate: Gate,
         *,
         clock: Clock,
-        refill: Callable[[Lane, int], Awaitable[None]],
+        refill: Callable[[Lane, str, int], Awaitable[None]],
         on_result: Callable[[Attempt, Sequence[Result], float], None],
         on_wait: Callable[[float], None],
         hedging: Hedging | None,
@@ -101,7 +101,7 @@ class Dispatcher:
         self._background: set[asyncio.Task[None]] = set()
         self._wake: tuple[float, asyncio.Task[None]] | None = None
         self._stopped = False
-        self._short: list[tuple[Lane, int]] = []
+        self._short: list[tuple[Lane, str, int]] = []
         self.requests_in_flight = 0
 
     def pump(self, lane: Lane | None = None) -> None:
@@ -117,8 +117,8 @@ class Dispatcher:
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
         short, self._short = self._short, []  # what has its name was sent first
-        for each, count in short:
-            task = asyncio.create_task(self._refill(each, count), name="reserve names")
+        for each, prefix, count in short:
+            task = asyncio.create_task(self._refill(each, prefix, count), name="reserve names")
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
@@ -212,8 +212,9 @@ class Dispatcher:
         if not wanted:
             return 0
         enough = min(wanted, self._gate.carries)
-        self._top_up(lane, wanted, enough)
-        return min(wanted, len(lane.stock)) if len(lane.stock) >= enough else 0
+        ready = lane.in_stock()
+        self._top_up(lane, wanted, ready, enough)
+        return min(wanted, ready) if ready >= enough else 0
 
     def _closed(self, opens_at: float | None) -> None:
         at = self._turns.next_at
@@ -286,16 +287,19 @@ class Dispatcher:
         for slot in attempt.slots:
             slot.in_flight -= 1
 
-    def _top_up(self, lane: Lane, wanted: int, enough: int) -> None:
-        ready = len(lane.stock)
+    def _top_up(self, lane: Lane, wanted: int, ready: int, enough: int) -> None:
         if lane.refilling or ready >= max(enough, min(wanted, REFILL // 2)):
             return
+        prefix = lane.waiting[0].call.name_prefix
+        count = min(wanted - ready, lane.needed(prefix) - ready, max(enough, REFILL if ready else FIRST))
+        if count <= 0:
+            return
         lane.refilling = True
-        self._short.append((lane, min(wanted - ready, max(enough, REFILL if ready else FIRST))))
+        self._short.append((lane, prefix, count))
 
-    async def _refill(self, lane: Lane, count: int) -> None:
+    async def _refill(self, lane: Lane, prefix: str, count: int) -> None:
         try:
-            await self._refill_names(lane, count)
+            await self._refill_names(lane, prefix, count)
         finally:
             lane.refilling = False
         self.pump(lane)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaleset_burst.github.tracing import Trace
@@ -56,9 +56,10 @@ class Lane:
     """Everything minting knows about one scale set. Changed on the loop only, in single steps.
 
     Attributes:
-        work_folder: Of runners whose call names none.
+        name_prefix: Of runners whose call names none.
+        work_folder: The same.
         limit: Mints in flight at most for this scale set, over the limit that all share.
-        stock: Names written down already and not used yet.
+        stock: Names written down already and not used yet, by the prefix that calls under way asked for.
         refilling: More names are being written down.
         opens_at: Nothing may be sent before this monotonic time.
         failures: Waves in a row that failed; what was sent before `failed_at` belongs to the last of them.
@@ -75,7 +76,7 @@ class Lane:
     work_folder: str
     limit: int | None = None
     waiting: deque[Slot] = field(default_factory=deque)
-    stock: deque[str] = field(default_factory=deque)
+    stock: dict[str, deque[str]] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
     circuit: Circuit = field(default_factory=Circuit)
     calls: set[Call] = field(default_factory=set)
@@ -100,22 +101,47 @@ class Lane:
         """Note that a slot of a call has got its outcome."""
         self.under_way -= call in self.calls
 
-    def leave(self, call: Call) -> None:
-        """End a call, whatever is left of it."""
+    def leave(self, call: Call) -> Sequence[str]:
+        """End a call, whatever is left of it; return the names in stock that no other call has a use for."""
         self.calls.discard(call)
         self.under_way -= call.remaining
+        if call.name_prefix not in self.stock or self._wants(call.name_prefix):
+            return ()
+        return self.stock.pop(call.name_prefix)
 
-    def aim(self, scale_set_id: int, name_prefix: str) -> list[str]:
-        """Mint for this id and prefix from now on; return the names in stock if they were written down for others.
+    def aim(self, scale_set_id: int) -> Sequence[str]:
+        """Mint for this id from now on; return the names in stock if they were written down for another.
 
         The journal knows for each name the scale set it is looked for in, if this process dies.
         """
-        if (scale_set_id, name_prefix) == (self.scale_set_id, self.name_prefix):
-            return []
-        self.scale_set_id, self.name_prefix = scale_set_id, name_prefix
-        names = list(self.stock)
+        if scale_set_id == self.scale_set_id:
+            return ()
+        self.scale_set_id = scale_set_id
+        return self.empty()
+
+    def keep(self, scale_set_id: int, prefix: str, names: Sequence[str]) -> Sequence[str]:
+        """Put names in stock that are written down for this id; return them if no call has a use for them."""
+        if scale_set_id != self.scale_set_id or not self._wants(prefix):
+            return names
+        self.stock.setdefault(prefix, deque()).extend(names)
+        return ()
+
+    def empty(self) -> list[str]:
+        """Return the names in stock, which then holds none."""
+        names = [name for stock in self.stock.values() for name in stock]
         self.stock.clear()
         return names
+
+    def in_stock(self) -> int:
+        """Return how many names are in stock for the first slot of the queue."""
+        return len(self.stock.get(self.waiting[0].call.name_prefix, ()))
+
+    def _wants(self, prefix: str) -> bool:
+        return any(call.remaining and call.name_prefix == prefix for call in self.calls)
+
+    def needed(self, prefix: str) -> int:
+        """Return how many names with a prefix the calls under way can need."""
+        return sum(call.remaining for call in self.calls if call.name_prefix == prefix)
 
     def ref_of(self, scale_set_id: int) -> ScaleSetRef:
         """Return the scale set as its configs name it: with the id that they were minted with."""
@@ -150,7 +176,8 @@ class Lane:
     def sendable(self, now: float, carries: int = 1) -> int:
         """Return how many slots could be sent now, by one request that carries up to `carries` of them.
 
-        Forgets those nobody waits for among the first: a slice is counted before it is filled.
+        Forgets those nobody waits for among the first: a slice is counted before it is filled, up to the first slot
+        whose call wants another prefix.
         """
         first: list[Slot] = []
         while self.waiting and len(first) < carries:
@@ -165,17 +192,27 @@ class Lane:
             return 0
         if self.refusals and any(attempt.sent_at >= self.refused_at for attempt in self.attempts):
             return 0  # one alone finds out whether the refusal was meant
-        return len(self.waiting)
+        prefix = first[0].call.name_prefix
+        other = next((index for index, slot in enumerate(first) if slot.call.name_prefix != prefix), None)
+        return len(self.waiting) if other is None else other
 
     def take(self, count: int) -> tuple[list[Slot], list[str]]:
-        """Take up to `count` slots that are still wanted, each with a reserved name."""
+        """Take up to `count` slots that are still wanted, each with a reserved name that has its call's prefix."""
         slots: list[Slot] = []
-        while self.waiting and len(slots) < min(count, len(self.stock)):
-            slot = self.waiting.popleft()
-            slot.queued = False
+        names: list[str] = []
+        while self.waiting and len(slots) < count:
+            slot = self.waiting[0]
             if slot.wanted:
+                stock = self.stock.get(slot.call.name_prefix)
+                if not stock:
+                    break
                 slots.append(slot)
-        return slots, [self.stock.popleft() for _ in slots]
+                names.append(stock.popleft())
+                if not stock:
+                    del self.stock[slot.call.name_prefix]
+            self.waiting.popleft()
+            slot.queued = False
+        return slots, names
 
     def drop_waiting(self, count: int, reason: FailureReason, message: str) -> int:
         """Cancel up to `count` slots that were not sent, newest first; return how many."""

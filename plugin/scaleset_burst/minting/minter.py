@@ -126,7 +126,7 @@ class Minter:
         if len(self._lanes) >= MOST_SCALE_SETS:
             idle = (other for other, old in self._lanes.items() if not (old.calls or old.attempts))
             if (oldest := next(idle, None)) is not None:
-                self.forget(self._lanes.pop(oldest).stock)
+                self.forget(self._lanes.pop(oldest).empty())
         self._lanes[key] = lane
         return lane
 
@@ -241,7 +241,7 @@ class Minter:
         self._waits.entered(call)
 
     def _leave(self, lane: Lane, call: Call) -> None:
-        lane.leave(call)
+        self.forget(lane.leave(call))
         if not lane.calls:
             report = self.ledger.end(lane, self._clock.monotonic(), strays=len(self.resolver))
             for line in report.lines() if logger.isEnabledFor(logging.INFO) else ():
@@ -256,8 +256,7 @@ class Minter:
             await self._wind_up(seconds)
         finally:  # also if the host has no more time: what is not closed here, the next start looks for
             for lane in self._lanes.values():
-                self.forget(lane.stock)
-                lane.stock.clear()
+                self.forget(lane.empty())
 
     async def _wind_up(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -271,21 +270,19 @@ class Minter:
         await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
-    async def _reserve_names(self, lane: Lane, count: int) -> None:
-        wanted = lane.scale_set_id, lane.name_prefix
-        names = [draw_name(lane.name_prefix, self._random_bits) for _ in range(count)]
+    async def _reserve_names(self, lane: Lane, prefix: str, count: int) -> None:
+        scale_set_id = lane.scale_set_id
+        names = [draw_name(prefix, self._random_bits) for _ in range(count)]
         usable = True
         try:
-            await self._names.reserve(lane.scale_set_id, names)
+            await self._names.reserve(scale_set_id, names)
         except LostNames:
             usable = False
         except Exception:
             # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
             logger.exception("the journal could not write down names; minting without it")
-        if usable and wanted == (lane.scale_set_id, lane.name_prefix):
-            lane.stock.extend(names)
-        else:  # whoever still lacks names asks again
-            self.forget(names)
+        # Whoever still lacks names asks again.
+        self.forget(lane.keep(scale_set_id, prefix, names) if usable else names)
 
     def _calls(self) -> list[Call]:
         return [call for lane in self._lanes.values() for call in lane.calls]

@@ -168,11 +168,9 @@ class Settlement:
         aftermath.backs_off |= verdict.overload and verdict.fate is not Fate.THROTTLED
 
     def _unused(self, attempt: Attempt, names: Sequence[str]) -> None:
-        """Keep names that were never registered for another try, if they are written down for the right scale set."""
-        if attempt.scale_set_id == attempt.lane.scale_set_id:
-            attempt.lane.stock.extend(names)
-        else:
-            self._names.note([Change(name=name, state=State.CLOSED) for name in names])
+        """Keep names that were never registered for another try, if a call has a use for them."""
+        left = attempt.lane.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
+        self._names.note([Change(name=name, state=State.CLOSED) for name in left])
 
     def _lost(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
         """Hand names that may be registered to the resolver; the burst goes on without waiting for it."""
@@ -220,7 +218,7 @@ class Settlement:
         """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
         dead = lane.scale_set_id
         try:
-            stale = lane.aim(await self._re_resolve(lane), lane.name_prefix)
+            stale = lane.aim(await self._re_resolve(lane))
             self._names.note([Change(name=name, state=State.CLOSED) for name in stale])
         except ScalesetError as failure:
             self._reject_lane(lane, failure)

@@ -238,5 +238,4 @@ class Sharing:
 def _forget_stock(minter: Minter, names: SharedNames) -> None:
     """Let go of names that are written down and were never sent."""
     for lane in minter.lanes:
-        stock = [lane.stock.popleft() for _ in range(len(lane.stock))]
-        names.note([Change(name=name, state=State.CLOSED) for name in stock])
+        names.note([Change(name=name, state=State.CLOSED) for name in lane.empty()])

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
@@ -60,7 +61,7 @@ def test_a_slot_is_queued_once() -> None:
 
     async def main() -> None:
         lane = Lane(REF, 42, "linux", "_work")
-        lane.stock.extend(["a", "b", "c"])
+        lane.stock["linux"] = deque(["a", "b", "c"])
         (slot,) = Call(lane, 1, PLAIN, None, 0.0).slots
         lane.push([slot])
         lane.push_back([slot])

@@ -425,7 +425,7 @@ def test_a_scale_set_deleted_and_recreated_heals() -> None:
         for name, runner in service.runners.items():
             assert names.scale_sets[name] == runner.scale_set_id, "a crash would look for it in the wrong scale set"
         open_names = {name for name, states in names.states.items() if states[-1] is State.RESERVED}
-        assert open_names == set(lane.stock), "names for the dead id are closed"
+        assert open_names == set(), "names for the dead id are closed, and what the burst left over"
 
     run_virtually(main)
 
@@ -572,6 +572,49 @@ def test_calls_at_once_keep_their_work_folders(mode: Literal["never", "always"])
     run_virtually(main)
 
 
+@pytest.mark.parametrize("mode", ["never", "always"])
+@pytest.mark.parametrize("hedge", [False, True])
+def test_calls_at_once_keep_their_prefixes(mode: Literal["never", "always"], *, hedge: bool) -> None:
+    """Each call's runners have its own prefix, also those minted again after a failure; no name stays reserved."""
+
+    async def main() -> None:
+        chance = random.Random(1)
+        failures = ["lost-slice"] if mode == "always" else ["refused", "lost", "wait1", "down"]
+        service = ModelService(
+            slices=mode == "always", fault=lambda _name: chance.choice(failures) if chance.random() < 0.1 else None
+        )
+        minter, lane, names = make_minter(service, slicing=Slicing(mode, 7), most=16, hedge=hedge, max_attempts=50)
+        wishes = [ProvisionSettings(name_prefix=prefix) for prefix in ("one", "two", "three")] + [PLAIN]
+        calls = [minter.provision(lane, 1 + number % 23, wishes[number % 4], None) for number in range(60)]
+        for number, outcomes in enumerate(await asyncio.gather(*calls)):
+            made = configs(outcomes)
+            assert len(made) == 1 + number % 23
+            assert {config.runner_name.rsplit("-", 1)[0] for config in made} == {
+                wishes[number % 4].name_prefix or lane.name_prefix
+            }
+        assert not lane.stock
+        assert State.RESERVED not in {states[-1] for states in names.states.values()}
+
+    run_virtually(main)
+
+
+def test_prefixes_without_end_leave_no_names_behind() -> None:
+    """A host that gives each call a prefix of its own."""
+
+    async def main() -> None:
+        service = ModelService()
+        minter, lane, names = make_minter(service)
+        calls = [
+            minter.provision(lane, 2, ProvisionSettings(name_prefix=f"call-{number}"), None) for number in range(300)
+        ]
+        assert sum(len(configs(outcomes)) for outcomes in await asyncio.gather(*calls)) == 600
+        assert len(names.states) <= 2 * 600, "few more names are written down than the calls need"
+        assert State.RESERVED not in {states[-1] for states in names.states.values()}
+        assert not lane.stock
+
+    run_virtually(main)
+
+
 def test_a_service_that_spells_names_its_own_way_leaves_none_in_doubt() -> None:
     """What is delivered under another spelling is not looked for, and removed, under ours after a crash."""
 
@@ -582,7 +625,7 @@ def test_a_service_that_spells_names_its_own_way_leaves_none_in_doubt() -> None:
     async def main() -> None:
         minter, lane, names = make_minter(Shouting())
         outcomes = await minter.provision(lane, 5, PLAIN, None)
-        last = {name: states[-1] for name, states in names.states.items() if name not in lane.stock}
+        last = {name: states[-1] for name, states in names.states.items()}
         given = {config.runner_name for config in configs(outcomes)}
         assert {name for name, state in last.items() if state is State.DELIVERED} == given
         assert {state for name, state in last.items() if name not in given} == {State.CLOSED}
