@@ -17,6 +17,9 @@ T = TypeVar("T")
 _NOTHING: Final = object()
 _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|://[^/\s]*@")
 
+_NAME: Final = re.compile("[A-Z][A-Z0-9]{0,19}(_[A-Z0-9]{1,19}){0,5}")
+"""What is shown as the name of a variable: short words in capitals, unlike a secret put there by mistake."""
+
 
 class Section:
     """The mapping at a key path. Every key that is never asked for counts as unknown.
@@ -86,7 +89,8 @@ class Section:
         ((kind, name),) = value.items()
         if kind == "$env" and isinstance(name, str):
             found = os.environ.get(name, "").strip() if name.isprintable() else ""
-            return found or self.refuse(key, f"`$env: {shown(name)}`, which is not set", "a variable with the secret")
+            named = f"`$env: {name}`" if _NAME.fullmatch(name) else "an environment variable"
+            return found or self.refuse(key, f"{named}, which is not set", "a variable with the secret")
         if kind == "$file" and isinstance(name, str):
             return self._read(key, name)
         return self.refuse(key, "another kind of reference", expected)

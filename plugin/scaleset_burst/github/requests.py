@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from scaleset_burst.github.kinds import Kind
@@ -59,7 +59,7 @@ class Request:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = (API_VERSION,)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     content_type: str = "application/json"
 
 

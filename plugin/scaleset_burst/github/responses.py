@@ -27,13 +27,13 @@ class Response:
     """What came back; header names are looked up in lower case.
 
     Attributes:
-        body: May hold a JIT config or a token, so it stays out of the repr.
+        headers: They and the body may hold a JIT config or a token, so they stay out of the repr.
         abandon: Closes the connection that it came on: called when it cannot be the answer to what was asked, since
             whatever follows on that connection may be one off as well.
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     abandon: Callable[[], None] = field(default=_keep, repr=False, compare=False)
 

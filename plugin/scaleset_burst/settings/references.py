@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from scaleset_burst.settings.refusals import describe, describe_secret, looks_secret, refusal
+from scaleset_burst.settings.refusals import describe, describe_secret, is_variable_name, looks_secret, refusal
 
 __all__ = ["REFERENCE", "SECRET_LIMIT", "Secret", "Sources", "is_reference", "resolve"]
 
@@ -87,7 +87,7 @@ def resolve(value: object, sources: object) -> SecretStr:
 
 
 def _read_environment(name: str, sources: Sources) -> Secret:
-    shown = "an environment variable that is not set" if looks_secret(name) else f"`$env: {name}`, which is not set"
+    shown = f"`$env: {name}`, which is not set" if is_variable_name(name) else "an environment variable that is not set"
     text = sources.environ.get(name)
     if text is None:
         raise refusal(shown, "the name of an environment variable that holds the secret")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
-__all__ = ["REFUSED", "describe", "describe_secret", "looks_secret", "refusal"]
+__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "looks_secret", "refusal"]
 
 REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
@@ -16,6 +16,10 @@ _LONGEST_NUMBER: Final = 128
 """Bits of a number that is repeated; Python refuses to write out a very long one."""
 
 _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8}|://[^/@\s]*:[^/@\s]*@")
+
+_VARIABLE: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_WORD: Final = 20
+_RANDOM: Final = re.compile("[0-9][A-Za-z]+[0-9]+[A-Za-z]|(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z]).{8}")
 
 
 def refusal(found: str, expected: str) -> PydanticCustomError:
@@ -27,6 +31,17 @@ def refusal(found: str, expected: str) -> PydanticCustomError:
 def looks_secret(text: str) -> bool:
     """Whether a text has the look of a token, a key or a URL with a password, wherever it stands."""
     return _SECRET.search(text) is not None
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether a text can be shown as the name of an environment variable; a secret put there by mistake cannot.
+
+    Names of variables are words in one case; a random text of some length has digits between letters of both cases, or
+    is one long run without a break.
+    """
+    if looks_secret(text) or not _VARIABLE.fullmatch(text) or len(text) > _LONGEST:
+        return False
+    return all(len(word) < _LONGEST_WORD and not _RANDOM.search(word) for word in text.split("_"))
 
 
 def describe(value: object) -> str:

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.github.responses import retry_after
+from scaleset_burst.github.kinds import Kind
+from scaleset_burst.github.requests import Request
+from scaleset_burst.github.responses import Response, retry_after
+from scaleset_burst.github.transport.connection import Answer
 
 NOW = 1_800_000_000.0
 
@@ -70,3 +73,14 @@ def test_whatever_stands_there_gives_a_sane_wait(headers: dict[str, str]) -> Non
     """Never an exception, never negative, never more than a day."""
     wait = retry_after(headers, NOW)
     assert wait is None or 0 <= wait <= 86_400
+
+
+def test_no_repr_shows_a_body_or_a_header() -> None:
+    """An answer to a mint is a secret, and so are the headers and the body of a request for a token."""
+    body, headers = b"eyJTHE-JIT-CONFIG", {"x-token": "hunter2"}
+    shown = [
+        repr(Response(200, headers, body)),
+        repr(Answer(200, [(b"x-token", b"hunter2")], body)),
+        repr(Request(Kind.MINT, "POST", "path", body=body)),
+    ]
+    assert all("JIT-CONFIG" not in text and "hunter2" not in text for text in shown)

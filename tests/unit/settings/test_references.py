@@ -52,6 +52,11 @@ def test_a_literal_secret_is_refused_without_being_shown(load_burst: Load, probl
             "a secret of 63 characters with blanks, line breaks or other foreign characters",
         ),
         ({"$env": "ghp_0123456789"}, "an environment variable that is not set"),
+        ({"$env": "hunter2-correct-horse"}, "an environment variable that is not set"),
+        ({"$env": "0123456789abcdef0123456789abcdef01234567"}, "an environment variable that is not set"),
+        ({"$env": "aZ3kQ9xLm2Vb7Rt"}, "an environment variable that is not set"),
+        ({"$env": "abcdefghijklmnopqrstuvwxyzabcdef"}, "an environment variable that is not set"),
+        ({"$env": "GitHub_Token_2"}, "`$env: GitHub_Token_2`, which is not set"),
     ],
 )
 def test_a_bad_reference_is_one_problem(load_burst: Load, problems: Problems, token: object, found: str) -> None:

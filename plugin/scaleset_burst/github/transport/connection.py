@@ -26,6 +26,10 @@ class Answer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     content: bytes
 
+    def __repr__(self) -> str:
+        """Show no header and no body: they may hold secrets."""
+        return f"Answer(status={self.status}, {len(self.content)} bytes)"
+
 
 class Owner(Protocol):
     """Who is told what becomes of a connection.
