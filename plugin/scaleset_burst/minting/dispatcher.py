@@ -165,12 +165,19 @@ class Dispatcher:
             self._wake_at(self._late_at)
             return False
         seconds = None if self._hedging is None else self._hedging.late_after(self.requests_in_flight)
-        if seconds is None:
+        oldest = next(iter(self._running), None)
+        if seconds is None or oldest is None:
+            return False
+        if now + EARLY < oldest.waits_since + seconds:  # so none is late: most answers end here
+            self._late_at = oldest.waits_since + seconds
+            self._wake_at(self._late_at)
             return False
         for attempt in self._running:  # oldest first
             lane = attempt.lane
+            if lane.waiting or lane.held or attempt.trace.unsent:
+                continue
             again = [slot for slot in attempt.slots if slot.wanted and slot.in_flight == 1 and may_ask_again(slot.call)]
-            if not again or lane.waiting or lane.held or attempt.trace.unsent:
+            if not again:
                 continue
             if now + EARLY < attempt.waits_since + seconds:
                 self._late_at = attempt.waits_since + seconds

@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sized
 
+import pytest
+
 from scaleset_burst.minting import Lane, Minter
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.delivery import Deliverer
@@ -48,6 +50,7 @@ def sizes(root: object) -> dict[str, int]:
     return found
 
 
+@pytest.mark.timeout(600)  # of a busy machine
 def test_a_week_of_calls_that_overlap_holds_no_more_than_a_day() -> None:
     """The account of a scale set whose calls overlap grew by 0.25 KB a mint, and never ended."""
 
