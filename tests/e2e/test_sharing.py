@@ -96,7 +96,7 @@ async def test_what_may_be_in_flight_is_shared_by_those_at_work(
         ]
         await hosts.settled()
         simulator.reset_counters()
-        await hosts.burst(engines[0], 200)
+        await hosts.burst(engines[0], 400)
         assert simulator.counters()["most_mints_in_flight"] >= 36, "a lone busy host gets nearly all"
         simulator.reset_counters()
         bursts = [asyncio.create_task(hosts.burst(engine, 400)) for engine in engines]

@@ -211,6 +211,14 @@ class Facts(Generic[V, F]):
 
         return self._flights.launch((self.kind, lookup.key), work)
 
+    async def look_up(self, lookup: Lookup[F]) -> LookupResult[F]:
+        """Ask the service, or wait for whoever asks it already.
+
+        Raises:
+            ServiceError: The look-up failed.
+        """
+        return await self._flights.join(self.launch(lookup))
+
     def refresh(self, lookup: Lookup[F]) -> None:
         """Renew behind an answer: start a look-up and wait for nothing; a closed cache answers without renewing."""
         if (self.kind, lookup.key) not in self._flights and not self._flights.closed:
@@ -289,7 +297,7 @@ class Facts(Generic[V, F]):
             if answer is not None:
                 return answer
             try:
-                result = await self._flights.join(question.asked.launch(question.lookup()))
+                result = await question.asked.look_up(question.lookup())
             except Unavailable as error:
                 return self._without_service(ask(), error, self._clock.monotonic(), question)
             told = question.told(result, self._clock.monotonic()) if result.settles(asked) else None

@@ -13,7 +13,6 @@ from scaleset_burst.cache.readthrough import Facts, Lookup, LookupResult, Questi
 from scaleset_burst.cache.service import MetadataService
 from scaleset_burst.cache.shared import Dated, SharedLookups
 from scaleset_burst.clock import Clock
-from scaleset_burst.github.failures import is_gone
 from scaleset_burst.github.types import ScaleSet
 from scaleset_hookspecs import Answer, NotFound, Rejected, ScaleSetRef, ScaleSetSettings, Statistics
 
@@ -209,12 +208,7 @@ class ScaleSets:
 
     async def _still_named(self, key: Key, known_id: int) -> ScaleSet | None:
         """Ask for the scale set that had the name by its id: one list that misses it is no proof that it is gone."""
-        try:
-            found = await self._service.get_scale_set(known_id)
-        except NotFound as error:
-            if is_gone(error):
-                return None
-            raise
+        found = (await self.settings.look_up(self.by_id(known_id))).found
         group_id, _ = await self._groups.id_of(key[0])
         if found is None or (found.name.lower(), found.runner_group_id) != (key[1].lower(), group_id):
             return None
