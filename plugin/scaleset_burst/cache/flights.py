@@ -29,10 +29,14 @@ class Flight(Generic[R]):
 
 
 class Flights(Generic[R]):
-    """The look-ups under way, at most one for each key. A caller that is cancelled cancels nobody else's."""
+    """The look-ups under way, at most one for each key. A caller that is cancelled cancels nobody else's.
+
+    Attributes:
+        running: Those under way, by key.
+    """
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, Flight[R]] = {}
+        self.running: dict[Hashable, Flight[R]] = {}
         self._number = 0
         self._closed = False
 
@@ -47,7 +51,7 @@ class Flights(Generic[R]):
         return self._number
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._running
+        return key in self.running
 
     def launch(self, key: Hashable, work: Callable[[Flight[R]], Coroutine[Any, Any, R]]) -> Flight[R]:
         """Start a look-up, unless one for the key is under way; return the one that is under way now.
@@ -55,7 +59,7 @@ class Flights(Generic[R]):
         Raises:
             Unavailable: The cache is closed.
         """
-        flight = self._running.get(key)
+        flight = self.running.get(key)
         if flight is not None:
             return flight
         if self._closed:
@@ -64,7 +68,7 @@ class Flights(Generic[R]):
         flight = Flight(self._number)
         flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="look up")
         flight.task.add_done_callback(_looked_at)
-        self._running[key] = flight
+        self.running[key] = flight
         return flight
 
     async def join(self, flight: Flight[R]) -> R:
@@ -87,18 +91,18 @@ class Flights(Generic[R]):
     def invalidate(self, *keys: Hashable) -> None:
         """Mark the look-ups of these keys as older than what just happened."""
         for key in keys:
-            flight = self._running.get(key)
+            flight = self.running.get(key)
             if flight is not None:
                 flight.invalidated = True
 
     def keys_under_way(self) -> tuple[Any, ...]:
         """Return the keys that are being looked up."""
-        return tuple(self._running)
+        return tuple(self.running)
 
     async def aclose(self) -> None:
         """Cancel what is under way, wait for its end, and start nothing more."""
         self._closed = True
-        tasks = [flight.task for flight in self._running.values() if flight.task is not None]
+        tasks = [flight.task for flight in self.running.values() if flight.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -109,7 +113,7 @@ class Flights(Generic[R]):
             return await work(flight)
         finally:
             # Here and not in a callback: who is woken by the end of this task must be able to start the next one.
-            del self._running[key]
+            del self.running[key]
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:

@@ -180,21 +180,33 @@ class Lane:
         whose call wants another prefix.
         """
         first: list[Slot] = []
-        while self.waiting and len(first) < carries:
-            slot = self.waiting.popleft()
-            slot.queued = slot.wanted
-            if slot.queued:
-                first.append(slot)
-        self.waiting.extendleft(reversed(first))
+        if carries == 1:  # the short way: most services take no slices
+            while self.waiting and not self.waiting[0].wanted:
+                self.waiting.popleft().queued = False
+        else:
+            first = self._first(carries)
         if self.held or not self.waiting or now < self.opens_at:
             return 0
         if self.limit is not None and self.requests >= self.limit:
             return 0
         if self.refusals and any(attempt.sent_at >= self.refused_at for attempt in self.attempts):
             return 0  # one alone finds out whether the refusal was meant
+        if not first:
+            return len(self.waiting)
         prefix = first[0].call.name_prefix
         other = next((index for index, slot in enumerate(first) if slot.call.name_prefix != prefix), None)
         return len(self.waiting) if other is None else other
+
+    def _first(self, count: int) -> list[Slot]:
+        """Return the first slots that somebody waits for; forgets the others among them."""
+        first: list[Slot] = []
+        while self.waiting and len(first) < count:
+            slot = self.waiting.popleft()
+            slot.queued = slot.wanted
+            if slot.queued:
+                first.append(slot)
+        self.waiting.extendleft(reversed(first))
+        return first
 
     def take(self, count: int) -> tuple[list[Slot], list[str]]:
         """Take up to `count` slots that are still wanted, each with a reserved name that has its call's prefix."""

@@ -13,6 +13,7 @@ __all__ = ["WholeRequest", "WholeResponse", "encode", "refuse_encoded", "respond
 
 CHUNKED = b"transfer-encoding"
 ENCODED = b"content-encoding"
+ENCODED_LENGTH = len(ENCODED)
 
 
 class WholeRequest(httpx.Request):
@@ -126,6 +127,6 @@ def refuse_encoded(headers: Iterable[tuple[bytes, bytes]], request: httpx.Reques
         httpx.DecodingError: It is; the message names the encoding.
     """
     for name, value in headers:
-        if len(name) == len(ENCODED) and name.lower() == ENCODED and value.strip().lower() not in {b"identity", b""}:
+        if len(name) == ENCODED_LENGTH and name.lower() == ENCODED and value.strip().lower() not in {b"identity", b""}:
             said = value.decode("latin-1")[:100]
             raise httpx.DecodingError(f"the answer is encoded ({said!r}), which was not asked for", request=request)
