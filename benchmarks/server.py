@@ -36,24 +36,25 @@ class Service:
         """Return status, body and latency as the bytes to send and the seconds to wait."""
         if path.find(b"/generatejitconfig") > 0:
             self.requests += 1
-            return self._mint(body), self.latency
+            return self._mint(path, body), self.latency
         if path.startswith(b"/_bench/"):
             return self._control(path), 0.0
         self.requests += 1
         return self._other(method, path, host), self.latency
 
-    def _mint(self, body: bytes) -> bytes:
-        asked = json.loads(body)
+    def _mint(self, path: bytes, body: bytes) -> bytes:
+        asked, scale_set = json.loads(body), path.rpartition(b"/generatejitconfig")[0].rpartition(b"/")[2]
         if isinstance(asked, list):
-            members = b",".join(self._config(one["name"]) for one in asked)
+            members = b",".join(self._config(one["name"], scale_set) for one in asked)
             return _reply(b'{"count":%d,"value":[%b]}' % (len(asked), members))
-        return _reply(self._config(asked["name"]))
+        return _reply(self._config(asked["name"], scale_set))
 
-    def _config(self, name: str) -> bytes:
+    def _config(self, name: str, scale_set: bytes) -> bytes:
         self.minted += 1
-        return b'{"runner":{"id":%d,"name":"%b","runnerScaleSetId":41},"encodedJITConfig":"%b"}' % (
+        return b'{"runner":{"id":%d,"name":"%b","runnerScaleSetId":%b},"encodedJITConfig":"%b"}' % (
             self.minted,
             name.encode(),
+            scale_set,
             CONFIG,
         )
 
