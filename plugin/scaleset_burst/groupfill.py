@@ -26,6 +26,7 @@ class GroupFill:
         self.capacity = capacity
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._warned: set[str] = set()
+        self._last: tuple[ScaleSetRef, Counter[str], str] | None = None
 
     def held(self, runner_group: str) -> int:
         """Return how many runners the group holds at least."""
@@ -33,23 +34,31 @@ class GroupFill:
 
     def counted(self, scale_set: ScaleSetRef, registered: int) -> str | None:
         """Note what the service counted; return a warning once when the group becomes nearly full."""
-        self._of(scale_set)[scale_set.name.lower()] = registered
-        return self._judge(scale_set)
+        group, name = self._of(scale_set)
+        group[name] = registered
+        return self._judge(scale_set, group)
 
     def minted(self, scale_set: ScaleSetRef, count: int = 1) -> str | None:
         """Note registrations of ours; return a warning once when the group becomes nearly full."""
-        self._of(scale_set)[scale_set.name.lower()] += count
-        return self._judge(scale_set)
+        group, name = self._of(scale_set)
+        group[name] += count
+        return self._judge(scale_set, group)
 
-    def _of(self, scale_set: ScaleSetRef) -> Counter[str]:
-        return self._counts[scale_set.runner_group.lower()]
+    def _of(self, scale_set: ScaleSetRef) -> tuple[Counter[str], str]:
+        """Return the group's counts and the scale set's name among them; a burst asks a thousand times for one."""
+        last = self._last
+        if last is None or last[0] is not scale_set:
+            counts = self._counts[scale_set.runner_group.lower()]
+            last = self._last = scale_set, counts, scale_set.name.lower()
+        return last[1:]
 
-    def _judge(self, scale_set: ScaleSetRef) -> str | None:
-        group = scale_set.runner_group.lower()
-        held = self.held(group)
+    def _judge(self, scale_set: ScaleSetRef, counts: Counter[str]) -> str | None:
+        held = sum(counts.values())
         if held < self.capacity * CALM_SHARE:
-            self._warned.discard(group)
+            if self._warned:
+                self._warned.discard(scale_set.runner_group.lower())
             return None
+        group = scale_set.runner_group.lower()
         if held < self.capacity * WARN_SHARE or group in self._warned:
             return None
         self._warned.add(group)

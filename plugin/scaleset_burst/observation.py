@@ -34,7 +34,7 @@ def observe(
         scope=client.scope,
         mints={} if ledger is None else dict(ledger.outcomes),
         mint_seconds=HistogramValues() if ledger is None else ledger.seconds.values(),
-        mint_parts={} if ledger is None else dict(ledger.parts),
+        mint_parts={} if ledger is None else ledger.parts._asdict(),
         bursts=0 if ledger is None else ledger.bursts,
         waves=0 if ledger is None else ledger.waves,
         in_flight=gate.in_flight,

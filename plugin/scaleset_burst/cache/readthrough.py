@@ -153,10 +153,14 @@ class Facts(Generic[V, F]):
 
     # Events
 
+    @property
+    def looking(self) -> bool:
+        """Whether a look-up of any kind is under way."""
+        return bool(self._flights.running)
+
     def invalidate(self, key: Hashable) -> None:
-        """Rely on no look-up of the key that is under way; beside a burst there is none as a rule."""
-        if self._flights.running:
-            self._flights.invalidate((self.kind, key))
+        """Rely on no look-up of the key that is under way."""
+        self._flights.invalidate((self.kind, key))
 
     def invalidate_all(self) -> None:
         """Rely on no look-up under way."""

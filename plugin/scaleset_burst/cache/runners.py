@@ -99,8 +99,9 @@ class Runners:
         It is remembered when somebody first asks about it: of a burst hardly any are asked about.
         """
         self.mints.minted(config.runner_name, config.runner_id, self._clock.monotonic(), config.scale_set.id)
-        self.facts.invalidate(config.runner_name)
-        self.facts.invalidate(config.runner_id)
+        if self.facts.looking:  # beside a burst nobody is, as a rule
+            self.facts.invalidate(config.runner_name)
+            self.facts.invalidate(config.runner_id)
 
     def started(self, runner: RunnerRef, scale_set_id: int | None) -> None:
         """Mark a runner busy. Whether it is online was not said, so an older state is not carried over.

@@ -85,6 +85,8 @@ def text(value: object) -> str:
 
 def integer(value: object) -> int | None:
     """Return a 64-bit integer, also if it is written as text or with a zero fraction; anything else is not said."""
+    if type(value) is int:  # most are
+        return value if -INT64 <= value < INT64 else None
     if isinstance(value, bool):
         return None
     if isinstance(value, str | float):

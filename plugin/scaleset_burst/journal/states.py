@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["Change", "LostNames", "Orphan", "Pause", "State"]
 
@@ -24,8 +25,7 @@ class State(StrEnum):
     """Settled: removed, never registered, or not ours to touch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """What became of a name."""
 
     name: str

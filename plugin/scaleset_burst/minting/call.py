@@ -40,14 +40,14 @@ class Slot:
     @property
     def wanted(self) -> bool:
         """Whether a config minted now could still be given to somebody."""
-        return self.call.outcomes[self.index] is None and not self.claimed and not self.call.ended.is_set()
+        return self.call.outcomes[self.index] is None and not self.claimed and not self.call.over
 
 
 class Call:
     """The state of one call; ends when every slot has an outcome, or with one error for all.
 
-    Outcomes stand in request order. `ended` is set once; what arrives later has nobody to go to. `hedged` counts the
-    slots asked for twice because their first answer was late.
+    Outcomes stand in request order. `ended` is set once, when the call is `over`; what arrives later has nobody to go
+    to. `hedged` counts the slots asked for twice because their first answer was late.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Call:
         self.name_prefix = settings.name_prefix or lane.name_prefix
         self.remaining = count
         self.ended = asyncio.Event()
+        self.over = False
         self.error: Exception | None = None
         self.abandoned = False
         self.hedged = 0
@@ -80,16 +81,16 @@ class Call:
         self.remaining -= 1
         self.lane.settled(self)
         if self.remaining == 0:
-            self.ended.set()
+            self._end()
         return True
 
     def fail(self, error: Exception, failure: MintFailure) -> None:
         """End the call: with the error if nothing was minted for it, else with failures for the rest."""
-        if self.ended.is_set():
+        if self.over:
             return
         if not any(slot.claimed for slot in self.slots):
             self.error = error
-            self.ended.set()
+            self._end()
             return
         for slot in self.slots:
             if slot.wanted:
@@ -108,6 +109,10 @@ class Call:
     def abandon(self) -> None:
         """Note that the caller has gone: whatever is still under way must be undone."""
         self.abandoned = True
+        self._end()
+
+    def _end(self) -> None:
+        self.over = True
         self.ended.set()
 
     def result(self) -> tuple[Outcome, ...]:

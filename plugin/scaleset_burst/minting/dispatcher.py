@@ -116,6 +116,9 @@ class Dispatcher:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+            if self.requests_in_flight == 1:  # the first of a burst leaves before the others are made ready
+                asyncio.get_running_loop().call_soon(self.pump)
+                return
         short, self._short = self._short, []  # what has its name was sent first
         for each, prefix, count in short:
             task = asyncio.create_task(self._refill(each, prefix, count), name="reserve names")

@@ -114,7 +114,7 @@ class BurstGate:
     ) -> None:
         """Learn from the answer to one request."""
         if not any(verdicts):
-            self._minted(attempt, len(verdicts), now)
+            self.minted(attempt, len(verdicts), now)
             return
         committed = sum(1 for verdict in verdicts if verdict is None)
         unresolved = sum(1 for verdict in verdicts if verdict is not None and verdict.unresolved)
@@ -150,7 +150,7 @@ class BurstGate:
         if attempt.lane.failures <= FREE_FAILURES:  # else it is the scale set that fails, not the service that is full
             self.limiter.refused(attempt.sent, self._in_flight, now=now, pause=max(0.0, until - now))
 
-    def _minted(self, attempt: Attempt, count: int, now: float) -> None:
+    def minted(self, attempt: Attempt, count: int, now: float) -> None:
         """Learn from a request that was granted in full: most are, so this is the short way."""
         self.budget.settle(now, count, 0)
         self.budget.succeeded(attempt.sent_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 
 from scaleset_burst.histogram import Histogram
 from scaleset_burst.minting.call import Call
@@ -42,7 +43,7 @@ class BurstLedger:
         self.last: BurstReport | None = None
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.seconds = Histogram()
-        self.parts = dict.fromkeys(PARTS, 0.0)
+        self.parts = ConfigTiming(*(0.0 for _ in PARTS))
         self._names: set[str] = set()
         self.bursts = 0
         self.waves = 0
@@ -53,21 +54,28 @@ class BurstLedger:
 
     def answered(self, attempt: Attempt, verdicts: Sequence[Verdict | None]) -> None:
         """Note the answer to one request."""
+        if (account := self._answered(attempt)) is not None:
+            for verdict in verdicts:
+                account.verdicts["minted" if verdict is None else verdict.fate.value] += 1
+
+    def minted(self, attempt: Attempt) -> None:
+        """Note the answer to a request for one, which was granted."""
+        if (account := self._answered(attempt)) is not None:
+            account.verdicts["minted"] += 1
+
+    def _answered(self, attempt: Attempt) -> _Account | None:
         account = self._running.get(id(attempt.lane))
-        if account is None:
-            return
-        account.requests += 1
-        if attempt.wave > account.waves:
-            account.waves = attempt.wave
-            self.waves += 1
-        for verdict in verdicts:
-            account.verdicts["minted" if verdict is None else verdict.fate.value] += 1
+        if account is not None:
+            account.requests += 1
+            if attempt.wave > account.waves:
+                account.waves = attempt.wave
+                self.waves += 1
+        return account
 
     def delivered(self, lane: Lane, timing: ConfigTiming) -> None:
         """Note a config that reached its caller."""
         self.seconds.observe((timing.total,))
-        for part in PARTS:
-            self.parts[part] += getattr(timing, part)
+        self.parts = ConfigTiming._make(map(add, self.parts, timing))
         account = self._running.get(id(lane))
         if account is not None:
             account.delivered += 1

@@ -86,7 +86,7 @@ class Limiter:
         if in_flight == 1:
             self._peak, self._doubted = 0, False
         self._peak = max(self._peak, in_flight)
-        if in_flight >= self.limit:
+        if in_flight >= self.current or in_flight >= self.most:
             if not self._step and self.limit < self.most:
                 self._try(now, in_flight)
             self._drained = False
@@ -100,7 +100,8 @@ class Limiter:
             if sent.number > self._refused_at:
                 self.current = max(self.current, self._before)
             self._before = 0
-        self._drained |= in_flight * 2 < self.limit
+        if not self._drained:
+            self._drained = in_flight * 2 < self.limit
         if self._step and sent.number > self._since:
             self._good += 1
             if self._good * 2 >= self.limit:

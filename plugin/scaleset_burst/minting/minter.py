@@ -19,7 +19,7 @@ from scaleset_burst.minting.gate import BurstGate
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_burst.minting.lane import Lane
 from scaleset_burst.minting.ledger import BurstLedger
-from scaleset_burst.minting.names import draw_name
+from scaleset_burst.minting.names import draw_names
 from scaleset_burst.minting.report import BurstReport, ConfigTiming
 from scaleset_burst.minting.resolver import Resolver, RunnerService
 from scaleset_burst.minting.settlement import Settlement
@@ -272,7 +272,7 @@ class Minter:
 
     async def _reserve_names(self, lane: Lane, prefix: str, count: int) -> None:
         scale_set_id = lane.scale_set_id
-        names = [draw_name(prefix, self._random_bits) for _ in range(count)]
+        names = draw_names(prefix, count, self._random_bits)
         usable = True
         try:
             await self._names.reserve(scale_set_id, names)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 __all__ = ["PARTS", "BurstReport", "ConfigTiming"]
 
-PARTS = ("queue", "budget", "token", "connect", "server", "retry", "delivery")
-"""The parts of a config's time, in the order of a burst without trouble."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigTiming:
+class ConfigTiming(NamedTuple):
     """The seconds of one config, from its demand to its delivery; the parts sum to the total by construction.
 
     Attributes:
@@ -37,7 +34,7 @@ class ConfigTiming:
     @property
     def total(self) -> float:
         """From demand to delivery."""
-        return self.queue + self.budget + self.token + self.connect + self.server + self.retry + self.delivery
+        return sum(self)
 
     @classmethod
     def from_times(
@@ -58,15 +55,12 @@ class ConfigTiming:
         retry = min(sent - first_sent, waited - budget)
         token = min(token, answered - sent)
         connect = min(connect, answered - sent - token)
-        return cls(
-            queue=waited - budget - retry,
-            budget=budget,
-            token=token,
-            connect=connect,
-            server=answered - sent - token - connect,
-            retry=retry,
-            delivery=delivered - answered,
-        )
+        server = answered - sent - token - connect
+        return cls(waited - budget - retry, budget, token, connect, server, retry, delivered - answered)
+
+
+PARTS = ConfigTiming._fields
+"""The parts of a config's time, in the order of a burst without trouble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

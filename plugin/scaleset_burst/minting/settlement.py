@@ -81,18 +81,21 @@ class Settlement:
 
     def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
         """Settle one request: each of its names, and what it tells about the service."""
-        if isinstance(results[0], SliceRefused):
-            self._slice_refused(attempt, results[0], now)
+        first = results[0]
+        if isinstance(first, MintedRunner) and len(results) == 1:  # most are: the short way
+            self._gate.minted(attempt, 1, now)
+            self._ledger.minted(attempt)
+            attempt.lane.minted()
+            self._minted(attempt, attempt.slots[0], attempt.names[0], first, now)
+            return
+        if isinstance(first, SliceRefused):
+            self._slice_refused(attempt, first, now)
             return
         verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._gate.learn(attempt, verdicts, results, now)
         if any(verdict is not None and verdict.told_to_wait for verdict in verdicts):
             self._names.pause(self._gate.budget.pause_left(now))
         self._ledger.answered(attempt, verdicts)
-        if len(results) == 1 and isinstance(results[0], MintedRunner):
-            attempt.lane.minted()
-            self._minted(attempt, attempt.slots[0], attempt.names[0], results[0], now)
-            return
         aftermath = Aftermath()
         for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
             if isinstance(result, MintedRunner):
