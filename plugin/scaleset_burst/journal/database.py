@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,7 +25,6 @@ BUSY_SECONDS = 1.0
 """How long a write waits for another process's: much longer than theirs take, if they are processes like this one."""
 
 _CLOSED = (State.CLOSED, State.LAUNCHED)
-_BEFORE_AND_AFTER = (State.RESERVED, *_CLOSED)
 _OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
 
 _SCHEMA = """
@@ -33,22 +32,26 @@ CREATE TABLE IF NOT EXISTS names (
     name TEXT PRIMARY KEY, scale_set_id INTEGER, state TEXT NOT NULL,
     runner_id INTEGER CHECK (typeof(runner_id) IN ('integer', 'null')), owner TEXT NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS names_by_owner ON names (owner);
+DROP INDEX IF EXISTS names_by_owner;
 CREATE TABLE IF NOT EXISTS registrations (at REAL NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS registered AFTER UPDATE OF state ON names
+WHEN old.state = 'reserved' AND new.state <> 'reserved'
+BEGIN INSERT INTO registrations VALUES (new.changed, 1); END;
+CREATE TRIGGER IF NOT EXISTS registered_unreserved AFTER INSERT ON names WHEN new.state <> 'reserved'
+BEGIN INSERT INTO registrations VALUES (new.changed, 1); END;
 """
+"""The triggers count a registration when it is first heard of, whether its reservation could be written or not."""
 
 _UPSERT = """
 INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]'), :owner, :now FROM json_each(:rows) WHERE TRUE
+SELECT key, :scale_set_id, :state, value, :owner, :now FROM json_each(:names) WHERE TRUE
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, changed = excluded.changed,
     runner_id = COALESCE(excluded.runner_id, runner_id), scale_set_id = COALESCE(excluded.scale_set_id, scale_set_id)
 """
-_COUNT = "SELECT COUNT(*) FROM names WHERE state = 'reserved' AND name IN (SELECT value FROM json_each(?))"
 _DELETE = "DELETE FROM names WHERE name IN (SELECT value FROM json_each(?))"
 
-_LAUNCHES = "INSERT INTO facts VALUES ('launches', ?) ON CONFLICT (fact) DO UPDATE SET count = count + excluded.count"
+_LAUNCHES = "INSERT OR IGNORE INTO facts VALUES ('launches', 1)"
 _FACT = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (fact) DO UPDATE SET count = excluded.count"
 
 
@@ -67,6 +70,7 @@ class DatabaseJournal:
         self._now = now
         self._directory = directory
         self._window = float(KEPT_SECONDS)
+        self._reports = False
         make_private(directory)
         path = directory / "journal.db"
         path.touch(mode=0o600)
@@ -82,32 +86,32 @@ class DatabaseJournal:
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names, in one transaction; durable against the process's death when it returns."""
-        # One statement for a whole wave, not one for each name: between two of them this thread has to wait for the
-        # interpreter's lock, which the loop holds.
+        # As few statements as can be, and one for a wave as a rule, which is a transaction by itself: after each this
+        # thread has to wait for the interpreter's lock, which the loop holds.
         now = self._now()
-        rows = [
-            (change.name, change.scale_set_id, change.state.value, change.runner_id)
-            for change in changes
-            if change.state not in _CLOSED
+        statements: list[tuple[str, Mapping[str, object] | tuple[str, ...]]] = [
+            (_UPSERT, {**about, "names": json.dumps(names), "owner": self.owner.id, "now": now})
+            for about, names in _last_of_each(changes)
         ]
-        closed = [change.name for change in changes if change.state in _CLOSED]
-        launches = sum(1 for change in changes if change.state is State.LAUNCHED)
-        with self._transaction():
-            if fresh := self._first_heard_of(changes):
-                self._database.execute("INSERT INTO registrations VALUES (?, ?)", (now, fresh))
-            if rows:
-                self._database.execute(_UPSERT, {"rows": json.dumps(rows), "owner": self.owner.id, "now": now})
-            if closed:
-                self._database.execute(_DELETE, (json.dumps(closed),))
-            if launches:
-                self._database.execute(_LAUNCHES, (launches,))
+        if closed := [change.name for change in changes if change.state in _CLOSED]:
+            statements.append((_DELETE, (json.dumps(closed),)))
+        reports = self._reports or any(change.state is State.LAUNCHED for change in changes)
+        if reports and not self._reports:
+            statements.append((_LAUNCHES, ()))
+        if len(statements) == 1:
+            self._database.execute(*statements[0])
+        elif statements:
+            with self._transaction():
+                for statement, values in statements:
+                    self._database.execute(statement, values)
+        self._reports = reports
 
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
         """Return what the processes of this file registered in the last `window` seconds: how long ago, how many."""
         self._window = window
         self._tidy()
         now = self._now()
-        rows = self._database.execute("SELECT at, count FROM registrations ORDER BY at").fetchall()
+        rows = self._database.execute("SELECT at, SUM(count) FROM registrations GROUP BY at ORDER BY at").fetchall()
         return tuple((max(0.0, now - float(at)), int(count)) for at, count in rows)
 
     def pause(self, seconds: float) -> None:
@@ -141,14 +145,6 @@ class DatabaseJournal:
         self._database.close()
         self.owner.release()
 
-    def _first_heard_of(self, changes: Sequence[Change]) -> int:
-        """Return how many names are registered, or may be, that were only written down before."""
-        names = {change.name for change in changes if change.state not in _BEFORE_AND_AFTER}
-        if not names:
-            return 0
-        here = names.intersection(change.name for change in changes if change.state is State.RESERVED)
-        return len(here) + int(self._database.execute(_COUNT, (json.dumps([*(names - here)]),)).fetchone()[0])
-
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
 
@@ -180,7 +176,7 @@ class DatabaseJournal:
         if version > SCHEMA_VERSION:
             raise NewerSchemaError(f"schema {version}; this version reads up to {SCHEMA_VERSION}")
         # Every build has had these since 2022, older ones mostly: without them a write would fail, each time anew.
-        self._database.execute("SELECT json_extract(value, '$') FROM json_each('[1]')").fetchone()
+        self._database.execute("SELECT key FROM json_each('{}')").fetchone()
         self._database.executescript(_SCHEMA)
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._tidy()
@@ -199,6 +195,25 @@ class DatabaseJournal:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._database)
+
+
+def _last_of_each(changes: Sequence[Change]) -> Iterator[tuple[dict[str, object], dict[str, int | None]]]:
+    """Return what names became that are still open: their ids by name, for each state and scale set."""
+    last: dict[str, Change] = {}
+    for change in changes:
+        if change.state not in _CLOSED:
+            before = last.get(change.name, change)
+            last[change.name] = Change(
+                name=change.name,
+                state=change.state,
+                runner_id=before.runner_id if change.runner_id is None else change.runner_id,
+                scale_set_id=before.scale_set_id if change.scale_set_id is None else change.scale_set_id,
+            )
+    alike: dict[tuple[State, int | None], dict[str, int | None]] = {}
+    for change in last.values():
+        alike.setdefault((change.state, change.scale_set_id), {})[change.name] = change.runner_id
+    for (state, scale_set_id), names in alike.items():
+        yield {"state": state.value, "scale_set_id": scale_set_id}, names
 
 
 class _Transaction:
