@@ -49,7 +49,7 @@ def main() -> int:
         elif options.hosts:
             kills, kill_host = options.redis_kills, options.kill_host
             # Where seconds are measured the clock runs slower: looking takes real time.
-            usual = HOSTS_SPEED / 2 if kill_host else HOSTS_SPEED
+            usual = HOSTS_SPEED / 4 if kill_host else HOSTS_SPEED
             speed = usual if options.speed is None else options.speed
             verdicts.append(
                 run_hosts(options.hosts, options.mints, seed, speed, redis_kills=kills, kill_host=kill_host)

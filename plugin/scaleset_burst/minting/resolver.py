@@ -34,7 +34,11 @@ __all__ = ["Resolver", "RunnerService"]
 logger = logging.getLogger(__name__)
 
 PARALLEL = 8
-"""Look-ups and removals in flight at most, beside the mints."""
+"""A look-up begins only while fewer look-ups and removals are in flight, beside the mints."""
+
+REMOVALS = 32
+"""The same for removals, which come in hundreds after a host has died; with the mints they stay below the 100 requests
+at once that GitHub documents (protocol 10.1)."""
 
 LIST_FROM = 24
 """From this many strays due at once, one list of all runners shows most of those that are registered."""
@@ -161,7 +165,7 @@ class Resolver:
         next_due = self._queue[0][0] if self._queue else float("inf")
         if now < self._answering.waits_until:
             return self._answering.waits_until if self._removals or self._looks else next_due
-        most = 1 if self._answering.away else PARALLEL
+        most = 1 if self._answering.away else REMOVALS
         while len(self._tasks) < most and (work := self._next(now)) is not None:
             task = asyncio.create_task(work, name="resolve")
             self._tasks.add(task)
@@ -171,7 +175,7 @@ class Resolver:
     def _next(self, now: float) -> Coroutine[Any, Any, None] | None:
         if self._removals:
             return self._guarded(self._removals.popleft(), self._remove)
-        if self._listing or not self._looks:
+        if self._listing or not self._looks or len(self._tasks) >= PARALLEL:
             return None
         if len(self._looks) >= LIST_FROM and now >= self._list_at:
             self._listing = True

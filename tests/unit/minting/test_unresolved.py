@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scaleset_burst.github.types import MintedRunner, Runner
 from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.resolver import PARALLEL
+from scaleset_burst.minting.resolver import PARALLEL, REMOVALS
 from scaleset_burst.minting.strays import CERTAIN, Stray
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import Conflict, NotFound, RateLimited, Rejected, Unavailable
@@ -292,6 +292,21 @@ def test_an_honest_list_saves_looks() -> None:
         assert not service.runners
         assert service.requests["list"] >= 1
         assert service.requests["find"] < 24
+
+    run_virtually(main)
+
+
+def test_what_a_dead_host_left_is_removed_many_at_a_time() -> None:
+    """Of 160 registered names, each a third of a second away, none is left after one list and five waves."""
+
+    async def main() -> None:
+        service = Wild(latency=0.35)
+        minter, _, _ = make_minter(service)
+        for number in range(160):
+            service._commit(42, f"theirs-{number}")
+        minter.resolver.add(Stray(name=f"theirs-{number}", scale_set_id=42) for number in range(160))
+        await asyncio.sleep(0.35 * (1 + 160 / REMOVALS) + 0.2)
+        assert not service.runners
 
     run_virtually(main)
 
