@@ -21,8 +21,8 @@ ROUNDS = 3
 CONCURRENCY = 64
 
 ROOMS = (
-    ("scaleset_burst/github/transport", "transport: connections, llhttp"),
-    ("scaleset_burst/github", "client: requests, tokens, decoding"),
+    ("scaleset_client/transport", "transport: connections, llhttp"),
+    ("scaleset_client", "client: requests, tokens, decoding"),
     ("scaleset_burst/minting", "minting: lanes, gate, settlement, delivery"),
     ("scaleset_burst/metadata", "metadata: the cache hears of each runner"),
     ("scaleset_burst/journal", "journal: changes handed to its thread"),

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.building import ROOT, Peer
 from benchmarks.driving import PeerFailed, Program
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 
 __all__ = ["CONDITIONS", "MODELS", "as_table", "measure_peer", "run", "summary"]
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 
-from scaleset_burst.github import ScaleSetClient, TokenCredentials
+from scaleset_client import ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import ScalesetError
 
 

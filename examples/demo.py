@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
-from scaleset_burst.simulator.latency import Latency, parse_latency
+from scaleset_simulator import SimulatorError, SimulatorProcess
+from scaleset_simulator.latency import Latency, parse_latency
 
 SCALE_SET: Final = "demo-linux"
 EXAMPLES: Final = Path(__file__).resolve().parent

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.limiter import Limiter, Sent
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

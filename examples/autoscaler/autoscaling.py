@@ -9,7 +9,7 @@ from typing import Any
 from autoscaler.launchers import Launcher, LaunchError
 from autoscaler.report import Report
 from autoscaler.scaler import Fleet, decide
-from scaleset_burst.github import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
+from scaleset_client import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
 from scaleset_hookspecs import (
     Certainty,
     Conflict,

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from autoscaler.section import Section
-from scaleset_burst.github import AppCredentials, TokenCredentials
-from scaleset_burst.loopback import is_loopback
+from scaleset_client import AppCredentials, TokenCredentials
+from scaleset_client.loopback import is_loopback
 from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, UsageError
 from scaleset_hookspecs.host import SourcedConfig, create_manager
 from scaleset_hookspecs.sources import unfolded

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable
 
 from autoscaler.scale_sets import find
-from scaleset_burst.github import Runner, ScaleSetClient
+from scaleset_client import Runner, ScaleSetClient
 from scaleset_hookspecs import (
     Answer,
     Certainty,

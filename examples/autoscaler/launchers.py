@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from scaleset_burst.github import ConnectionOptions
-from scaleset_burst.github.transport import BurstTransport
+from scaleset_client import ConnectionOptions
+from scaleset_client.transport import BurstTransport
 from scaleset_hookspecs import JitConfig, RunnerRef
 
 __all__ = ["CommandLauncher", "LaunchError", "Launcher", "SimulatedLauncher"]

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-from scaleset_burst.github import AnyJobEvent, JobAvailable, Message
+from scaleset_client import AnyJobEvent, JobAvailable, Message
 from scaleset_hookspecs import ServiceError, Statistics, Unavailable
 
 __all__ = ["Handler", "Listener", "Session"]

@@ -18,8 +18,8 @@ from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
 from autoscaler.section import shown
-from scaleset_burst.github import Backoff, ScaleSetClient, SessionEvent
-from scaleset_burst.github.urls import parse_config_url
+from scaleset_client import Backoff, ScaleSetClient, SessionEvent
+from scaleset_client.urls import parse_config_url
 from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig

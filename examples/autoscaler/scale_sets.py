@@ -3,7 +3,7 @@
 import logging
 
 from autoscaler.config import HostSettings
-from scaleset_burst.github import ScaleSet, ScaleSetClient
+from scaleset_client import ScaleSet, ScaleSetClient
 from scaleset_hookspecs import Conflict, Label, NotFound, ScaleSetRef
 
 __all__ = ["find", "find_or_create"]

@@ -13,8 +13,6 @@ from contextlib import AsyncExitStack
 
 from scaleset_burst.background import Background
 from scaleset_burst.cache import Metadata
-from scaleset_burst.clock import Clock, SystemClock, within
-from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.journal import JournalNames
 from scaleset_burst.minting import BurstReport, Lane, Minter
 from scaleset_burst.minting.demand import check_count
@@ -23,6 +21,8 @@ from scaleset_burst.settings import Settings
 from scaleset_burst.snapshot import EngineSnapshot
 from scaleset_burst.upkeep import Upkeep
 from scaleset_burst.wiring import build_client, build_gate, build_journal, build_sharing
+from scaleset_client import ScaleSetClient
+from scaleset_client.clock import Clock, SystemClock, within
 from scaleset_hookspecs import (
     Answer,
     FailureReason,

@@ -1,11 +1,11 @@
 """Reads an engine's rooms into one snapshot; changes nothing, so that any thread may look at any time."""
 
 from scaleset_burst.cache import Metadata
-from scaleset_burst.github import ScaleSetClient
 from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.journal import JournalNames
 from scaleset_burst.minting import BurstGate, Minter
 from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_client import ScaleSetClient
 
 __all__ = ["observe"]
 

@@ -6,13 +6,13 @@ import sqlite3
 from typing import Protocol
 
 from scaleset_burst.background import Background
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import Runner
 from scaleset_burst.groupfill import GroupFill
 from scaleset_burst.journal import JournalNames, Orphan
 from scaleset_burst.minting import BurstGate, Lane, Minter
 from scaleset_burst.minting.strays import adopted
 from scaleset_burst.settings import Settings
+from scaleset_client.clock import Clock
+from scaleset_client.types import Runner
 from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics
 
 __all__ = ["Upkeep"]

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from scaleset_burst.clock import Clock
-from scaleset_burst.github import (
-    AppCredentials,
-    ConnectionOptions,
-    ScaleSetClient,
-    TokenCredentials,
-    UserAgent,
-)
-from scaleset_burst.github.observing import RequestRecord
-from scaleset_burst.github.transport.trust import trusting
 from scaleset_burst.journal import Journal, LazyJournal, open_journal
 from scaleset_burst.minting import BurstGate
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.limiter import Limiter
 from scaleset_burst.minting.slices import Slicing
 from scaleset_burst.settings import GitHubSettings, Settings, reveal
-from scaleset_burst.version import VERSION
+from scaleset_client import (
+    AppCredentials,
+    ConnectionOptions,
+    ScaleSetClient,
+    TokenCredentials,
+    UserAgent,
+)
+from scaleset_client.clock import Clock
+from scaleset_client.observing import RequestRecord
+from scaleset_client.transport.trust import trusting
+from scaleset_client.version import VERSION
 from scaleset_hookspecs import UsageError
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from scaleset_burst.clock import Clock, ScaledClock, SystemClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
-from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.clock import Clock, ScaledClock, SystemClock
 from tests.chaos.outcome import UNEVEN, Verdict, judge
 
 SCALE_SET = ScaleSetRef(name="demo-linux")
@@ -81,7 +81,7 @@ async def _burst(
     simulator: SimulatorProcess, place: Path, clock: Clock, mints: int, seed: int
 ) -> tuple[list[Outcome], list[str], Verdict]:
     os.environ["CHAOS_TOKEN"] = simulator.token
-    speed = getattr(clock, "speed", 1.0)
+    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
     section = {
         "github": {"config_url": simulator.config_url, "token": {"$env": "CHAOS_TOKEN"}},
         "journal": {"directory": str(place)},

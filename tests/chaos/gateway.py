@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from scaleset_burst.clock import ScaledClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
-from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import JitConfig, Outcome, ProvisionSettings, ScaleSetRef
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.clock import ScaledClock
 from tests.chaos.outcome import UNEVEN, Verdict, judge
 
 SCALE_SETS = ("trusted", "public")

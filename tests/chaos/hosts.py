@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 from tests.chaos.outcome import UNEVEN, Verdict
 from tests.kit.redis_server import RedisServer
 

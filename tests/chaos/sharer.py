@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from scaleset_burst.clock import Clock, ScaledClock, SystemClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
+from scaleset_burst.sharing import store
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+from scaleset_simulator.clock import Clock, ScaledClock, SystemClock
 
 SCALE_SET = ScaleSetRef(name="demo-linux")
 
@@ -21,6 +22,7 @@ async def main(about: dict[str, object], count: int) -> None:
     """Start; at a line on stdin burst; at the next one stop."""
     speed = float(str(about["speed"]))
     clock: Clock = SystemClock() if speed == 1 else ScaledClock(speed, float(str(about["origin"])))
+    store.SECOND = 1000.0 / speed  # the server's clock is the machine's
     section = {
         "github": {"config_url": about["config_url"], "token": {"$env": "CHAOS_TOKEN"}},
         "journal": {"directory": about["place"], "launch_grace": 0.1},

@@ -12,16 +12,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scaleset_burst.clock import ScaledClock
 from scaleset_burst.engine import Engine
-from scaleset_burst.github import ConnectionOptions, Message, ScaleSetClient, TokenCredentials
-from scaleset_burst.github.session import MessageSession
-from scaleset_burst.github.sessionevents import SessionEvent
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import load_settings
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_client import ConnectionOptions, Message, ScaleSetClient, TokenCredentials
+from scaleset_client.session import MessageSession
+from scaleset_client.sessionevents import SessionEvent
 from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics, Unavailable
 from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.clock import ScaledClock
 from tests.chaos.outcome import Verdict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
-from scaleset_burst.github import AppCredentials, MessageSession, ScaleSetClient, TokenCredentials
-from scaleset_burst.github.types import (
+from scaleset_client import AppCredentials, MessageSession, ScaleSetClient, TokenCredentials
+from scaleset_client.types import (
     AnyJobEvent,
     JobAssigned,
     JobAvailable,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from scaleset_burst.github import AppCredentials, Backoff, ScaleSetClient, SessionOptions, TokenCredentials
+from scaleset_client import AppCredentials, Backoff, ScaleSetClient, SessionOptions, TokenCredentials
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,

@@ -8,7 +8,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 
 __all__ = ["Service"]
 

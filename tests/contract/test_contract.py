@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from autoscaler.defaults import DefaultHooks
-from scaleset_burst.github import ScaleSetClient, TokenCredentials
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_client import ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import ScaleSetRef, hookimpl
 from scaleset_hookspecs.host import create_manager
 from scaleset_hookspecs.host.testing import ContractSuite, FakeProvisioner, Subject
+from scaleset_simulator import SimulatorProcess
 
 KNOWN, UNKNOWN = ScaleSetRef(name="demo-linux"), ScaleSetRef(name="no-such-set")
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import scaleset_burst
+import scaleset_client
 import scaleset_hookspecs
-from scaleset_burst.simulator import SimulatorProcess
+import scaleset_simulator
 from scaleset_hookspecs import specs
+from scaleset_simulator import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -96,7 +98,7 @@ def packages() -> list[str]:
     """Return the names of all our packages."""
     return [
         module.name
-        for root in (scaleset_hookspecs, scaleset_burst)
+        for root in (scaleset_hookspecs, scaleset_client, scaleset_burst, scaleset_simulator)
         for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}.")
         if module.ispkg and "cli" not in module.name
     ]

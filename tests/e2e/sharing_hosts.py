@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from scaleset_burst.clock import ScaledClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_burst.sharing import store
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.clock import ScaledClock
 
 __all__ = ["LINUX", "SPEED", "Fleet", "fleet", "until"]
 
@@ -75,9 +76,11 @@ class Fleet:
 async def fleet(simulator: SimulatorProcess, url: str, origin: float) -> AsyncIterator[Fleet]:
     """Engines that share the Redis at that URL; stopped at the end."""
     made = Fleet(simulator, url, ScaledClock(SPEED, origin), [], [])
+    store.SECOND = 1000.0 / SPEED  # the server's clock is the machine's
     try:
         yield made
     finally:
+        store.SECOND = 1000.0
         await asyncio.gather(*(engine.stop() for engine in made.engines))
 
 

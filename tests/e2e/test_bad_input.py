@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import configuration, run, run_host, write
 
 SCALE_SET = "e2e"

@@ -14,7 +14,6 @@ from scaleset_burst.metrics import Metrics
 from scaleset_burst.minting import ConfigTiming
 from scaleset_burst.minting.report import PARTS
 from scaleset_burst.settings import Settings, load_settings
-from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import (
     Certainty,
     FailureReason,
@@ -26,6 +25,7 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     Statistics,
 )
+from scaleset_simulator import SimulatorProcess
 
 pytestmark = pytest.mark.anyio
 

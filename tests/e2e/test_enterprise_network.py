@@ -7,10 +7,10 @@ import pytest
 import trustme
 from proxy import Proxy
 
-from scaleset_burst.github import Backoff, ConnectionOptions, ScaleSetClient, TokenCredentials
-from scaleset_burst.github.transport import routes
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_client import Backoff, ConnectionOptions, ScaleSetClient, TokenCredentials
+from scaleset_client.transport import routes
 from scaleset_hookspecs import Rejected, Unavailable
+from scaleset_simulator import SimulatorProcess
 
 SCALE_SET = "e2e"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import ROOT, configuration, run_host, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

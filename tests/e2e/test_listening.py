@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import configuration, listening_host, wait_until, write
 
 SCALE_SET = "e2e"

@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from scaleset_burst.engine import Engine
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.settings import load_settings
-from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import JitConfig, ProvisionSettings, RunnerRef, ScalesetError, ScaleSetRef
+from scaleset_simulator import SimulatorProcess
 
 TOKEN = "ghp_s3cr3tT0kenThatNobodyMaySee0123456789"
 PROXY_PASSWORD = "pr0xyPassw0rdThatNobodyMaySee"

@@ -15,8 +15,8 @@ import pytest
 import redis
 import yaml
 
-from scaleset_burst.simulator import SimulatorProcess
 from scaleset_hookspecs import JitConfig, ProvisionSettings
+from scaleset_simulator import SimulatorProcess
 from tests.chaos.hosts import Host
 from tests.e2e.sharing_hosts import LINUX, SPEED, fleet, until
 from tests.kit.redis_server import RedisServer, find_server

@@ -10,10 +10,10 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.clock import SystemClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
 from scaleset_burst.wiring import build_client
+from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
 
 SETTINGS = load_settings(

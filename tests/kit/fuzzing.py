@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import httpx
 from hypothesis import strategies as st
 
-from scaleset_burst.github import Backoff, ConnectionOptions, MessageSession, ScaleSetClient, TokenCredentials
-from scaleset_burst.github.sessionevents import SessionOptions
-from scaleset_burst.github.types import Message, MintRequest
+from scaleset_client import Backoff, ConnectionOptions, MessageSession, ScaleSetClient, TokenCredentials
+from scaleset_client.sessionevents import SessionOptions
+from scaleset_client.types import Message, MintRequest
 from scaleset_hookspecs.errors import ServiceError
 from tests.kit.answers import ADMIN, CONFIG, QUEUE, REGISTRATION, SAMPLES, STATUS, Given, answers_to, raw_answers
 from tests.kit.virtual import VirtualClock, run_virtually

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from scaleset_burst.github.failures import SliceRefused
-from scaleset_burst.github.types import MintedRunner, MintRequest, Runner
+from scaleset_client.failures import SliceRefused
+from scaleset_client.types import MintedRunner, MintRequest, Runner
 from scaleset_hookspecs.errors import (
     Conflict,
     NotFound,

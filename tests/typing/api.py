@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import assert_type
 
-from scaleset_burst.github import MintedRunner, ScaleSetClient, TokenCredentials
+from scaleset_client import MintedRunner, ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import (
     Answer,
     JitConfig,

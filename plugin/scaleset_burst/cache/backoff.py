@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from scaleset_burst.cache.entries import NEVER
-from scaleset_burst.github.failures import again
+from scaleset_client.failures import again
 from scaleset_hookspecs import NotFound, Rejected, ServiceError, Unavailable
 
 __all__ = ["FIRST_BACKOFF", "LONGEST_BACKOFF", "NO_BACKOFF", "Backoff", "Backoffs", "backoff_seconds", "unproven"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-from scaleset_burst.github.failures import again
+from scaleset_client.failures import again
 from scaleset_hookspecs import ScalesetError, Unavailable
 
 __all__ = ["Flight", "Flights"]

@@ -3,7 +3,7 @@
 from scaleset_burst.cache.readthrough import Facts, Lookup, LookupResult, NotAsked, Question, absent, just_said
 from scaleset_burst.cache.service import MetadataService
 from scaleset_burst.cache.shared import Dated, SharedLookups
-from scaleset_burst.github.types import RunnerGroup
+from scaleset_client.types import RunnerGroup
 from scaleset_hookspecs import Answer, NotFound, Unavailable
 
 __all__ = ["DEFAULT_GROUP_ID", "Groups"]

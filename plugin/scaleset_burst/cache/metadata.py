@@ -14,8 +14,8 @@ from scaleset_burst.cache.runners import Runners
 from scaleset_burst.cache.scalesets import ScaleSets, key_of
 from scaleset_burst.cache.service import MetadataService, SharedCache
 from scaleset_burst.cache.shared import SharedLookups
-from scaleset_burst.clock import Clock
 from scaleset_burst.settings.model import CacheSettings
+from scaleset_client.clock import Clock
 from scaleset_hookspecs import (
     Answer,
     JobCompleted,

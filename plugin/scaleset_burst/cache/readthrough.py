@@ -12,8 +12,8 @@ from scaleset_burst.cache.entries import NEVER, Decision, Entry, decide, make_en
 from scaleset_burst.cache.flights import Flight, Flights
 from scaleset_burst.cache.kinds import Kind, KindCounters
 from scaleset_burst.cache.shared import Dated
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.failures import is_gone
+from scaleset_client.clock import Clock
+from scaleset_client.failures import is_gone
 from scaleset_hookspecs import Answer, Certainty, NotFound, ServiceError, Unavailable
 
 __all__ = ["Facts", "Lookup", "LookupResult", "NotAsked", "Question", "absent", "just_said", "unknown"]

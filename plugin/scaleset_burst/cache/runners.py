@@ -9,8 +9,8 @@ from scaleset_burst.cache.entries import Entry
 from scaleset_burst.cache.mints import Mints
 from scaleset_burst.cache.readthrough import Facts, Lookup, LookupResult, Question, absent, just_said, unknown
 from scaleset_burst.cache.service import MetadataService
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import Runner
+from scaleset_client.clock import Clock
+from scaleset_client.types import Runner
 from scaleset_hookspecs import Answer, JitConfig, RunnerInfo, RunnerRef, UsageError
 
 __all__ = ["Runners"]

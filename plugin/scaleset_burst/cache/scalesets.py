@@ -12,8 +12,8 @@ from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.readthrough import Facts, Lookup, LookupResult, Question, absent, just_said
 from scaleset_burst.cache.service import MetadataService
 from scaleset_burst.cache.shared import Dated, SharedLookups
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import ScaleSet
+from scaleset_client.clock import Clock
+from scaleset_client.types import ScaleSet
 from scaleset_hookspecs import Answer, NotFound, Rejected, ScaleSetRef, ScaleSetSettings, Statistics
 
 __all__ = ["Key", "ScaleSets", "key_of"]

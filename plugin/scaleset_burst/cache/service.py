@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
+from scaleset_client.types import Runner, RunnerGroup, ScaleSet
 
 __all__ = ["MetadataService", "Shared", "SharedCache"]
 

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared, SharedCache
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import RunnerGroup, ScaleSet
+from scaleset_client.clock import Clock
+from scaleset_client.types import RunnerGroup, ScaleSet
 
 __all__ = ["Dated", "SharedLookups"]
 

@@ -21,8 +21,8 @@ from scaleset_burst.cli.output import fail
 from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import Settings, load_settings
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
 from scaleset_hookspecs import Answer, Certainty, ScalesetError, ScaleSetRef, ScaleSetSettings, Unavailable
+from scaleset_simulator import SimulatorError, SimulatorProcess
 
 __all__ = ["measure", "run"]
 
@@ -49,7 +49,7 @@ Figures: TypeAlias = dict[str, float | int]
 def run(*, as_json: bool) -> int:
     """Measure, and print the figures; the last line is JSON if asked for. Return the exit status."""
     try:
-        importlib.import_module("scaleset_burst.simulator.serving")
+        importlib.import_module("scaleset_simulator.serving")
         figures = asyncio.run(measure())
     except ModuleNotFoundError as error:
         return fail(f"the simulator needs {error.name}: pip install 'scaleset-burst[simulator]'")

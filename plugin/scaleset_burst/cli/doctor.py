@@ -9,7 +9,7 @@ from scaleset_burst.cli.output import fail, print_json, print_line, refuse
 from scaleset_burst.cli.probing import probe
 from scaleset_burst.cli.reading import read
 from scaleset_burst.cli.targets import target
-from scaleset_burst.clock import SystemClock
+from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import ConfigError, ScalesetError
 
 __all__ = ["doctor"]

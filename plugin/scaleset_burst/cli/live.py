@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaleset_burst.cli.output import print_line
-from scaleset_burst.clock import Clock, SystemClock
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import Settings
+from scaleset_client.clock import Clock, SystemClock
 from scaleset_hookspecs import Answer, Certainty, NotFound, ScaleSetRef, ScaleSetSettings, Unavailable
 
 __all__ = ["Look", "look", "print_look"]

@@ -9,12 +9,12 @@ from typing import Final
 import httpx
 
 from scaleset_burst.cli.diagnosis import Facts, Shared
-from scaleset_burst.clock import Clock
-from scaleset_burst.github import ConnectionOptions, ScaleSetClient
-from scaleset_burst.github.transport import BurstTransport
-from scaleset_burst.github.urls import parse_config_url
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_sharing, connection_options
+from scaleset_client import ConnectionOptions, ScaleSetClient
+from scaleset_client.clock import Clock
+from scaleset_client.transport import BurstTransport
+from scaleset_client.urls import parse_config_url
 from scaleset_hookspecs import ScaleSetRef, Unavailable, UsageError
 
 __all__ = ["WatchfulTransport", "probe"]

@@ -10,7 +10,7 @@ __all__ = ["simulate"]
 def simulate(arguments: Sequence[str]) -> int:
     """Run the simulator with its own arguments; return the exit code."""
     try:
-        from scaleset_burst.simulator import run  # noqa: PLC0415 - it needs the extra
+        from scaleset_simulator import run  # noqa: PLC0415 - it needs the extra
 
         return run(list(arguments))
     except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from random import Random
 
-from scaleset_burst.github.retrying import least_pause
+from scaleset_client.retrying import least_pause
 
 __all__ = ["Budget"]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Slot
 from scaleset_burst.minting.lane import Attempt
 from scaleset_burst.minting.report import ConfigTiming
+from scaleset_client.clock import Clock
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
 __all__ = ["Arrival", "Deliverer", "Names", "became"]

@@ -8,13 +8,13 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.tracing import TRACE
-from scaleset_burst.github.types import MintedRunner, MintRequest
 from scaleset_burst.minting.hedging import Hedging, may_ask_again
 from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.limiter import Sent
 from scaleset_burst.minting.turns import Turns
+from scaleset_client.clock import Clock
+from scaleset_client.tracing import TRACE
+from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
 __all__ = ["Dispatcher", "Gate", "MintService", "Result"]

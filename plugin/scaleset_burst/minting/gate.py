@@ -6,7 +6,6 @@ import math
 import random as random_module
 from collections.abc import Iterable, Sequence
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.classification import Verdict
@@ -14,6 +13,7 @@ from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
 from scaleset_burst.minting.limiter import Limiter, Sent
 from scaleset_burst.minting.slices import Slicing
 from scaleset_burst.minting.strays import CERTAIN, Stray
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import Unavailable
 
 __all__ = ["BurstGate"]

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from scaleset_burst.github.tracing import Trace
 from scaleset_burst.minting.call import Call, Slot
 from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.demand import Roster, surplus
 from scaleset_burst.minting.limiter import Sent
+from scaleset_client.tracing import Trace
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
 __all__ = ["FREE_FAILURES", "Attempt", "Lane"]

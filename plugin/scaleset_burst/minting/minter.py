@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, LostNames, State
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names, became
@@ -26,6 +25,7 @@ from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.strays import Stray
 from scaleset_burst.minting.sweeper import Sweeper
 from scaleset_burst.minting.waits import Waits
+from scaleset_client.clock import Clock
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,

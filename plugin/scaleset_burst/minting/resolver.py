@@ -11,9 +11,6 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.failures import is_gone
-from scaleset_burst.github.types import Runner
 from scaleset_burst.minting.budget import DEFAULT_PAUSE
 from scaleset_burst.minting.strays import (
     Answering,
@@ -26,6 +23,9 @@ from scaleset_burst.minting.strays import (
     after_refusal,
     due,
 )
+from scaleset_client.clock import Clock
+from scaleset_client.failures import is_gone
+from scaleset_client.types import Runner
 from scaleset_hookspecs import RunnerRef
 from scaleset_hookspecs.errors import RateLimited, Rejected, ServiceError
 

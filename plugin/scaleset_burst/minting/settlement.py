@@ -8,9 +8,6 @@ import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.failures import SliceRefused
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.journal import Change, State
 from scaleset_burst.minting.call import Slot
 from scaleset_burst.minting.classification import Fate, Verdict, classify
@@ -21,6 +18,9 @@ from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.strays import FIRST_LOOK, Stray
+from scaleset_client.clock import Clock
+from scaleset_client.failures import SliceRefused
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError, Unavailable
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 

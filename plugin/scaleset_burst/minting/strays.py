@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from scaleset_burst.github.types import Runner
 from scaleset_burst.journal import Orphan
+from scaleset_client.types import Runner
 
 __all__ = [
     "CERTAIN",

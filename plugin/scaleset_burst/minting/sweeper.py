@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from scaleset_burst.clock import Clock
 from scaleset_burst.minting.dispatcher import Dispatcher
 from scaleset_burst.minting.lane import Lane
+from scaleset_client.clock import Clock
 
 __all__ = ["Sweeper"]
 

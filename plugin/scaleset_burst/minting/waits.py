@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from scaleset_burst.clock import Clock
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.gate import BurstGate
+from scaleset_client.clock import Clock
 from scaleset_hookspecs.types import FailureReason, MintFailure
 
 __all__ = ["Waits"]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from scaleset_burst.loopback import is_loopback
+from scaleset_client.loopback import is_loopback
 
 __all__ = [
     "CONFIG_URL",

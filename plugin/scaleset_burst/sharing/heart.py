@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from scaleset_burst.clock import Clock
 from scaleset_burst.sharing.allowance import SharedBudget
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import BEAT, JOIN, LEAVE
-from scaleset_burst.sharing.store import Away, Store
+from scaleset_burst.sharing.store import Away, Store, milliseconds_of, seconds_of
+from scaleset_client.clock import Clock
 
 __all__ = ["BEAT_SECONDS", "Heart", "Tuning"]
 
@@ -94,8 +94,6 @@ class Heart:
         self._wake = asyncio.Event()
         self.gaps = 0
         """How often Redis went away."""
-        # A clock that runs faster than the server's: its seconds are shorter there.
-        self._per_second = 1000.0 / getattr(clock, "speed", 1.0)
         budget.on_want = self._wake.set
 
     def wake(self) -> None:
@@ -145,13 +143,19 @@ class Heart:
     async def _join(self) -> None:
         budget, now = self._budget, self._clock.monotonic()
         self._told = budget.before
-        own = [(self._ms(leaves - now), count) for leaves, count in budget.spent if (leaves, count) not in self._told]
-        before = [(self._ms(leaves - now), count) for leaves, count in sorted(self._told, reverse=True) if leaves > now]
+        own = [
+            (milliseconds_of(leaves - now), count)
+            for leaves, count in budget.spent
+            if (leaves, count) not in self._told
+        ]
+        before = [
+            (milliseconds_of(leaves - now), count) for leaves, count in sorted(self._told, reverse=True) if leaves > now
+        ]
         unreported, budget.unreported = budget.unreported, 0
         # An empty Redis knows of no pause, and would call it over.
         budget.told = max(budget.told, budget.paused_until or 0.0)
         try:
-            lease, settle = self._ms(self._tuning.lease), self._ms(SETTLE_SECONDS)
+            lease, settle = milliseconds_of(self._tuning.lease), milliseconds_of(SETTLE_SECONDS)
             arguments = [*self._head(), lease, settle, secrets.token_hex(8), self._seen, budget.sent]
             arguments += [budget.keeps(now), f"{self._host.partition('-')[0]}-", len(own)]
             arguments += [each for pair in (*own, *before) for each in pair]
@@ -169,9 +173,10 @@ class Heart:
         used, told, cleared = budget.unreported, budget.told, budget.cleared
         budget.unreported, budget.told, budget.cleared = 0, 0.0, False
         arguments = [
-            *self._head(), self._ms(self._tuning.lease), budget.whole, self._epoch, used,
-            budget.tokens + budget.sent, want, int(bool(waiting or budget.in_flight)), self._ms(max(0.0, told - now)),
-            int(cleared), self._ms(PROBE_SECONDS), self._keys.news, keeps,
+            *self._head(), milliseconds_of(self._tuning.lease), budget.whole, self._epoch, used,
+            budget.tokens + budget.sent, want, int(bool(waiting or budget.in_flight)),
+            milliseconds_of(max(0.0, told - now)),
+            int(cleared), milliseconds_of(PROBE_SECONDS), self._keys.news, keeps,
         ]  # fmt: skip
         try:
             reply = await self._store.run(BEAT, self._keys.ledger, arguments)
@@ -204,15 +209,15 @@ class Heart:
             return 0.0
         if kind == "settling":
             left, self.hosts, phase, pause = _number(rest[0]), _number(rest[1]), str(rest[2]), _number(rest[3])
-            self._phase(phase, now + self._seconds(pause))
+            self._phase(phase, now + seconds_of(pause))
             budget.known_hosts(max(self.hosts, self._tuning.hosts))
-            return min(BEAT_SECONDS, self._seconds(left))
+            return min(BEAT_SECONDS, seconds_of(left))
         granted, promise, hosts, working, opens = (_number(each) for each in rest[:5])
         self.hosts, self._seen = hosts, _number(rest[7])
-        self._phase(str(rest[5]), now + self._seconds(_number(rest[6])))
+        self._phase(str(rest[5]), now + seconds_of(_number(rest[6])))
         budget.came_back(min(max(0, granted), want), min(max(0, promise), budget.whole))
         budget.limit = max(1, budget.whole // max(1, working))
-        budget.room_at = now if granted or not want else now + self._seconds(opens)
+        budget.room_at = now if granted or not want else now + seconds_of(opens)
         budget.ask_at = min(budget.room_at, now + BEAT_SECONDS)
         self._tuning.ceiling(working, hosts)
         if granted or budget.may_probe or budget.paused_until is None:
@@ -252,13 +257,7 @@ class Heart:
             waker.cancel()
 
     def _head(self) -> list[object]:
-        return [self._host, self._ms(self._tuning.window), self._ms(2 * self._tuning.window + 600)]
-
-    def _ms(self, seconds: float) -> int:
-        return int(seconds * self._per_second)
-
-    def _seconds(self, milliseconds: float) -> float:
-        return milliseconds / self._per_second
+        return [self._host, milliseconds_of(self._tuning.window), milliseconds_of(2 * self._tuning.window + 600)]
 
 
 def _number(value: object) -> int:

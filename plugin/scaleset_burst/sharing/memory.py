@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared
-from scaleset_burst.clock import Clock
-from scaleset_burst.github.types import RunnerGroup, ScaleSet
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import FORGET, LEARN
-from scaleset_burst.sharing.store import Away, Store
+from scaleset_burst.sharing.store import Away, Store, milliseconds_of, seconds_of
+from scaleset_client.clock import Clock
+from scaleset_client.types import RunnerGroup, ScaleSet
 
 __all__ = ["SharedMemory"]
 
@@ -47,7 +47,7 @@ _KNOWN = TypeAdapter(_Known)
 class SharedMemory:
     """A `SharedCache` on Redis. Answers are public facts of the service; no token or JIT config passes through."""
 
-    def __init__(self, store: Store, keys: Keys, host: str, *, clock: Clock, per_second: float) -> None:
+    def __init__(self, store: Store, keys: Keys, host: str, *, clock: Clock) -> None:
         """Make a memory.
 
         Args:
@@ -55,13 +55,11 @@ class SharedMemory:
             keys: Of the scope.
             host: Our id.
             clock: Where times and waits come from.
-            per_second: The server's milliseconds in one second of ours.
         """
         self._store = store
         self._keys = keys
         self._host = host
         self._clock = clock
-        self._per_second = per_second
 
     async def get(self, kind: Kind, key: str) -> Shared | None:
         """Return what is known; `None` to the one host that shall ask the service, while the others wait for it."""
@@ -77,15 +75,15 @@ class SharedMemory:
             text, left = await self._store.fetch_dated(place)
             if text is not None and (shared := self._dated(kind, key, text, left)) is not None:
                 return shared
-            first = await self._store.claim(asking, self._host, int(ASKING_SECONDS * self._per_second))
+            first = await self._store.claim(asking, self._host, milliseconds_of(ASKING_SECONDS))
             if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
                 return None
             await self._clock.sleep(LOOK_SECONDS)
 
     async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
         """Keep a value, and tell the other hosts if it is another one than before."""
-        life = int(lifetime * self._per_second)
-        age = max(0, int((self._clock.time() - shared.said_at) * self._per_second))
+        life = milliseconds_of(lifetime)
+        age = max(0, milliseconds_of(self._clock.time() - shared.said_at))
         keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key)]
         with suppress(Away):
             before = await self._store.run(LEARN, keys, [_write(shared, life), max(1, life - age), age])
@@ -95,7 +93,7 @@ class SharedMemory:
 
     async def invalidate(self, kind: Kind, key: str) -> None:
         """Forget a value, here and in every host."""
-        kept = int(GONE_SECONDS * self._per_second)
+        kept = milliseconds_of(GONE_SECONDS)
         keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key), self._keys.news]
         with suppress(Away):
             await self._store.run(FORGET, keys, [json.dumps({"life": kept}), kept, self._dropped(kind, key)])
@@ -109,7 +107,7 @@ class SharedMemory:
         if known is None or not 0 <= left <= known.life <= LONGEST_LIFE or not _answers(known.value, kind, key):
             return None
         assert known.value is not None  # noqa: S101  # it answers
-        return Shared(value=known.value, said_at=self._clock.time() - (known.life - left) / self._per_second)
+        return Shared(value=known.value, said_at=self._clock.time() - seconds_of(known.life - left))
 
 
 def _write(shared: Shared, life: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.namescripts import CLAIM, MARK, TAKE, UPLOAD
-from scaleset_burst.sharing.store import Away, Store
+from scaleset_burst.sharing.store import Away, Store, milliseconds_of
 
 __all__ = ["MOST_NAMES", "SharedNames"]
 
@@ -44,7 +44,7 @@ class SharedNames(JournalNames):
     What is minted and waits for the end of its call is not delivered: if its host dies, nobody ever had it.
     """
 
-    def __init__(self, journal: Journal, store: Store, keys: Keys, host: str, *, per_second: float) -> None:
+    def __init__(self, journal: Journal, store: Store, keys: Keys, host: str) -> None:
         """Make a mirror; nothing is written before a name is.
 
         Args:
@@ -52,13 +52,12 @@ class SharedNames(JournalNames):
             store: Redis.
             keys: Of the scope.
             host: Our id.
-            per_second: The server's milliseconds in one second of ours.
         """
         super().__init__(journal)
         self._store = store
         self._keys = keys
         self._host = host
-        self._kept = int(KEPT_SECONDS * per_second)
+        self._kept = milliseconds_of(KEPT_SECONDS)
         self._open: dict[str, str] = {}
         self._mirrored: set[str] = set()
         self._settled: set[str] = set()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from scaleset_burst.cache import Metadata
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.clock import Clock
 from scaleset_burst.journal import Change, Journal, Orphan, State
 from scaleset_burst.minting import BurstGate, Minter
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
@@ -21,6 +20,7 @@ from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.scripts import COUNT
 from scaleset_burst.sharing.store import Away, RedisStore
 from scaleset_burst.sharing.takeover import Watch
+from scaleset_client.clock import Clock
 from scaleset_hookspecs import Unavailable
 
 __all__ = ["Sharing"]
@@ -79,9 +79,7 @@ class Sharing:
         self._clock = clock
         self._lease = lease
         self._hosts = hosts
-        per_second = 1000.0 / getattr(clock, "speed", 1.0)
-        self._per_second = per_second
-        self.memory = SharedMemory(store, self._keys, self.host, clock=clock, per_second=per_second)
+        self.memory = SharedMemory(store, self._keys, self.host, clock=clock)
         self._watch = Watch(lease)
         self._names: SharedNames | None = None
         self._heart: Heart | None = None
@@ -91,7 +89,7 @@ class Sharing:
 
     def names(self, journal: Journal) -> SharedNames:
         """Return the journal's names with their mirror; of one engine there is one."""
-        self._names = SharedNames(journal, self._store, self._keys, self.host, per_second=self._per_second)
+        self._names = SharedNames(journal, self._store, self._keys, self.host)
         return self._names
 
     async def start(

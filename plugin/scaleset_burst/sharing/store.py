@@ -16,17 +16,30 @@ from redis.exceptions import (
     RedisError,
 )
 
-__all__ = ["Away", "RedisStore", "Store"]
+__all__ = ["Away", "RedisStore", "Store", "milliseconds_of", "seconds_of"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SECOND = 1000.0
+"""The server's milliseconds in one second of ours."""
 
 QUIET_SECONDS = 5.0
 """Silence on the channel after which the server is asked whether it is still there."""
 
 REST_SECONDS, LONGEST_REST = 1.0, 10.0
 """Between two questions whether a late server answers again; doubled if it answered for less than the longest."""
+
+
+def milliseconds_of(seconds: float) -> int:
+    """Return a duration as the server takes it."""
+    return int(seconds * SECOND)
+
+
+def seconds_of(milliseconds: float) -> float:
+    """Return a duration that the server told."""
+    return milliseconds / SECOND
 
 
 class Away(Exception):

@@ -10,9 +10,9 @@ from benchmarks.building import Peer
 from benchmarks.driving import PeerFailed, Program
 from benchmarks.peers.chain import chain
 from benchmarks.real import CONDITIONS, MODELS, as_table, measure_peer, summary
-from scaleset_burst.simulator import SimulatorProcess
-from scaleset_burst.simulator.faults import parse_fault
-from scaleset_burst.simulator.latency import parse_latency
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.faults import parse_fault
+from scaleset_simulator.latency import parse_latency
 
 CLEAN: dict[str, Any] = {
     "delivered": 300, "failure": "", "ghosts": 0, "registrations": 300, "names_taken": 0, "refused": 0,

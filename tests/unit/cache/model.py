@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from scaleset_burst.cache import Metadata, SharedCache
 from scaleset_burst.cache.backoff import FIRST_BACKOFF
-from scaleset_burst.github.types import Runner, RunnerGroup, ScaleSet
 from scaleset_burst.settings.model import CacheSettings
+from scaleset_client.types import Runner, RunnerGroup, ScaleSet
 from scaleset_hookspecs import NotFound, ServiceError, Unavailable
 from tests.kit.virtual import VirtualClock
 

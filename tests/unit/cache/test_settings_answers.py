@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scaleset_burst.cache import Kind
-from scaleset_burst.github.types import RunnerGroup
+from scaleset_client.types import RunnerGroup
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Certainty,

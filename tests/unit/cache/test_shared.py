@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from scaleset_burst.cache import Kind, Shared
-from scaleset_burst.github.types import RunnerGroup
+from scaleset_client.types import RunnerGroup
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from tests.kit.virtual import run_virtually
 from tests.unit.cache.model import ModelService, make

@@ -10,7 +10,7 @@ from scaleset_burst.cli import bench_cache
 from scaleset_burst.cli.app import app
 from scaleset_burst.cli.bench_cache import measure
 from scaleset_burst.settings import Settings
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 
 
 @pytest.mark.anyio

@@ -163,9 +163,9 @@ def test_simulate_hands_its_options_to_the_simulator(run: Run, monkeypatch: pyte
         seen.append(arguments)
         return 7
 
-    simulator = ModuleType("scaleset_burst.simulator")
+    simulator = ModuleType("scaleset_simulator")
     simulator.run = fake  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "scaleset_burst.simulator", simulator)
+    monkeypatch.setitem(sys.modules, "scaleset_simulator", simulator)
     assert run("simulate", "--port", "0", "--help", "x").exit_code == 7
     assert seen == [["--port", "0", "--help", "x"]]
 

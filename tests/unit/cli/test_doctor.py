@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scaleset_burst.cli.app import app
-from scaleset_burst.clock import ScaledClock
+from scaleset_simulator.clock import ScaledClock
 
 from .conftest import Service
 

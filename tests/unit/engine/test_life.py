@@ -10,10 +10,10 @@ import pytest
 
 from scaleset_burst import upkeep
 from scaleset_burst.engine import Engine
-from scaleset_burst.github import ScaleSetClient
-from scaleset_burst.github.types import ScaleSet
 from scaleset_burst.journal import Change, DatabaseJournal, State
 from scaleset_burst.settings import load_settings
+from scaleset_client import ScaleSetClient
+from scaleset_client.types import ScaleSet
 from scaleset_hookspecs import (
     FailureReason,
     JitConfig,

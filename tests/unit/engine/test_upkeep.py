@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from scaleset_burst.background import Background
-from scaleset_burst.github.types import Runner
 from scaleset_burst.minting import Lane
 from scaleset_burst.settings import load_settings
 from scaleset_burst.upkeep import PARALLEL, Upkeep
+from scaleset_client.types import Runner
 from scaleset_hookspecs import ScaleSetRef
 from scaleset_hookspecs.errors import Unavailable
 from tests.kit.minting import make_minter

@@ -10,7 +10,7 @@ import pytest
 
 from autoscaler.autoscaling import Autoscaler
 from autoscaler.report import Report
-from scaleset_burst.github import JobCompletedEvent, JobStartedEvent, ScaleSetClient
+from scaleset_client import JobCompletedEvent, JobStartedEvent, ScaleSetClient
 from scaleset_hookspecs import (
     Answer,
     Certainty,

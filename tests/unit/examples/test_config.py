@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler.config import load
-from scaleset_burst.github import AppCredentials, TokenCredentials
+from scaleset_client import AppCredentials, TokenCredentials
 from scaleset_hookspecs import ConfigError, Label, ScaleSetRef
 
 LAUGHS = "a: &a {x: 1}\n" + "".join(

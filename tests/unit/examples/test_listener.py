@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from autoscaler.listener import REFUSALS, Listener
-from scaleset_burst.github import JobAvailable, Message
-from scaleset_burst.github.types import AnyJobEvent, JobStartedEvent
+from scaleset_client import JobAvailable, Message
+from scaleset_client.types import AnyJobEvent, JobStartedEvent
 from scaleset_hookspecs import Rejected, Statistics, Unavailable
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ import pytest
 
 from autoscaler.config import HostSettings
 from autoscaler.scale_sets import find_or_create
-from scaleset_burst.github import ScaleSetClient, TokenCredentials
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_client import ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import ScaleSetRef
+from scaleset_simulator import SimulatorProcess
 
 pytestmark = pytest.mark.anyio
 

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.background import Background
-from scaleset_burst.github.types import MintedRunner, Runner
 from scaleset_burst.journal import Change, DatabaseJournal, JournalNames
 from scaleset_burst.journal.writer import GroupWriter
 from scaleset_burst.minting import BurstGate
 from scaleset_burst.settings import load_settings
 from scaleset_burst.upkeep import Upkeep
+from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import ServiceError
 from tests.kit.minting import make_minter

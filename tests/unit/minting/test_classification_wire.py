@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.github.failures import failure
-from scaleset_burst.github.kinds import Kind
-from scaleset_burst.github.responses import Response
 from scaleset_burst.minting.classification import Fate, classify
+from scaleset_client.failures import failure
+from scaleset_client.kinds import Kind
+from scaleset_client.responses import Response
 from scaleset_hookspecs.errors import (
     AuthenticationFailed,
     Conflict,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting import Lane
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.hedging import Hedging
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Rejected, ScaleSetRef, ServiceError, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

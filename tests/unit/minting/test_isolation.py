@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting import Lane, Minter
 from scaleset_burst.minting.budget import Budget
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.journal import State
 from scaleset_burst.minting import Lane
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.slices import Slicing
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import (
     FailureReason,
     JitConfig,

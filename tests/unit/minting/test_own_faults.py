@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting import Lane
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.github.failures import failure
-from scaleset_burst.github.kinds import Kind
-from scaleset_burst.github.responses import Response
-from scaleset_burst.github.types import MintedRunner
+from scaleset_client.failures import failure
+from scaleset_client.kinds import Kind
+from scaleset_client.responses import Response
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, MintFailure, NotFound, ProvisionSettings, Rejected
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.github.types import Runner
 from scaleset_burst.minting.strays import (
     CERTAIN,
     OUTAGE,
@@ -16,6 +15,7 @@ from scaleset_burst.minting.strays import (
     after_look,
     after_refusal,
 )
+from scaleset_client.types import Runner
 
 STRAY = Stray(name="set-abc", scale_set_id=42)
 statuses = st.one_of(st.none(), st.sampled_from(["online", "offline", "Online", "idle", ""]))

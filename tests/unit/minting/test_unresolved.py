@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.github.types import MintedRunner, Runner
 from scaleset_burst.minting.budget import Budget
 from scaleset_burst.minting.resolver import PARALLEL, REMOVALS
 from scaleset_burst.minting.strays import CERTAIN, Stray
+from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import Conflict, NotFound, RateLimited, Rejected, Unavailable
 from tests.kit.minting import RecordingNames, make_minter

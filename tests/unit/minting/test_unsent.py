@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.github.tracing import TRACE
-from scaleset_burst.github.types import MintedRunner
 from scaleset_burst.minting.budget import Budget
+from scaleset_client.tracing import TRACE
+from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

@@ -83,8 +83,8 @@ async def test_nothing_that_stands_in_redis_ends_in_a_raw_error(server: RedisSer
     with Redis.from_url(server.url) as client:
         client.flushall()
         host, other = BareHost(server.url, "me"), BareHost(server.url, "one")
-        names = SharedNames(MemoryJournal(), host.store, KEYS, "me", per_second=1000.0)
-        memory = SharedMemory(host.store, KEYS, "me", clock=HandClock(), per_second=1000.0)
+        names = SharedNames(MemoryJournal(), host.store, KEYS, "me")
+        memory = SharedMemory(host.store, KEYS, "me", clock=HandClock())
         host.waiting = other.waiting = 50
         for each in (host, other):
             await each.heart.beat()

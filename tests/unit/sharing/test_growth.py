@@ -8,12 +8,12 @@ from redis import Redis
 
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared
-from scaleset_burst.github.types import RunnerGroup
 from scaleset_burst.journal import Change, MemoryJournal, State
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.names import MOST_NAMES, SharedNames
+from scaleset_client.types import RunnerGroup
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import KEYS, BareHost, HandClock, settle
 from tests.unit.sharing.test_mirror import OneHash
@@ -48,7 +48,7 @@ def test_names_that_nobody_launches_leave_room_for_those_that_are_reserved(*, re
 
     async def main() -> None:
         store: Any = OneHash()
-        names = SharedNames(MemoryJournal(), store, Keys("burst", "github.com/acme"), "me", per_second=1000.0)
+        names = SharedNames(MemoryJournal(), store, Keys("burst", "github.com/acme"), "me")
         await names.upload()
         if reports:
             names.note([Change(name="launched", state=State.LAUNCHED, runner_id=1)])
@@ -69,8 +69,8 @@ def test_names_that_nobody_launches_leave_room_for_those_that_are_reserved(*, re
 @pytest.mark.anyio
 async def test_every_key_expires(server: RedisServer) -> None:
     one, other = BareHost(server.url, "one"), BareHost(server.url, "other")
-    memory = SharedMemory(one.store, KEYS, "one", clock=HandClock(), per_second=1000.0)
-    mirrors = [SharedNames(MemoryJournal(), each.store, KEYS, each.name, per_second=1000.0) for each in (one, other)]
+    memory = SharedMemory(one.store, KEYS, "one", clock=HandClock())
+    mirrors = [SharedNames(MemoryJournal(), each.store, KEYS, each.name) for each in (one, other)]
     with Redis.from_url(server.url, decode_responses=True) as client:
         found = set()
 

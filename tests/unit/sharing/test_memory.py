@@ -34,7 +34,7 @@ async def test_only_a_value_that_names_what_was_asked_is_believed(
     server: RedisServer, fields: object, *, found: bool
 ) -> None:
     keys, store = Keys("test", "github.com/acme"), RedisStore(server.url, timeout=1.0)
-    memory = SharedMemory(store, keys, "me", clock=HandClock(), per_second=1000.0)
+    memory = SharedMemory(store, keys, "me", clock=HandClock())
     place = keys.known(Kind.SCALE_SET_NAME.value, "default/linux")
     await store.claim(place, json.dumps({"life": 60_000, "set": fields}), 60_000)
     assert (await memory.get(Kind.SCALE_SET_NAME, "default/linux") is not None) is found

@@ -49,7 +49,7 @@ def test_a_full_disk_here_hides_no_delivery_from_others() -> None:
     async def main() -> None:
         store: Any = OneHash()
         journal = Full()
-        names = SharedNames(journal, store, Keys("burst", "github.com/acme"), "me", per_second=1000.0)
+        names = SharedNames(journal, store, Keys("burst", "github.com/acme"), "me")
         await names.upload()
         await names.reserve(42, ["a"])
         assert store.fields == {"a": "r|42"}

@@ -69,7 +69,7 @@ async def store(server: RedisServer) -> AsyncIterator[Store]:
 async def names_of(store: Store, host: str, *left: str) -> SharedNames:
     """Return the names of one more host, which Redis knows."""
     await store.beat(host)
-    made = SharedNames(Left(*left), store, KEYS, host, per_second=1000.0)
+    made = SharedNames(Left(*left), store, KEYS, host)
     await made.upload()
     return made
 

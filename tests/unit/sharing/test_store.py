@@ -12,14 +12,14 @@ from redis import Redis
 import scaleset_burst.sharing.store as store_module
 from scaleset_burst.cache import Shared
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.clock import SystemClock
-from scaleset_burst.github.types import RunnerGroup
 from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.sharing import Sharing
 from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_client.clock import SystemClock
+from scaleset_client.types import RunnerGroup
 from tests.kit.redis_server import RedisServer, find_server
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def test_one_host_asks_and_the_others_wait_on_any_supported_server(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    one, other = (SharedMemory(store, KEYS, host, clock=SystemClock(), per_second=1000.0) for host in ("a", "b"))
+    one, other = (SharedMemory(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
     assert await one.get(Kind.RUNNER_GROUP, "builders") is None
     waiting = asyncio.create_task(other.get(Kind.RUNNER_GROUP, "builders"))
     await asyncio.sleep(0.1)
@@ -51,8 +51,8 @@ class Wrong(SystemClock):
 
 async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    right = SharedMemory(store, KEYS, "a", clock=SystemClock(), per_second=1000.0)
-    wrong = SharedMemory(store, KEYS, "b", clock=Wrong(), per_second=1000.0)
+    right = SharedMemory(store, KEYS, "a", clock=SystemClock())
+    wrong = SharedMemory(store, KEYS, "b", clock=Wrong())
     group = RunnerGroup(id=5, name="builders")
     for teller, asker in ((right, wrong), (wrong, right)):
         told = Shared(value=group, said_at=teller._clock.time() - 100.0)
@@ -66,7 +66,7 @@ async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server:
 
 async def test_a_late_answer_brings_nothing_back_that_is_no_longer_true(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    late, other = (SharedMemory(store, KEYS, host, clock=SystemClock(), per_second=1000.0) for host in ("a", "b"))
+    late, other = (SharedMemory(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
     before = Shared(value=RunnerGroup(id=5, name="builders"), said_at=SystemClock().time() - 2.0)
     await other.invalidate(Kind.RUNNER_GROUP, "builders")
     await late.put(Kind.RUNNER_GROUP, "builders", before, 300.0)

@@ -12,12 +12,12 @@ import pytest
 import trustme
 from redis import Redis
 
-from scaleset_burst.clock import SystemClock
 from scaleset_burst.settings import Settings
 from scaleset_burst.settings.model import SharingSettings
 from scaleset_burst.sharing.heart import BEAT_SECONDS
 from scaleset_burst.sharing.store import Away, RedisStore
 from scaleset_burst.wiring import build_sharing
+from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import UsageError
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import KEYS, BareHost, settle

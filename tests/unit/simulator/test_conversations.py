@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
+from scaleset_simulator import SimulatorError, SimulatorProcess
 from tests.unit.simulator.wire import AGENTS, SETS, Reply, Wire
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorProcess
-from scaleset_burst.simulator.tenant import read_jit_config
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.tenant import read_jit_config
 from tests.unit.simulator.wire import ADMIN, AGENTS, GROUPS, REGISTRATION, SETS, Wire
 
 

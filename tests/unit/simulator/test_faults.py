@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from scaleset_burst.simulator.faults import ACTIONS, Fault, FaultError, Faults, parse_fault
+from scaleset_simulator.faults import ACTIONS, Fault, FaultError, Faults, parse_fault
 
 VALUED = ("status", "status-after", "retry", "retry-date", "limit", "slow")
 

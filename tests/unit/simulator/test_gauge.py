@@ -1,6 +1,6 @@
 """The counters: what was in flight, and who came though told to wait."""
 
-from scaleset_burst.simulator.gauge import Gauge
+from scaleset_simulator.gauge import Gauge
 
 
 def test_the_most_in_flight_is_kept_for_mints_and_for_all() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scaleset_burst.simulator.errors import Refusal
-from scaleset_burst.simulator.jobs import Board
-from scaleset_burst.simulator.tenant import Runner, ScaleSet, Tenant
+from scaleset_simulator.errors import Refusal
+from scaleset_simulator.jobs import Board
+from scaleset_simulator.tenant import Runner, ScaleSet, Tenant
 from tests.unit.simulator.moments import ManualClock
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.clock import SystemClock
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
-from scaleset_burst.simulator.latency import parse_latency
-from scaleset_burst.simulator.world import Options, World
+from scaleset_client.clock import SystemClock
+from scaleset_simulator import SimulatorError, SimulatorProcess
+from scaleset_simulator.latency import parse_latency
+from scaleset_simulator.world import Options, World
 
 DRAWS = 4000
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from scaleset_burst.simulator import SimulatorProcess
+from scaleset_simulator import SimulatorProcess
 from tests.unit.simulator.wire import AGENTS, SETS, Reply, Wire
 
 

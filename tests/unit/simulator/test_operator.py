@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
+from scaleset_simulator import SimulatorError, SimulatorProcess
 
 
 def browser(simulator: SimulatorProcess, method: str, path: str, **headers: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess, run
+from scaleset_simulator import SimulatorError, SimulatorProcess, run
 from tests.unit.simulator.wire import SETS, Wire
 
 
@@ -68,7 +68,7 @@ class TestStart:
                 SimulatorProcess("--port", port).__enter__()
 
     def test_it_says_where_it_is_in_one_line(self) -> None:
-        command = [sys.executable, "-m", "scaleset_burst.simulator", "--port", "0", "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "scaleset_simulator", "--port", "0", "--parent", str(os.getpid())]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             about = json.loads(process.stdout.readline())
@@ -100,7 +100,7 @@ class TestEnd:
 
     def test_it_ends_when_the_process_it_was_started_for_is_gone(self) -> None:
         parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        command = [sys.executable, "-m", "scaleset_burst.simulator", "--port", "0", "--parent", str(parent.pid)]
+        command = [sys.executable, "-m", "scaleset_simulator", "--port", "0", "--parent", str(parent.pid)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             assert process.stdout is not None
             assert b"ready" in process.stdout.readline()
@@ -111,7 +111,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_it_with_0_from_the_moment_it_is_ready(self, number: signal.Signals) -> None:
-        command = [sys.executable, "-m", "scaleset_burst.simulator", "--port", "0", "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "scaleset_simulator", "--port", "0", "--parent", str(os.getpid())]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stderr is not None

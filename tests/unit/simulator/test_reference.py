@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorProcess
-from scaleset_burst.simulator.commandline import parser
-from scaleset_burst.simulator.control import CHANGEABLE
-from scaleset_burst.simulator.faults import ACTIONS, parse_fault
-from scaleset_burst.simulator.routes import _ROUTES
+from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.commandline import parser
+from scaleset_simulator.control import CHANGEABLE
+from scaleset_simulator.faults import ACTIONS, parse_fault
+from scaleset_simulator.routes import _ROUTES
 from tests.unit.simulator.wire import Wire
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from scaleset_burst.simulator import SimulatorError, SimulatorProcess
+from scaleset_simulator import SimulatorError, SimulatorProcess
 from tests.unit.simulator.wire import AGENTS, SETS, Reply, Wire
 
 LOST = (http.client.HTTPException, ConnectionError, socket.timeout)

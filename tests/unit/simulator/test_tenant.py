@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.simulator.errors import Refusal
-from scaleset_burst.simulator.tenant import Limits, Runner, Tenant, jit_config, read_jit_config, rfc3339
+from scaleset_simulator.errors import Refusal
+from scaleset_simulator.tenant import Limits, Runner, Tenant, jit_config, read_jit_config, rfc3339
 from tests.unit.simulator.moments import ManualClock
 
 

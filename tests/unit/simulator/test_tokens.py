@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from scaleset_burst.simulator.errors import Refusal
-from scaleset_burst.simulator.tokens import AppKey, Tokens
+from scaleset_simulator.errors import Refusal
+from scaleset_simulator.tokens import AppKey, Tokens
 from tests.unit.simulator.moments import ManualClock
 
 

@@ -1,0 +1,89 @@
+"""The client of GitHub's runner scale set service, complete and usable alone.
+
+In flows a config URL, credentials and one call at a time (`ScaleSetClient`), or a session whose messages are polled
+(`MessageSession`). Out flow plain values and nine kinds of error, each named for what the caller can do about it.
+The way of a request: `client` chooses the row of `requests`, `caller` adds the token that `auth` keeps fresh, `adapter`
+bounds what is in flight, `transport` holds the connections, and `decoding` believes nothing of the answer unchecked.
+"""
+
+from scaleset_client.client import ScaleSetClient
+from scaleset_client.credentials import AppCredentials, Credentials, TokenCredentials
+from scaleset_client.failures import SliceRefused, is_job_still_running, is_name_taken
+from scaleset_client.observing import Counters, RequestRecord
+from scaleset_client.options import ConnectionOptions
+from scaleset_client.retrying import Backoff
+from scaleset_client.session import MessageSession
+from scaleset_client.sessionevents import SessionEvent, SessionEventKind, SessionOptions
+from scaleset_client.types import (
+    AnyJobEvent,
+    JobAssigned,
+    JobAvailable,
+    JobCompletedEvent,
+    JobEvent,
+    JobStartedEvent,
+    Message,
+    MintedRunner,
+    MintRequest,
+    Runner,
+    RunnerGroup,
+    ScaleSet,
+    Session,
+)
+from scaleset_client.user_agent import UserAgent
+from scaleset_hookspecs.errors import (
+    AuthenticationFailed,
+    Conflict,
+    HostError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unavailable,
+    UsageError,
+)
+from scaleset_hookspecs.types import Label, Statistics
+
+__all__ = [
+    "AnyJobEvent",
+    "AppCredentials",
+    "AuthenticationFailed",
+    "Backoff",
+    "Conflict",
+    "ConnectionOptions",
+    "Counters",
+    "Credentials",
+    "HostError",
+    "JobAssigned",
+    "JobAvailable",
+    "JobCompletedEvent",
+    "JobEvent",
+    "JobStartedEvent",
+    "Label",
+    "Message",
+    "MessageSession",
+    "MintRequest",
+    "MintedRunner",
+    "NotFound",
+    "PermissionDenied",
+    "RateLimited",
+    "Rejected",
+    "RequestRecord",
+    "Runner",
+    "RunnerGroup",
+    "ScaleSet",
+    "ScaleSetClient",
+    "ServiceError",
+    "Session",
+    "SessionEvent",
+    "SessionEventKind",
+    "SessionOptions",
+    "SliceRefused",
+    "Statistics",
+    "TokenCredentials",
+    "Unavailable",
+    "UsageError",
+    "UserAgent",
+    "is_job_still_running",
+    "is_name_taken",
+]

@@ -1,0 +1,261 @@
+"""Answers that are failures, as the errors of the contract (protocol section 5)."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import TypeVar
+
+from scaleset_client.kinds import RULES, Audience, Kind
+from scaleset_client.responses import Response, retry_after
+from scaleset_client.texts import excerpt, header_text, scrub
+from scaleset_hookspecs.errors import (
+    AuthenticationFailed,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
+
+__all__ = [
+    "SliceRefused",
+    "again",
+    "failure",
+    "is_gone",
+    "is_job_still_running",
+    "is_name_taken",
+    "is_session_expired",
+    "is_session_lost",
+    "is_unexplained",
+    "item_failure",
+    "passing",
+    "unreadable",
+]
+
+E = TypeVar("E", bound=BaseException)
+
+
+class SliceRefused(Rejected):
+    """The service does not take several settings in one request; nothing was minted."""
+
+
+# Names are matched by "contains" (protocol 5.1): `TaskAgentExistsException` is one of the first kind.
+BY_NAME: tuple[tuple[str, type[ServiceError]], ...] = (
+    ("AgentExistsException", Conflict),
+    ("AgentNotFoundException", NotFound),
+    ("JobStillRunningException", Conflict),
+    ("RunnerScaleSetNotFoundException", NotFound),
+    ("RunnerScaleSetExistsException", Conflict),
+    ("SessionConflictException", Conflict),
+    ("SessionExpiredException", NotFound),
+    ("InvalidTokenException", AuthenticationFailed),
+)
+
+# 409 means something else on every endpoint; without a name in the body the endpoint says which (protocol 5.3).
+CONFLICTS: dict[Kind, str] = {
+    Kind.MINT: "AgentExistsException",
+    Kind.CREATE_SCALE_SET: "RunnerScaleSetExistsException",
+    Kind.UPDATE_SCALE_SET: "RunnerScaleSetExistsException",
+    Kind.REMOVE_RUNNER: "JobStillRunningException",
+    Kind.OPEN_SESSION: "RunnerScaleSetSessionConflictException",
+}
+
+BY_STATUS: dict[int, type[ServiceError]] = {
+    401: AuthenticationFailed,
+    403: PermissionDenied,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    410: NotFound,
+    421: Unavailable,
+    425: Unavailable,
+    429: RateLimited,
+    501: Rejected,
+    505: Rejected,
+}
+
+LIMIT_TEXTS = ("rate limit", "exceeding usage of resource", "abuse detection")
+SLICE_REFUSALS = frozenset({400, 404, 405, 415, 422})
+REST_PAUSE = 60.0
+"""Seconds to wait on a limit of the REST API that names no time (protocol 10.1)."""
+TYPE_NAME = re.compile(r"[A-Za-z_]\w{0,119}")
+
+
+def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str] = ()) -> ServiceError:
+    """Return the error for an answer whose status does not mean success.
+
+    Args:
+        kind: The operation that failed.
+        response: The answer, whatever it is.
+        now: Unix time, for dates in `Retry-After`.
+        secrets: Texts that must not appear in the error, whatever the answer holds.
+    """
+    secrets = tuple(secrets)
+    name, said = _read(response.body)
+    known = _by_name(name)
+    limited = known is None and _is_limit(response.status, response.headers, said)
+    error_type = RateLimited if limited else known or _by_status(response.status)
+    if kind is Kind.MINT_SLICE and known is None and not limited and response.status in SLICE_REFUSALS:
+        error_type = SliceRefused
+    if known is None and response.status == 409:
+        name = CONFLICTS.get(kind, name)
+    wait = retry_after(response.headers, now)
+    if wait is None and limited and RULES[kind].audience is Audience.REST:
+        wait = REST_PAUSE
+    return error_type(
+        _sentence(kind, response, excerpt(said, secrets)),
+        status=response.status,
+        type_name=scrub(name, secrets) if name else None,
+        activity_id=header_text(response.headers.get("activityid"), secrets),
+        request_id=header_text(response.headers.get("x-github-request-id"), secrets),
+        retry_after=wait,
+        maybe_applied=RULES[kind].changes and (response.status >= 500 or 200 <= response.status < 300),
+    )
+
+
+def unreadable(kind: Kind, response: Response, why: str, *, secrets: Iterable[str] = ()) -> Unavailable:
+    """Return the error for a success whose body cannot be read: of a change, an ambiguous one (protocol 5.1)."""
+    secrets = tuple(secrets)
+    return Unavailable(
+        f"{RULES[kind].words} failed: the answer cannot be read: {why}",
+        status=response.status,
+        activity_id=header_text(response.headers.get("activityid"), secrets),
+        request_id=header_text(response.headers.get("x-github-request-id"), secrets),
+        maybe_applied=RULES[kind].changes,
+    )
+
+
+def item_failure(item: Mapping[str, object], response: Response, *, secrets: Iterable[str] = ()) -> ServiceError:
+    """Return the error for one refused member of a slice: `{"name","typeName","message","status"}`."""
+    status = item.get("status")
+    body = json.dumps({key: item.get(key) for key in ("typeName", "message")}).encode()
+    valid = isinstance(status, int) and not isinstance(status, bool) and 300 <= status < 600
+    # Without a status of its own a refusal is a refusal: 422, not the 200 of the whole slice.
+    own = Response(status if valid and isinstance(status, int) else 422, response.headers, body)
+    return failure(Kind.MINT, own, now=0.0, secrets=secrets)
+
+
+def is_name_taken(error: ServiceError) -> bool:
+    """Say whether a mint failed because a runner of that name is registered (protocol 8.4)."""
+    return "AgentExistsException" in (error.type_name or "")
+
+
+def is_gone(error: ServiceError) -> bool:
+    """Say whether the service itself named what it does not have: the runner or the scale set (protocol 5.3).
+
+    Any other 404 proves nothing: a router's, or that of GitHub to credentials that may not see the scope any more.
+    """
+    name = error.type_name or ""
+    named = "AgentNotFoundException" in name or "RunnerScaleSetNotFoundException" in name
+    return isinstance(error, NotFound) and (named or error.status == 200)
+
+
+def is_job_still_running(error: ServiceError) -> bool:
+    """Say whether a runner could not be removed because it has a job; the status differs (protocol 5.3)."""
+    return "JobStillRunningException" in (error.type_name or "")
+
+
+def is_session_lost(error: ServiceError) -> bool:
+    """Say whether the session is gone, so that only a new one helps (protocol 6.4)."""
+    gone = isinstance(error, NotFound) and "RunnerScaleSetNotFoundException" not in (error.type_name or "")
+    return gone or is_session_expired(error)
+
+
+def is_session_expired(error: ServiceError) -> bool:
+    """Say whether the service itself names the session's end as the reason (protocol 5.3)."""
+    return "SessionExpiredException" in (error.type_name or "")
+
+
+def is_unexplained(response: Response) -> bool:
+    """Say whether a refusal's body is in none of the service's forms, so that only the status is known (protocol 5.1).
+
+    Those are a JSON object and plain text. A body that is empty, cut off or a web page comes from a fault or from
+    something between here and the service.
+    """
+    plain = response.headers.get("content-type", "").strip().lower().startswith("text/plain")
+    text = response.body.decode("utf-8", "replace").lstrip("\ufeff")
+    return not (_members(text) or (plain and text.strip()))
+
+
+def passing(error: ServiceError) -> Unavailable:
+    """Return the loss of a session as what it is to a caller: nothing was done, and the next session will do."""
+    return Unavailable(
+        error.message,
+        status=error.status,
+        type_name=error.type_name,
+        activity_id=error.activity_id,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )
+
+
+def again(error: E) -> E:
+    """Return a copy to raise for one of several callers, since raising adds the caller to the traceback."""
+    return copy(error).with_traceback(None)
+
+
+def _read(body: bytes) -> tuple[str | None, str]:
+    text = body.decode("utf-8", "replace").lstrip("\ufeff")
+    data = _members(text)
+    name = data.get("typeName") or data.get("typeKey")
+    said = data.get("message")
+    return _short(name), said if isinstance(said, str) and said else text
+
+
+def _members(text: str) -> dict[str, object]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _short(name: object) -> str | None:
+    """Return the class name of an assembly-qualified one."""
+    if not isinstance(name, str):
+        return None
+    last = name.partition(",")[0].strip().rpartition(".")[2]
+    return last if TYPE_NAME.fullmatch(last) else None
+
+
+def _by_name(name: str | None) -> type[ServiceError] | None:
+    return next((error for part, error in BY_NAME if name and part in name), None)
+
+
+def _by_status(status: int) -> type[ServiceError]:
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    return Rejected if 300 <= status < 500 else Unavailable
+
+
+def _is_limit(status: int, headers: Mapping[str, str], said: str) -> bool:
+    """Tell a limit from a lack of permission: 403 can be both (protocol 10.2)."""
+    if status == 429:
+        return True
+    if any(text in said[:4096].lower() for text in LIMIT_TEXTS):
+        return status == 403 or status >= 500
+    spent = headers.get("x-ratelimit-remaining", "").strip() == "0"
+    return status == 403 and ("retry-after" in headers or spent)
+
+
+def _sentence(kind: Kind, response: Response, said: str) -> str:
+    status = response.status
+    if 300 <= status < 400:
+        said = "redirected; has the organisation or repository been renamed? Use its present URL"
+    elif 200 <= status < 300:
+        said = f"{status} is not the status this operation answers with"
+    hint = HINTS.get((kind, status), "")
+    return f"{RULES[kind].words} failed: {said or 'no reason given'}{hint}"
+
+
+HINTS: dict[tuple[Kind, int], str] = {
+    (Kind.INSTALLATION_TOKEN, 401): "; check the App's client id, its private key and this machine's clock",
+    (Kind.INSTALLATION_TOKEN, 404): "; check the installation id",
+    (Kind.REGISTRATION_TOKEN, 401): "; check the token: it is wrong, expired or revoked",
+    (Kind.REGISTRATION_TOKEN, 403): "; an organisation needs admin:org, or an App with self-hosted runners:"
+    " write; a repository needs repo, or an App with administration: write",
+    (Kind.REGISTRATION_TOKEN, 404): "; the organisation or repository does not exist, or the token may not see it",
+}

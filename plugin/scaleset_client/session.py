@@ -1,0 +1,302 @@
+"""A message session: polls, acknowledges and acquires, and survives what sessions die of (protocol section 6)."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from scaleset_client import decoding, requests
+from scaleset_client.caller import ServiceCaller
+from scaleset_client.events import message
+from scaleset_client.failures import is_session_expired, is_session_lost, is_unexplained, passing
+from scaleset_client.flights import SingleFlight
+from scaleset_client.kinds import Kind
+from scaleset_client.opening import Opener
+from scaleset_client.protocol import nothing
+from scaleset_client.responses import Response
+from scaleset_client.sessionevents import SessionEventKind
+from scaleset_client.tokens import Decision, Token, decide, token_of_jwt
+from scaleset_client.types import Message, Session
+from scaleset_client.urls import acknowledge_url, poll_url
+from scaleset_hookspecs.errors import NotFound, Rejected, ServiceError, Unavailable
+from scaleset_hookspecs.types import Statistics
+
+__all__ = ["MessageSession", "send_acquire"]
+
+ACCEPT = (b"Accept", b"application/json; api-version=6.0-preview")
+JSON = (b"Content-Type", b"application/json")
+DOUBTED = 30
+"""Times in a row that acquiring may be missing where it has worked, before the service counts as one without it."""
+
+
+async def send_acquire(
+    caller: ServiceCaller, scale_set_id: int, request_ids: Iterable[int], queue_token: str
+) -> Response:
+    """Return the answer to one request that acquires jobs."""
+    request = requests.acquire_jobs(scale_set_id, request_ids)
+    url = await caller.service_url(request)
+    return await caller.respond_queue(request.kind, request.method, url, queue_token, headers=[JSON], body=request.body)
+
+
+class MessageSession:
+    """The one subscription on a scale set. One poll at a time; the other methods may run beside it.
+
+    Attributes:
+        cursor: Id of the last message acknowledged; the service sends what comes after it.
+    """
+
+    def __init__(self, opener: Opener, session: Session) -> None:
+        self.cursor = 0
+        self._opener = opener
+        self._caller = opener.caller
+        self._session = session
+        self._token = self._timed_token(session)
+        self._statistics = session.statistics or Statistics()
+        self._lost = False
+        self._closed = False
+        self._flight: SingleFlight[bool] = SingleFlight(self._renew)
+        self._setbacks = 0
+        self._not_before = 0.0
+        self._doubted = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def id(self) -> str:
+        """The session's id; another one after the session was lost."""
+        return self._session.id
+
+    @property
+    def owner(self) -> str:
+        """The owner the service has noted."""
+        return self._session.owner
+
+    @property
+    def statistics(self) -> Statistics:
+        """The latest counters; those of opening are the first signal to act on (protocol 6.1)."""
+        return self._statistics
+
+    async def poll(self, capacity: int) -> Message | None:
+        """Wait for a message for as long as the service holds the request, usually about 50 s.
+
+        Args:
+            capacity: How many runners the caller can run in all, busy ones included (protocol 6.6).
+
+        Returns:
+            A message; or `None`, if nothing happened or the poll failed in a way that passes. In the second case
+            `on_event` heard of it, and the next call waits before it asks.
+
+        Raises:
+            Rejected: The service refuses for good, or the session is closed.
+        """
+        self._check_open()
+        pause = self._not_before - self._caller.clock.monotonic()
+        if pause > 0:
+            await self._caller.clock.sleep(min(pause, self._opener.options.longest_pause))
+            if pause > self._opener.options.longest_pause:
+                return None
+        try:
+            polled = await self._poll(capacity)
+        except ServiceError as error:
+            if not isinstance(error, Unavailable):
+                if not is_session_lost(error):
+                    raise
+                self._lost = True
+            self._set_back(error)
+            return None
+        self._setbacks = 0
+        return polled
+
+    async def acknowledge(self, message: Message) -> None:
+        """Delete a message from the queue, after it was handled. One that is gone already counts as deleted.
+
+        Raises:
+            Unavailable: It may still be there, and will come again.
+        """
+
+        async def once() -> None:
+            def send(session: Session) -> Awaitable[Response]:
+                url = acknowledge_url(session.queue_url, message.id)
+                return self._caller.respond_queue(Kind.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON])
+
+            response, secret = await self._with_token(Kind.ACKNOWLEDGE, send)
+            with suppress(NotFound):
+                self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
+
+        await self._caller.repeater.run(once, repeatable=True)
+        self.cursor = max(self.cursor, message.id)
+
+    async def acquire(self, request_ids: Iterable[int]) -> tuple[int, ...]:
+        """Take jobs that were offered; return the ids of those that are really ours.
+
+        Args:
+            request_ids: The `request_id`s of `JobAvailable` events, exactly; 0 names no job and is left out
+                (protocol 6.7). With none left nothing is sent.
+        """
+        wanted = tuple(dict.fromkeys(one for one in request_ids if one > 0))
+        if not wanted:
+            return ()
+
+        async def once() -> tuple[int, ...]:
+            def send(session: Session) -> Awaitable[Response]:
+                return send_acquire(self._caller, self._opener.scale_set_id, wanted, session.queue_token)
+
+            response, secret = await self._with_token(Kind.ACQUIRE_JOBS, send)
+            return self._caller.read(
+                Kind.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (secret,)
+            )
+
+        try:
+            acquired = await self._caller.repeater.run(once, repeatable=False)
+        except NotFound as error:
+            if error.type_name is not None:
+                raise
+            if self._doubted > 0:
+                self._doubted -= 1
+                raise passing(error) from error
+            # The router has no such page: this backend assigns jobs by itself.
+            self._opener.report(SessionEventKind.NOT_ACQUIRABLE, error)
+            return ()
+        self._doubted = DOUBTED
+        return acquired
+
+    async def refresh(self) -> None:
+        """Renew the queue token now; a session the service no longer knows is replaced."""
+        await self._flight.join()
+
+    async def close(self) -> None:
+        """Close the session. One that is gone already counts as closed.
+
+        Raises:
+            Unavailable: The service could not be told; the session ends by itself after about 90 s.
+        """
+        self._closed = True
+        await self._flight.aclose()
+        request = requests.close_session(self._opener.scale_set_id, self.id)
+
+        async def once() -> None:
+            self._caller.read(request.kind, await self._caller.respond(request), nothing, (self._token.value,))
+
+        try:
+            await self._caller.repeater.run(once, repeatable=True)
+        except Rejected as error:
+            if not is_session_lost(error):
+                raise
+
+    async def _poll(self, capacity: int) -> Message | None:
+        await self._renew_if_due()
+        headers = [ACCEPT, (b"X-ScaleSetMaxCapacity", b"%d" % max(capacity, 0))]
+
+        def send(session: Session) -> Awaitable[Response]:
+            url = poll_url(session.queue_url, self.cursor)
+            return self._caller.respond_queue(Kind.POLL, "GET", url, session.queue_token, headers=headers)
+
+        response, secret = await self._with_token(Kind.POLL, send)
+        if response.status == 202:
+            return None
+        last = self._statistics
+        polled = self._caller.read(Kind.POLL, response, lambda value: message(value, last), (secret,))
+        self._statistics = polled.statistics
+        return polled
+
+    def _set_back(self, error: ServiceError) -> None:
+        self._setbacks += 1
+        wait = self._opener.options.setback.wait(self._setbacks, self._caller.chance)
+        wait = max(wait, error.retry_after or 0.0)
+        self._not_before = self._caller.clock.monotonic() + wait
+        self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
+
+    async def _with_token(self, kind: Kind, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
+        """Send with the queue token; where it or the session has ended, renew it and send again (protocol 5.3).
+
+        An expired session is answered with 400, so one that does not say why is settled by asking for a refresh: the
+        session's own address knows. What is refused with a fresh token, too, stays refused, unless the session was
+        lost after the first renewal.
+        """
+        for again in (False, True):
+            session = self._session
+            response = await send(session)
+            expired = self._expiry(kind, response, session)
+            doubtful = response.status == 401 or (response.status == 400 and is_unexplained(response))
+            if not doubtful and expired is None:
+                return response, session.queue_token
+            if expired is not None and self._session is session and not self._lost:
+                self._lost = True
+                self._opener.report(SessionEventKind.LOST, expired)
+            replaced = self._session is not session or await self._renewed()
+            if again and not replaced:
+                return response, session.queue_token
+        session = self._session
+        response = await send(session)
+        if (expired := self._expiry(kind, response, session)) is not None:
+            raise passing(expired)
+        return response, session.queue_token
+
+    async def _renewed(self) -> bool:
+        """Renew the token or the session; what is missing then is the session, not what was asked for with it."""
+        try:
+            return await self._flight.join()
+        except NotFound as error:
+            if is_session_lost(error):
+                raise passing(error) from error
+            raise
+
+    def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
+        """Return the error of an answer that says, by name, that the session has ended."""
+        try:
+            if 400 <= response.status < 500 and response.status != 401:
+                self._caller.read(kind, response, nothing, (session.queue_token,))
+        except ServiceError as error:
+            return error if is_session_expired(error) else None
+        return None
+
+    async def _renew_if_due(self) -> None:
+        decision = Decision.RENEW_NOW if self._lost else decide(self._token, self._caller.clock.time())
+        if decision is Decision.KEEP:
+            return
+        try:
+            await self._flight.join()
+        except ServiceError as error:
+            if decision is Decision.RENEW_NOW:
+                raise
+            self._opener.report(SessionEventKind.SETBACK, error)  # the old token still holds
+
+    async def _renew(self) -> bool:
+        """Renew the token; say whether that took another session.
+
+        Raises:
+            Rejected: The session is closed: nobody would close another one.
+        """
+        self._check_open()
+        if not self._lost:
+            try:
+                refreshed = await self._opener.refresh(self.id)
+            except Rejected as error:
+                if not is_session_lost(error):
+                    raise
+                self._lost = True
+                self._opener.report(SessionEventKind.LOST, error)
+            else:
+                self._adopt(refreshed)
+                self._opener.report(SessionEventKind.REFRESHED)
+                return False
+        self._adopt(await self._opener.open())
+        return True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Rejected("nothing was sent: the message session is closed")
+
+    def _adopt(self, session: Session) -> None:
+        self._session, self._lost = session, False
+        self._token = self._timed_token(session)
+        self._statistics = session.statistics or self._statistics
+
+    def _timed_token(self, session: Session) -> Token:
+        return token_of_jwt(session.queue_token, self._caller.clock.time())

@@ -1,0 +1,168 @@
+"""Opening a connection: TCP, TLS, and the way through a proxy."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Mapping
+
+import httpx
+
+from scaleset_client.options import ConnectionOptions
+from scaleset_client.transport.connection import RECEIVED_AT_ONCE, Connection, Owner
+from scaleset_client.transport.failures import ProxyUnusable, Untrusted, explain_certificate
+from scaleset_client.transport.racing import connect_to_first
+from scaleset_client.transport.resolving import Resolver
+from scaleset_client.transport.routes import Proxy, Route, choose_route, parse_proxy, server_name
+from scaleset_client.transport.trust import proxy_trust, service_trust
+
+__all__ = ["Dialer", "refusal"]
+
+_PASSING = frozenset({408, 425, 429})
+"""Refusals of a proxy below 500 that may pass."""
+
+
+class _Nobody:
+    """Owner of the connection to a proxy while it is no more than the foot of a tunnel."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(RECEIVED_AT_ONCE))
+
+    def released(self, connection: Connection) -> None:
+        """Never happens: a tunnel is not released."""
+
+    def lost(self, connection: Connection) -> None:
+        """Its exchange fails; there is nothing else to tell."""
+
+
+class Dialer:
+    """Knows the ways to the origins and opens connections along them."""
+
+    def __init__(self, options: ConnectionOptions, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = dict(os.environ if environ is None else environ)
+        self._proxy = parse_proxy(options.proxy) if options.proxy else None
+        self._resolver = Resolver()
+        self._trust = service_trust(options)
+        self._options = options
+        self._proxy_trust: ssl.SSLContext | None = None
+        self._limits: set[asyncio.Timeout] = set()
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """Let every attempt under way fail now, and those to come at once."""
+        self._given_up = True
+        for limit in self._limits:
+            if not limit.expired():  # it would not be moved, and that attempt is failing already
+                limit.reschedule(0.0)
+
+    def route(self, url: httpx.URL) -> Route:
+        """Return the way to the URL's origin."""
+        return choose_route(url, self._proxy, self._environ)
+
+    async def dial(self, owner: Owner, route: Route, seconds: float | None) -> Connection:
+        """Open a connection along the route.
+
+        Raises:
+            httpx.ConnectTimeout: It took longer than that many seconds.
+            httpx.ProxyError: The proxy could not be reached or refused.
+            httpx.ConnectError: The origin could not be reached, or its certificate is not trusted.
+        """
+        if self._given_up:
+            raise httpx.ConnectError(f"no connection to {route.authority}: the transport was closed")
+        tried: list[str] = []
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._limits.add(limit)
+                try:
+                    return await self._open(owner, route, seconds, tried)
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            how = f"tried {', '.join(tried)}" if tried else "its name was not resolved"
+            raise httpx.ConnectTimeout(f"no connection to {route.authority} in {seconds} s ({how})") from None
+        except ssl.SSLCertVerificationError as error:
+            raise Untrusted(explain_certificate(error, route.authority, self._options.ca_file)) from error
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(f"no connection to {route.authority}: {error}") from error
+
+    async def _open(self, owner: Owner, route: Route, seconds: float | None, tried: list[str]) -> Connection:
+        if route.proxy is None:
+            trust = self._trust if route.tls else None
+            return await self._connect(owner, route.host, route.port, trust, seconds, tried)
+        lower = await self._reach(route.proxy, _Nobody() if route.tls else owner, seconds, tried)
+        if not route.tls:
+            return lower
+        below = await _tunnel(lower, route, route.proxy)
+        connection = Connection(owner)
+        try:
+            above = await asyncio.get_running_loop().start_tls(
+                below, connection, self._trust, server_hostname=server_name(route.host)
+            )
+        except BaseException:
+            below.abort()
+            raise
+        if above is None or not connection.usable:  # its end came together with the end of the handshake
+            below.abort()
+            raise httpx.ConnectError(f"the tunnel to {route.authority} closed during the TLS handshake")
+        connection.connection_made(above)
+        return connection
+
+    async def _reach(self, proxy: Proxy, owner: Owner, seconds: float | None, tried: list[str]) -> Connection:
+        if proxy.tls and self._proxy_trust is None:
+            self._proxy_trust = proxy_trust(self._options)
+        trust = self._proxy_trust if proxy.tls else None
+        try:
+            return await self._connect(owner, proxy.host, proxy.port, trust, seconds, tried)
+        except TimeoutError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            raise Untrusted(explain_certificate(error, str(proxy), self._options.ca_file)) from error
+        except (OSError, UnicodeError) as error:
+            raise httpx.ProxyError(f"no connection to {proxy}: {error}") from error
+
+    async def _connect(
+        self,
+        owner: Owner,
+        host: str,
+        port: int,
+        trust: ssl.SSLContext | None,
+        seconds: float | None,
+        tried: list[str],
+    ) -> Connection:
+        opened = await connect_to_first(await self._resolver.resolve(host), port, seconds, tried)
+        connection = Connection(owner)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, sock=opened, ssl=trust, server_hostname=server_name(host) if trust else None
+            )
+        except BaseException:
+            connection.abort()
+            opened.close()
+            raise
+        return connection
+
+
+async def _tunnel(connection: Connection, route: Route, proxy: Proxy) -> asyncio.Transport:
+    """Ask the proxy for a tunnel to the origin (RFC 9110 section 9.3.6); return the tunnel's end."""
+    target = route.authority.encode("ascii")
+    credentials = b"Proxy-Authorization: %b\r\n" % proxy.authorization if proxy.authorization else b""
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target, target, credentials)
+    try:
+        answer = await connection.exchange(request, tunnel=True)
+        if 200 <= answer.status < 300:
+            return connection.detach()
+    except httpx.TransportError as error:
+        raise httpx.ProxyError(f"{proxy} failed: {error}") from error
+    connection.abort()
+    raise refusal(proxy, answer.status, route.authority)
+
+
+def refusal(proxy: Proxy, status: int, authority: str) -> httpx.ProxyError:
+    """Return the error for a proxy that answered a CONNECT, or its own 407, with that status."""
+    what = {
+        403: "its rules forbid it; have them changed, or spare the host by NO_PROXY",
+        405: "it makes no tunnels (CONNECT), or this is no proxy",
+        407: "it wants a user and a password, or refuses those given",
+    }.get(status, "it could not reach the host" if status >= 500 else "it does not take the request")
+    passing = status >= 500 or status in _PASSING
+    error = httpx.ProxyError if passing else ProxyUnusable
+    return error(f"{proxy} refused a tunnel to {authority} with status {status}: {what}")

@@ -1,0 +1,317 @@
+"""The connections of all origins: who gets which, how many there are, and when one is given up."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Mapping
+
+import httpx
+
+from scaleset_client.options import ConnectionOptions
+from scaleset_client.tracing import TRACE
+from scaleset_client.transport.alarm import Alarm
+from scaleset_client.transport.connection import Connection
+from scaleset_client.transport.dialing import Dialer, refusal
+from scaleset_client.transport.origin import Origin
+from scaleset_client.transport.wire import encode, respond
+from scaleset_hookspecs.errors import HostError
+
+__all__ = ["BurstTransport"]
+
+
+class BurstTransport(httpx.AsyncBaseTransport):
+    """An httpx transport for bursts: HTTP/1.1, and no more work per request than there must be.
+
+    Of one event loop. A request whose bytes may have left is never repeated: `httpx.ReadError`,
+    `httpx.ReadTimeout`, `httpx.WriteTimeout` and `httpx.RemoteProtocolError` mean that it may have been
+    carried out; `httpx.ConnectError`, `httpx.ConnectTimeout`, `httpx.PoolTimeout`, `httpx.ProxyError` and
+    `httpx.LocalProtocolError` that it was not sent.
+
+    Attributes:
+        bounds_answers: Its read limit is for the whole answer; that of other transports is for each piece of it.
+        connections_opened: Connections opened so far.
+        requests_sent: Requests sent so far.
+        requests_reused: Those of them that went over a connection used before or opened ahead.
+    """
+
+    bounds_answers = True
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        *,
+        max_connections: int | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._options = options
+        self._limit = max_connections or options.max_connections
+        self._dialer = Dialer(options, environ)
+        self._origins: dict[tuple[str, str, int | None], Origin] = {}
+        self._waiters: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
+        self._slots = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alarm = Alarm(self._sweep)
+        self._empty: asyncio.Future[None] | None = None
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections_opened = 0
+        self.requests_sent = 0
+        self.requests_reused = 0
+
+    def __repr__(self) -> str:
+        """Return the counts, for a person who looks."""
+        return (
+            f"<BurstTransport: {self.connections_open} of {self._limit} connections open, "
+            f"{len(self._waiters)} waiting, {self.requests_sent} sent>"
+        )
+
+    @property
+    def connections_open(self) -> int:
+        """Connections open now, idle or busy."""
+        return sum(len(origin.open) for origin in self._origins.values())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and return its response, read to the end."""
+        loop = self._check()
+        try:
+            content = request.content
+        except httpx.RequestNotRead:
+            content = await request.aread()
+        origin = self._origin(request.url)
+        data = encode(request, content, origin.route)
+        limits = request.extensions.get("timeout", {})
+        trace, started = TRACE.get(), loop.time()
+        connection = self._pop(origin, started)
+        if connection is None:
+            connection = await self._obtain(origin, limits)
+            if trace is not None:
+                trace.connect += loop.time() - started
+        if trace is not None:
+            trace.unsent = False
+        seconds = limits.get("read", self._options.read_timeout)
+        self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
+        self.requests_sent += 1
+        answer = await connection.exchange(data, head_only=request.method == "HEAD")
+        if answer.status == 407 and origin.route.proxy is not None:
+            raise refusal(origin.route.proxy, answer.status, origin.route.authority)
+        return respond(answer, request, connection.abort)
+
+    async def warm(self, url: httpx.URL, count: int) -> int:
+        """Open connections to the URL's origin until `count` are open; return how many are.
+
+        Fewer than asked are open if the limit or the origin does not allow more; a request then tells why.
+        For ten minutes from the last call, those that die idle are replaced.
+        """
+        self._check()
+        origin = self._origin(url)
+        origin.keep(min(count, self._limit))
+        tasks = self._fill(origin)
+        if tasks:
+            await asyncio.wait(tasks)
+        return len(origin.open)
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail with `httpx.ReadError`. Later ones are refused."""
+        loop = self._own_loop()
+        self._closed = True
+        self._alarm.cancel()
+        while self._waiters:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(httpx.PoolTimeout("the transport was closed"))
+        self._dialer.give_up()
+        for origin in self._origins.values():
+            for connection in tuple(origin.open):
+                connection.abort()
+        if self._slots:
+            self._empty = self._empty or loop.create_future()
+            await asyncio.shield(self._empty)
+
+    def _check(self) -> asyncio.AbstractEventLoop:
+        loop = self._own_loop()
+        if self._closed:
+            raise RuntimeError("this transport is closed")
+        return loop
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, which must be the one of the first call: connections belong to it."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and loop is not self._loop:
+            raise HostError(
+                "this client's connections belong to another event loop, the one of its first call; use and close it "
+                "there, or make a client for each loop"
+            )
+        self._loop = loop
+        return loop
+
+    def _origin(self, url: httpx.URL) -> Origin:
+        key = (url.scheme, url.host, url.port)
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._origins[key] = Origin(self, self._dialer.route(url))
+        return origin
+
+    # Who gets which connection.
+
+    def _pop(self, origin: Origin, now: float) -> Connection | None:
+        """Take the connection used last, if it can be used without a doubt and without waiting."""
+        idle = origin.idle
+        while idle:
+            connection = idle.pop()
+            if not connection.usable:
+                continue
+            if connection.deadline <= now:
+                connection.abort()
+            elif connection.stirs():
+                idle.append(connection)
+                return None
+            else:
+                self.requests_reused += 1
+                return connection
+        return None
+
+    async def _obtain(self, origin: Origin, limits: Mapping[str, float | None]) -> Connection:
+        """Find, wait for, or open a connection."""
+        loop = asyncio.get_running_loop()
+        seconds = limits.get("pool", self._options.connect_timeout)
+        deadline = None if seconds is None else loop.time() + seconds
+        while True:
+            while origin.idle:
+                connection = self._pop(origin, loop.time())
+                if connection is not None:
+                    return connection
+                await _read_what_came()
+            if self._slots < self._limit:
+                self._reserve(origin, 1)
+            else:
+                self._evict(origin)
+                given = await self._turn(origin, deadline)
+                if given is not None and given.usable and given.stirs():
+                    await _read_what_came()  # nobody asked for it: the connection closes
+                if given is not None and given.usable:
+                    self.requests_reused += 1
+                    return given
+                if given is not None:
+                    continue
+                origin.dialing += 1
+            return await self._dial(origin, limits.get("connect", self._options.connect_timeout))
+
+    async def _turn(self, origin: Origin, deadline: float | None) -> Connection | None:
+        """Wait in line for a connection of this origin or, as `None`, for leave to open one."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((origin, waiter))
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                given = waiter.result()
+                if given is None:
+                    self.free_slot()
+                elif given.usable:
+                    self.take_back(origin, given)
+            if isinstance(error, TimeoutError):
+                raise httpx.PoolTimeout(f"all {self._limit} connections stayed busy") from None
+            raise
+
+    async def _dial(self, origin: Origin, seconds: float | None) -> Connection:
+        """Open a connection in a slot that is ours already; the slot is freed if that fails."""
+        try:
+            connection = await self._dialer.dial(origin, origin.route, seconds)
+        except BaseException:
+            self.free_slot()
+            raise
+        finally:
+            origin.dialing -= 1
+        self.connections_opened += 1
+        if connection.lost:
+            self.free_slot()
+        else:
+            origin.open.add(connection)
+        if self._closed or not connection.usable:
+            connection.abort()
+            raise httpx.ConnectError(f"the connection to {origin.route.host} closed as soon as it was open")
+        return connection
+
+    def _evict(self, origin: Origin) -> None:
+        """Close the connection of another origin that lay idle longest, to make room."""
+        others = [other.idle for other in self._origins.values() if other.idle and other is not origin]
+        if others:
+            min(others, key=lambda idle: idle[0].deadline).pop(0).abort()
+
+    def take_back(self, origin: Origin, connection: Connection) -> None:
+        """Hand a connection to the first in line, or lay it by; close it if that one wants another origin."""
+        while self._waiters:
+            wanted, waiter = self._waiters[0]
+            if waiter.done():
+                self._waiters.popleft()
+            elif wanted is origin:
+                self._waiters.popleft()
+                waiter.set_result(connection)
+                return
+            else:
+                connection.abort()
+                origin.lost(connection)  # its slot is passed on now, lest the next one back is closed for it, too
+                return
+        origin.idle.append(connection)
+        self._watch(connection, asyncio.get_running_loop().time() + connection.idle_limit)
+
+    def _fill(self, origin: Origin) -> list[asyncio.Task[None]]:
+        """Open what the origin lacks, in tasks of our own: who asked may go away."""
+        missing = max(0, min(origin.missing(origin.wanted), self._limit - self._slots))
+        self._reserve(origin, missing)
+        tasks = [asyncio.get_running_loop().create_task(self._add(origin)) for _ in range(missing)]
+        self._tasks.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._tasks.discard)
+        return tasks
+
+    async def _add(self, origin: Origin) -> None:
+        """Open one connection and lay it by; if that fails, let the origin be until the next `warm`."""
+        try:
+            self.take_back(origin, await self._dial(origin, self._options.connect_timeout))
+        except httpx.TransportError:
+            origin.wanted = 0
+
+    def renew(self, origin: Origin) -> None:
+        """Replace in the background what the origin lost."""
+        if not self._closed and not self._waiters:
+            self._fill(origin)
+
+    def _reserve(self, origin: Origin, count: int) -> None:
+        self._slots += count
+        origin.dialing += count
+
+    def free_slot(self) -> None:
+        """Pass a freed slot to the first in line."""
+        while self._waiters:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._slots -= 1
+        if self._slots == 0 and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _watch(self, connection: Connection, deadline: float) -> None:
+        connection.deadline = deadline
+        if deadline < self._alarm.at:
+            self._alarm.set(deadline)
+
+    def _sweep(self) -> None:
+        """Give up every connection whose time is over."""
+        now = asyncio.get_running_loop().time()
+        for origin in self._origins.values():
+            for connection in tuple(origin.open):
+                if connection.deadline > now:
+                    self._alarm.set(connection.deadline)
+                elif connection.busy:
+                    connection.expire()
+                else:
+                    connection.abort()
+
+
+async def _read_what_came() -> None:
+    """Let the loop read what came in on a connection that stirs, which takes two turns."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

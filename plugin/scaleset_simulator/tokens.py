@@ -1,0 +1,128 @@
+"""The tokens the service hands out: signed, with a real `exp` that is enforced."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import jwt
+
+from scaleset_simulator.clock import Clock
+from scaleset_simulator.errors import Refusal, bad_token
+
+__all__ = ["AppKey", "Tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppKey:
+    """The GitHub App whose JWTs are accepted."""
+
+    client_id: str
+    installation_id: int
+    public_key: str
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Issues and checks tokens; each is good for one purpose only.
+
+    Attributes:
+        pats: Personal access tokens that are accepted.
+        rest: Installation and registration tokens, with purpose and expiry (Unix seconds).
+        signed: Admin and queue tokens that were issued, so that a check costs a look-up.
+    """
+
+    clock: Clock
+    chance: random.Random
+    pats: set[str]
+    app: AppKey | None = None
+    admin_seconds: float = 3600.0
+    queue_seconds: float = 3000.0
+    rest: dict[str, tuple[str, float]] = field(default_factory=dict)
+    signed: dict[str, tuple[str, float]] = field(default_factory=dict)
+    seen_jti: set[str] = field(default_factory=set)
+    issued: int = 0
+
+    def installation(self, authorization: str, installation_id: int) -> tuple[str, float]:
+        """Exchange an App's JWT for an installation token (protocol 3.1)."""
+        if self.app is None or installation_id != self.app.installation_id:
+            raise Refusal(404, None, "Integration not found")
+        try:
+            # The service's clock is passed in, so the library must not compare with its own.
+            claims = jwt.decode(
+                authorization.removeprefix("Bearer "),
+                self.app.public_key,
+                algorithms=["RS256"],
+                options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "iss"]},
+            )
+        except jwt.PyJWTError as error:
+            raise Refusal(401, None, f"A JSON web token could not be decoded: {error}") from error
+        now = self.clock.time()
+        if claims["iss"] != self.app.client_id or claims["exp"] <= now or claims["iat"] > now + 5:
+            raise Refusal(401, None, "The JSON web token is expired, from the future, or another App's")
+        if claims["exp"] - claims["iat"] > 600:
+            raise Refusal(401, None, "'Expiration time' claim ('exp') is too far in the future")
+        if claims.get("jti") in self.seen_jti:
+            raise Refusal(404, None, "Not Found")
+        self.seen_jti.add(str(claims.get("jti")))
+        return self._opaque("ghs_", "installation", 3600.0)
+
+    def registration(self, authorization: str) -> tuple[str, float]:
+        """Exchange a PAT or installation token for a registration token (protocol 3.2)."""
+        token = authorization.removeprefix("Bearer ").removeprefix("token ")
+        if not authorization.startswith(("Bearer ", "token ")) or not (
+            token in self.pats or self._opaque_good(token, "installation")
+        ):
+            raise Refusal(401, None, "Bad credentials")
+        return self._opaque("AABB", "registration", 3600.0)
+
+    def admin(self, authorization: str) -> str:
+        """Exchange a registration token for an admin token (protocol 3.3)."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme != "RemoteAuth" or not self._opaque_good(token, "registration"):
+            raise Refusal(401, None, "Invalid registration token or scheme")
+        return self._signed("admin", self.admin_seconds)
+
+    def queue(self, session_id: str) -> str:
+        """Issue the queue token of a session."""
+        return self._signed(f"queue:{session_id}", self.queue_seconds)
+
+    def check_admin(self, authorization: str) -> None:
+        """Refuse everything but an admin token that has not expired."""
+        if self._purpose(authorization) != "admin":
+            raise bad_token()
+
+    def queue_session(self, authorization: str) -> str:
+        """Return the session id of a queue token that has not expired."""
+        kind, _, session_id = self._purpose(authorization).partition(":")
+        if kind != "queue":
+            raise bad_token("The message queue token is expired or invalid.")
+        return session_id
+
+    def expire(self) -> None:
+        """Make every signed token invalid at once."""
+        self.signed.clear()
+
+    def _purpose(self, authorization: str) -> str:
+        purpose, expires = self.signed.get(authorization[7:], ("", 0.0))
+        if not authorization.startswith("Bearer ") or expires <= self.clock.time():
+            return ""
+        return purpose
+
+    def _signed(self, purpose: str, seconds: float) -> str:
+        expires = self.clock.time() + seconds
+        self.issued += 1
+        claims = {"exp": expires, "iat": expires - seconds, "sub": purpose, "jti": str(self.issued), "pad": "x" * 400}
+        token = jwt.encode(claims, "simulator-signing-key-of-enough-length", algorithm="HS256")
+        self.signed[token] = (purpose, expires)
+        return token
+
+    def _opaque(self, prefix: str, purpose: str, seconds: float) -> tuple[str, float]:
+        token = f"{prefix}{self.chance.getrandbits(160):040X}"
+        expires = self.clock.time() + seconds
+        self.rest[token] = (purpose, expires)
+        return token, expires
+
+    def _opaque_good(self, token: str, purpose: str) -> bool:
+        kind, expires = self.rest.get(token, ("", 0.0))
+        return kind == purpose and expires > self.clock.time()
