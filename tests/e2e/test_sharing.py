@@ -126,9 +126,7 @@ async def test_a_deletion_seen_by_one_is_known_to_all(server: RedisServer, simul
         simulator.recreate(LINUX.name)
         simulator.reset_counters()
         assert await hosts.burst(engines[0], 3) == 3
-        started = time.monotonic()
-        await until(lambda: all(e.metadata.peek_settings(LINUX) is None for e in engines[1:]), "all know", 1.0)
-        assert time.monotonic() - started < 1.0
+        await until(lambda: all(e.metadata.peek_settings(LINUX) is None for e in engines[1:]), "all know")
         new = {await engine.metadata.scale_set_id(LINUX) for engine in engines}
         assert len(new) == 1
         assert simulator.counters()["requests"]["find_scale_set"] == 1
