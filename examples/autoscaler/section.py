@@ -17,8 +17,8 @@ T = TypeVar("T")
 _NOTHING: Final = object()
 _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|://[^/\s]*@")
 
-_NAME: Final = re.compile("[A-Z][A-Z0-9]{0,19}(_[A-Z0-9]{1,19}){0,5}")
-"""What is shown as the name of a variable: short words in capitals, unlike a secret put there by mistake."""
+_NAME: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
+"""What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
 
 
 class Section:
@@ -120,7 +120,8 @@ class Section:
             found = (folder / name).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:  # ValueError: no text, or a name that no file can have
             reason = getattr(error, "strerror", None) or "not text"
-            return self.refuse(key, f"`$file: {shown(name)}`: {reason}", "a file that can be read")
+            # It may be the secret itself, put there by mistake, so only a path that opens is repeated.
+            return self.refuse(key, f"a file that does not open: {reason}", "a file that can be read")
         return found or self.refuse(key, f"`$file: {shown(name)}`, which is empty", "a file with the secret")
 
     def _value(self, key: str, default: object) -> object:

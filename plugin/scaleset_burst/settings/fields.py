@@ -156,7 +156,7 @@ def _pem_file(value: object, info: ValidationInfo) -> str:
         raise refusal(describe(value), "the path of a PEM file")
     if not isinstance(info.context, Sources):
         return value
-    if "-----BEGIN " not in info.context.read(value):
+    if "-----BEGIN " not in info.context.read(value, show=True):
         raise refusal(f"the file `{value}`, which is not PEM", "the path of a PEM file")
     return info.context.path(value)
 

@@ -47,9 +47,9 @@ class Sources:
             return str(PurePath(home) / text[2:])
         return str(PurePath(self.directory) / text) if self.directory else text
 
-    def read(self, text: str) -> str:
-        """Return the file's text, or refuse it with the reason."""
-        where = "a file that does not open" if looks_secret(text) else f"the file `{text}`"
+    def read(self, text: str, *, show: bool) -> str:
+        """Return the file's text, or refuse it with the reason; `show` its path, where no secret is looked for."""
+        where = f"the file `{text}`" if show and not looks_secret(text) else "a file that does not open"
         try:
             return self.read_file(self.path(text))
         except OSError as error:
@@ -77,10 +77,10 @@ def resolve(value: object, sources: object) -> SecretStr:
     if not isinstance(value, Mapping):
         raise refusal(describe_secret(value), f"{REFERENCE}; a secret never stands in the file itself")
     if len(value) != 1 or next(iter(value)) not in {"$env", "$file"}:
-        raise refusal(describe(value), f"exactly one key: {REFERENCE}")
+        raise refusal(describe_secret(value), f"exactly one key: {REFERENCE}")
     kind, name = next(iter(value.items()))
     if not isinstance(name, str) or not name:
-        raise refusal(f"{kind} with {describe(name)}", REFERENCE)
+        raise refusal(f"{kind} with {describe_secret(name) if name else describe(name)}", REFERENCE)
     if not isinstance(sources, Sources):
         raise refusal(f"a reference ({kind})", "a secret, where no file is read")
     return _read_environment(name, sources) if kind == "$env" else _read_file(name, sources)
@@ -95,7 +95,8 @@ def _read_environment(name: str, sources: Sources) -> Secret:
 
 
 def _read_file(name: str, sources: Sources) -> Secret:
-    return _checked(sources.read(name), f"$file: {name}")
+    # What does not open may be the secret itself, put there by mistake: only a path that opens is repeated.
+    return _checked(sources.read(name, show=False), f"$file: {name}")
 
 
 def _checked(text: str, origin: str) -> Secret:

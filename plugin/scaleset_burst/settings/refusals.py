@@ -12,14 +12,14 @@ REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
 
 _LONGEST: Final = 60
+_LONGEST_KEY: Final = 8
 _LONGEST_NUMBER: Final = 128
 """Bits of a number that is repeated; Python refuses to write out a very long one."""
 
 _SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8}|://[^/@\s]*:[^/@\s]*@")
 
-_VARIABLE: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-_LONGEST_WORD: Final = 20
-_RANDOM: Final = re.compile("[0-9][A-Za-z]+[0-9]+[A-Za-z]|(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z]).{8}")
+_VARIABLE: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
+"""What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
 
 
 def refusal(found: str, expected: str) -> PydanticCustomError:
@@ -34,14 +34,8 @@ def looks_secret(text: str) -> bool:
 
 
 def is_variable_name(text: str) -> bool:
-    """Whether a text can be shown as the name of an environment variable; a secret put there by mistake cannot.
-
-    Names of variables are words in one case; a random text of some length has digits between letters of both cases, or
-    is one long run without a break.
-    """
-    if looks_secret(text) or not _VARIABLE.fullmatch(text) or len(text) > _LONGEST:
-        return False
-    return all(len(word) < _LONGEST_WORD and not _RANDOM.search(word) for word in text.split("_"))
+    """Whether a text can be shown as the name of an environment variable; a secret put there by mistake cannot."""
+    return not looks_secret(text) and _VARIABLE.fullmatch(text) is not None
 
 
 def describe(value: object) -> str:
@@ -67,6 +61,10 @@ def describe_secret(value: object) -> str:
         return f"a literal text of {len(value)} characters"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "a literal number"
+    if isinstance(value, Mapping) and not all(
+        str(key).startswith("$") and len(str(key)) < _LONGEST_KEY for key in value
+    ):
+        return f"a section with {len(value)} key{'' if len(value) == 1 else 's'}"
     return describe(value)
 
 

@@ -89,10 +89,10 @@ autoscaler:
     ("github", "said"),
     [
         ("{config_url: u, token: {$env: NOT_SET_ANYWHERE}}", "found `$env: NOT_SET_ANYWHERE`, which is not set"),
-        ("{config_url: u, token: {$file: nowhere}}", "found `$file: nowhere`: No such file or directory"),
+        ("{config_url: u, token: {$file: nowhere}}", "found a file that does not open: No such file or directory"),
         ("{config_url: u, token: {$file: empty}}", "found `$file: empty`, which is empty"),
         ('{config_url: u, token: {$env: "a\\ud800b"}}', "which is not set"),
-        ('{config_url: u, token: {$file: "a\\0b"}}', "found `$file: a\0b`: not text"),
+        ('{config_url: u, token: {$file: "a\\0b"}}', "found a file that does not open: not text"),
         ("{config_url: u, token: {$vault: x}}", "found another kind of reference"),
         ("{config_url: u}", "github.token: found nothing"),
         ("[1, 2]", "github: found a list; expected a section"),

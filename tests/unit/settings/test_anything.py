@@ -1,7 +1,9 @@
 """Whatever stands in the file, the answer is settings or problems, and no secret is repeated."""
 
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +55,26 @@ def test_any_section_is_settings_or_problems(section: dict[Any, Any]) -> None:
     assert MARK not in said
     assert MARK not in repr(settings)
     assert (settings is None) == (said.count("; expected ") > 0)
+
+
+secrets = st.one_of(
+    st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+=._-~ $@!", min_size=12, max_size=80),
+    st.from_regex(r"[A-Z2-7]{16,32}", fullmatch=True),
+    st.from_regex(r"[./~]?[a-z0-9/.]{12,40}", fullmatch=True),
+    st.text(min_size=12, max_size=40),
+).filter(lambda text: re.search("[a-z2-7]|[^_]{16}", text) is not None)
+
+
+@given(st.sampled_from(["$env", "$file"]), secrets)
+def test_a_secret_in_place_of_its_reference_is_never_repeated(kind: str, secret: str) -> None:
+    """Neither as the name of a variable or a file, nor as a key; the place is."""
+
+    def read_file(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    for value in ({kind: secret}, {secret: None}, {kind: {secret: 1}}, secret):
+        section = {"github": {"config_url": "https://github.com/a", "token": value}}
+        with pytest.raises(ConfigError) as caught:
+            load_settings({"plugins": {"burst": section}}, environ={"T": MARK}, read_file=read_file)
+        assert secret not in str(caught.value)
+        assert "plugins.burst.github.token" in str(caught.value)

@@ -38,13 +38,16 @@ def test_a_literal_secret_is_refused_without_being_shown(load_burst: Load, probl
         ({"$env": "NOT_SET"}, "`$env: NOT_SET`, which is not set"),
         ({"$env": "BLANK"}, "`$env: BLANK`, which is empty"),
         ({"$file": "empty"}, "`$file: empty`, which is empty"),
-        ({"$file": "nowhere"}, "the file `nowhere`: no such file or directory"),
+        ({"$file": "nowhere"}, "a file that does not open: no such file or directory"),
         ({"$file": "long"}, "`$file: long`, which holds more than 64 KiB"),
         ({"$env": "A", "$file": "b"}, "a section with `$env`, `$file`"),
         ({"$enw": "A"}, "a section with `$enw`"),
         ({}, "an empty section"),
         ({"$env": None}, "$env with nothing"),
         ({"$env": ["A"]}, "$env with a list of 1"),
+        ({"$env": 12345678}, "$env with a literal number"),
+        ({"hunter2": None}, "a section with 1 key"),
+        ({"$env": "GITHUB_TOKEN_2"}, "`$env: GITHUB_TOKEN_2`, which is not set"),
         (12345678, "a literal number"),
         (True, "`true`"),
         (
@@ -56,7 +59,7 @@ def test_a_literal_secret_is_refused_without_being_shown(load_burst: Load, probl
         ({"$env": "0123456789abcdef0123456789abcdef01234567"}, "an environment variable that is not set"),
         ({"$env": "aZ3kQ9xLm2Vb7Rt"}, "an environment variable that is not set"),
         ({"$env": "abcdefghijklmnopqrstuvwxyzabcdef"}, "an environment variable that is not set"),
-        ({"$env": "GitHub_Token_2"}, "`$env: GitHub_Token_2`, which is not set"),
+        ({"$env": "GitHub_Token_2"}, "an environment variable that is not set"),
     ],
 )
 def test_a_bad_reference_is_one_problem(load_burst: Load, problems: Problems, token: object, found: str) -> None:
