@@ -63,6 +63,9 @@ class Request:
     content_type: str = "application/json"
 
 
+_NAME, _FOLDER = "the runner's name", "the work folder"
+
+
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
@@ -176,7 +179,8 @@ def mint_path(scale_set_id: int) -> str:
 
 def mint_body(name: str, work_folder: str) -> bytes:
     """Return the body of row 8, put together: an encoder made for each mint would cost more than all the rest of it."""
-    return f'{{"name":{json.dumps(name)},"workFolder":{json.dumps(work_folder)}}}'.encode()
+    name, work_folder = json.dumps(whole(name, _NAME)), json.dumps(whole(work_folder, _FOLDER))
+    return f'{{"name":{name},"workFolder":{work_folder}}}'.encode()
 
 
 def mint(scale_set_id: int, name: str, work_folder: str = "") -> Request:
@@ -186,7 +190,7 @@ def mint(scale_set_id: int, name: str, work_folder: str = "") -> Request:
 
 def mint_slice(scale_set_id: int, wanted: Sequence[MintRequest]) -> Request:
     """Row 8 with several settings in one array, where the service takes that."""
-    body = _json([{"name": one.name, "workFolder": one.work_folder} for one in wanted])
+    body = _json([{"name": whole(one.name, _NAME), "workFolder": whole(one.work_folder, _FOLDER)} for one in wanted])
     return Request(Kind.MINT_SLICE, "POST", mint_path(scale_set_id), body=body)
 
 

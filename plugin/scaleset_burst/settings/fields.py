@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SecretStr, Strict, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, SecretStr, Strict, ValidationInfo
 from pydantic_core import CoreSchema
 
 from scaleset_burst.settings.addresses import (
@@ -33,6 +33,7 @@ __all__ = [
     "SharingUrl",
     "Token",
     "Whole",
+    "WorkFolder",
 ]
 
 _KEY_BEGINS: Final = ("-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----")
@@ -175,6 +176,12 @@ def _scale_set_name(value: object) -> str:
     raise refusal(f"the name {describe(value)}", "a scale set's name: one line without outer blanks")
 
 
+def _work_folder(value: str) -> str:
+    if value.isprintable():
+        return value
+    raise refusal(describe(value), "one line of text")
+
+
 Flag = Annotated[bool, Strict()]
 """`true` or `false`; a text or a number is neither."""
 
@@ -253,3 +260,8 @@ NamePart = Annotated[
 
 ScaleSetName = Annotated[str, BeforeValidator(_scale_set_name)]
 """The name of a scale set."""
+
+WorkFolder = Annotated[
+    str, Field(min_length=1), AfterValidator(_work_folder), Accepts("a text that is not empty, on one line")
+]
+"""The work folder on a runner."""

@@ -23,6 +23,7 @@ from scaleset_burst.settings.fields import (
     SharingUrl,
     Token,
     Whole,
+    WorkFolder,
 )
 
 __all__ = [
@@ -89,7 +90,7 @@ class BatchSettings(Section):
     )
     slice_size: Whole = Field(default=50, ge=2, le=500, description="Settings in one request at most.")
     name_prefix: NamePart = Field(default="", description="Start of the runners' names; empty: the scale set's name.")
-    work_folder: Annotated[str, Field(min_length=1)] = Field(default="_work", description="Work folder on the runner.")
+    work_folder: WorkFolder = Field(default="_work", description="Work folder on the runner.")
     attempt_timeout: Duration = Field(
         default=15.0,
         gt=0,
@@ -204,9 +205,7 @@ class ScaleSetOverride(Section):
 
     enabled: Flag = Field(default=True, description="Whether the plugin answers for this scale set.")
     name_prefix: NamePart | None = Field(default=None, description="Instead of `batch.name_prefix`.")
-    work_folder: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="Instead of `batch.work_folder`."
-    )
+    work_folder: WorkFolder | None = Field(default=None, description="Instead of `batch.work_folder`.")
     max_concurrency: Concurrency | None = Field(
         default=None, description="A limit of its own, below `batch.max_concurrency`."
     )

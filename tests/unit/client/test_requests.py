@@ -102,6 +102,9 @@ HALF = "li\ud800nux"
         lambda: requests.find_runner_group(HALF),
         lambda: requests.find_runner(HALF),
         lambda: requests.open_session(1, HALF),
+        lambda: requests.mint(1, HALF),
+        lambda: requests.mint(1, "a", HALF),
+        lambda: requests.mint_slice(1, [MintRequest(name="a", work_folder=HALF)]),
     ],
 )
 def test_half_a_character_is_refused_before_anything_is_sent(make: Callable[[], object]) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.demand import MOST_LIVE, Roster, needed, surplus
+from scaleset_burst.minting.demand import MOST_LIVE, Roster, check_count, needed, surplus
+from scaleset_hookspecs import ProvisionSettings, ScaleSetRef, UsageError
 
 numbers = st.integers(min_value=0, max_value=2000)
 
@@ -86,3 +87,15 @@ def test_a_roster_is_bounded() -> None:
         roster.add(f"r{number}", number, float(number))
     assert len(roster) == len(roster.ids) == MOST_LIVE
     assert f"r{2 * MOST_LIVE - 1}" in roster.names
+
+
+@given(st.text(st.characters(categories=["Cs", "Cc", "L"]), min_size=1, max_size=4))
+def test_a_work_folder_is_one_line_of_whole_characters(folder: str) -> None:
+    """Half a character became `?` on the wire, or the `UnicodeEncodeError` of whoever asked."""
+    settings = ProvisionSettings(work_folder=folder)
+    if folder.isprintable():
+        check_count(ScaleSetRef(name="linux"), 1, settings)
+        folder.encode()
+    else:
+        with pytest.raises(UsageError, match="work_folder"):
+            check_count(ScaleSetRef(name="linux"), 1, settings)

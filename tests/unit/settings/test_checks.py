@@ -69,3 +69,13 @@ def test_a_check_is_left_out_when_what_it_reads_was_refused(load_burst: Load, pr
         "plugins.burst.connections.warm",
         "plugins.burst.github",
     ]
+
+
+@pytest.mark.parametrize("folder", ["a\ud800b", "a\0b", "a\nb", ""])
+@pytest.mark.parametrize("of", ["batch", "scale_set"])
+def test_a_work_folder_that_cannot_be_sent_is_refused(
+    load_burst: Load, problems: Problems, folder: str, of: str
+) -> None:
+    own = {"work_folder": folder}
+    (problem,) = problems(load_burst, {"batch": own} if of == "batch" else {"scale_sets": {"a": own}})
+    assert problem.path.endswith("work_folder")
