@@ -47,6 +47,9 @@ class Application:
         if scope["type"] != "http":
             return
         request = await self._read(scope, receive)
+        if len(request.body) > BODY_LIMIT:
+            await self._write(send, Answer(413, {"message": f"a body has {BODY_LIMIT} bytes at most"}), None)
+            return
         if request.path == "/" or request.path.startswith("/_sim"):
             await self._write(send, await self._control.answer(request), None)
             return

@@ -26,6 +26,9 @@ MOST_OPEN_JOBS = 100_000
 
 MOST_FAULTS = 100
 
+_OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode")
+"""Headers that browsers send, and command lines do not."""
+
 CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready")
 
 
@@ -177,6 +180,9 @@ def _foreign(request: Received) -> str | None:
         return f"Origin is {origin[:100]!r}; pages of other sites may not drive the simulator"
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return "the request comes from a page of another site, which may not drive the simulator"
+    json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    if request.method == "POST" and not json and any(each in request.headers for each in _OF_BROWSERS):
+        return "a browser may send application/json only, for which a page of another site has to ask first"
     return None
 
 

@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ __all__ = ["Board", "Job", "Session"]
 
 EVENTS_IN_MESSAGE = 50
 FIRST_MESSAGE = 100_000_000
+MOST_DEAD = 1000
+"""Ended sessions of a scale set remembered at most, the newest."""
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class _Queue:
     messages: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     pending: deque[dict[str, Any]] = field(default_factory=deque)
     session: Session | None = None
-    dead: set[str] = field(default_factory=set)
+    dead: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_DEAD))
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ class Board:
         self.session(scale_set_id, session_id)
         queue = self.queue(scale_set_id)
         queue.session = None
-        queue.dead.add(session_id)
+        queue.dead.append(session_id)
 
     def lose_session(self, scale_set_id: int) -> None:
         """Forget the session, as the service sometimes does."""
@@ -147,7 +150,7 @@ class Board:
             moved |= self._let_in(queue, capacity)
         return self._start(scale_set_id, queue) or moved
 
-    def acquire(self, scale_set_id: int, request_ids: list[int]) -> list[int]:
+    def acquire(self, scale_set_id: int, request_ids: Collection[int]) -> list[int]:
         """Acquire offered jobs; return those that were still on offer."""
         if not self.offers:
             raise Refusal(404, None, "page not found", {"content-type": "text/plain"})
@@ -190,7 +193,7 @@ class Board:
         session = queue.session
         idle = session is not None and not session.polls
         if session is not None and idle and self.clock.monotonic() - session.seen_at >= self.session_seconds:
-            queue.dead.add(session.id)
+            queue.dead.append(session.id)
             queue.session = None
 
     def _let_in(self, queue: _Queue, capacity: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from scaleset_simulator.errors import Refusal, bad_request
 from scaleset_simulator.jobs import Session
 from scaleset_simulator.service import QUEUE, Answer, Received
+from scaleset_simulator.tenant import LONGEST
 
 
 def _value(request: Received, scale_set_id: int, session: Session) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def open_session(request: Received) -> Answer:
     number = int(request.numbers[0])
     scale_set = request.world.tenant.scale_set(number)
     owner = str(request.json().get("ownerName") or "")
-    if not owner:
-        raise bad_request("ownerName is needed.")
+    if not 0 < len(owner) <= LONGEST:
+        raise bad_request(f"ownerName is needed, of at most {LONGEST} characters.")
     return Answer(200, _value(request, number, request.world.board.open_session(scale_set, owner)))
 
 
@@ -134,7 +135,7 @@ async def acquire(request: Received) -> Answer:
     number = _owner(request)
     if number != int(request.numbers[0]):
         raise bad_request("The session belongs to another scale set.")
-    got = request.world.board.acquire(number, [int(each) for each in request.json()])
+    got = request.world.board.acquire(number, {int(each) for each in request.json()})
     request.world.board.step(number)
     await request.world.notify()
     return Answer(200, {"count": len(got), "value": got})

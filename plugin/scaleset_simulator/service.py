@@ -9,13 +9,15 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
 from scaleset_simulator.errors import Refusal, bad_request, scale_set_exists
-from scaleset_simulator.tenant import jit_config, rfc3339
+from scaleset_simulator.tenant import checked, jit_config, rfc3339
 from scaleset_simulator.world import World
 
 __all__ = ["BASE", "QUEUE", "Answer", "Handler", "Received"]
 
 BASE = "/tenant-1/rest"
 QUEUE = "/scalesets/message"
+
+MOST_IN_SLICE = 1000
 
 
 @dataclass(slots=True)
@@ -151,8 +153,9 @@ def update_scale_set(request: Received) -> Answer:
     other = request.world.tenant.find_scale_set(name, group_id)
     if other is not None and other is not one:
         raise scale_set_exists(name)
+    labels = checked(name, body.get("labels"))
     one.name, one.group_id = name, group_id
-    one.labels = body.get("labels") or one.labels
+    one.labels = labels or one.labels
     setting = body.get("RunnerSetting") or body.get("runnerSetting") or {}
     one.disable_update = setting.get("disableUpdate", one.disable_update)
     return Answer(200, _scale_set(request, one.id))
@@ -207,6 +210,8 @@ def mint(request: Received) -> Answer:
     scale_set_id = int(request.numbers[0])
     if not isinstance(body, list):
         return Answer(200, _minted(request, scale_set_id, str(body.get("name") or "")))
+    if len(body) > MOST_IN_SLICE:
+        raise bad_request(f"A slice has {MOST_IN_SLICE} items at most.")
     if not request.world.options.slices:
         raise bad_request("Cannot deserialize the current JSON array into type 'RunnerScaleSetJitRunnerSetting'.")
     request.world.tenant.scale_set(scale_set_id)

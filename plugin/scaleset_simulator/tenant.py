@@ -24,6 +24,33 @@ from scaleset_simulator.errors import (
 __all__ = ["Limits", "Runner", "ScaleSet", "Tenant", "rfc3339"]
 
 
+LONGEST = 256
+"""Characters of a name or label at most; a runner's has fewer."""
+
+MOST_LABELS = 100
+
+MOST_SCALE_SETS = 1000
+"""The same for groups."""
+
+MOST_RUNNERS = 100_000
+
+MOST_MINTED = 1_000_000
+"""Names remembered to count those that come twice."""
+
+
+def checked(name: object, labels: object) -> list[dict[str, str]]:
+    """Return the labels of a scale set as they are kept; raises a `Refusal` for what no scale set can have."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
+        raise bad_request(f"A runner scale set needs a name of at most {LONGEST} characters.")
+    given = [] if labels is None else labels
+    if not isinstance(given, list) or len(given) > MOST_LABELS or not all(isinstance(each, dict) for each in given):
+        raise bad_request(f"Labels are a list of at most {MOST_LABELS}.")
+    kept = [{"type": str(each.get("type") or "System"), "name": str(each.get("name", ""))} for each in given]
+    if any(len(text) > LONGEST for each in kept for text in each.values()):
+        raise bad_request(f"A label has at most {LONGEST} characters.")
+    return kept
+
+
 def rfc3339(moment: float) -> str:
     """Write Unix time as the service does, with seven digits of fraction."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
@@ -104,17 +131,19 @@ class Tenant:
 
     def group_id(self, name: str) -> int:
         """Return the id of a group, made on first mention by the operator."""
+        if len(self.groups) >= MOST_SCALE_SETS or len(name) > LONGEST:
+            return self.groups.get(name.lower(), 0)
         return self.groups.setdefault(name.lower(), len(self.groups) + 1)
 
     def create_scale_set(
         self, name: str, group_id: int, labels: list[dict[str, str]] | None = None, *, disable_update: bool = False
     ) -> ScaleSet:
         """Create a scale set; its name is unique in its group."""
-        if not name:
-            raise bad_request("A runner scale set needs a name.")
+        given = checked(name, labels)
         if self.find_scale_set(name, group_id) is not None:
             raise scale_set_exists(name)
-        given = [{"type": each.get("type") or "System", "name": each.get("name", "")} for each in labels or []]
+        if len(self.scale_sets) >= MOST_SCALE_SETS:
+            raise bad_request(f"There are {MOST_SCALE_SETS} runner scale sets already.")
         made = ScaleSet(
             self._id(),
             name,
@@ -177,6 +206,8 @@ class Tenant:
             raise bad_request("A runner's name has 1 to 64 characters.")
         if name.lower() in self.by_name:
             raise taken(name)
+        if len(self.runners) >= MOST_RUNNERS:
+            raise Refusal(422, None, f"There are {MOST_RUNNERS} runners already.")
         if len(self.runners) >= self.limits.group_capacity and self._in_group(scale_set.group_id):
             text = f"The runner group reached max limit of {self.limits.group_capacity} runners."
             raise Refusal(422, None, text)
@@ -189,6 +220,8 @@ class Tenant:
             self.duplicates += 1
         runner = Runner(self._id(), name, scale_set_id, now, f"{self.chance.getrandbits(128):032x}")
         self.minted[name.lower()] = runner.id
+        if len(self.minted) > MOST_MINTED:
+            del self.minted[next(iter(self.minted))]
         self.runners[runner.id] = runner
         self.by_name[name.lower()] = runner
         return runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import jwt
 
@@ -11,6 +12,10 @@ from scaleset_simulator.clock import Clock
 from scaleset_simulator.errors import Refusal, bad_token
 
 __all__ = ["AppKey", "Tokens"]
+
+
+MOST_TOKENS = 10_000
+"""Tokens of a kind remembered at most, the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,7 @@ class Tokens:
     queue_seconds: float = 3000.0
     rest: dict[str, tuple[str, float]] = field(default_factory=dict)
     signed: dict[str, tuple[str, float]] = field(default_factory=dict)
-    seen_jti: set[str] = field(default_factory=set)
+    seen_jti: dict[str, None] = field(default_factory=dict)
     issued: int = 0
 
     def installation(self, authorization: str, installation_id: int) -> tuple[str, float]:
@@ -64,7 +69,8 @@ class Tokens:
             raise Refusal(401, None, "'Expiration time' claim ('exp') is too far in the future")
         if claims.get("jti") in self.seen_jti:
             raise Refusal(404, None, "Not Found")
-        self.seen_jti.add(str(claims.get("jti")))
+        self.seen_jti[str(claims.get("jti"))] = None
+        _bound(self.seen_jti)
         return self._opaque("ghs_", "installation", 3600.0)
 
     def registration(self, authorization: str) -> tuple[str, float]:
@@ -115,14 +121,22 @@ class Tokens:
         claims = {"exp": expires, "iat": expires - seconds, "sub": purpose, "jti": str(self.issued), "pad": "x" * 400}
         token = jwt.encode(claims, "simulator-signing-key-of-enough-length", algorithm="HS256")
         self.signed[token] = (purpose, expires)
+        _bound(self.signed)
         return token
 
     def _opaque(self, prefix: str, purpose: str, seconds: float) -> tuple[str, float]:
         token = f"{prefix}{self.chance.getrandbits(160):040X}"
         expires = self.clock.time() + seconds
         self.rest[token] = (purpose, expires)
+        _bound(self.rest)
         return token, expires
 
     def _opaque_good(self, token: str, purpose: str) -> bool:
         kind, expires = self.rest.get(token, ("", 0.0))
         return kind == purpose and expires > self.clock.time()
+
+
+def _bound(kept: dict[str, Any]) -> None:
+    """Forget the oldest beyond `MOST_TOKENS`."""
+    if len(kept) > MOST_TOKENS:
+        del kept[next(iter(kept))]

@@ -1,11 +1,15 @@
 """The endpoints over a real socket: statuses, bodies and headers as the protocol has them (protocol 4.2)."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from scaleset_simulator import SimulatorProcess
-from scaleset_simulator.tenant import read_jit_config
+from scaleset_simulator.clock import SystemClock
+from scaleset_simulator.errors import Refusal
+from scaleset_simulator.tenant import MOST_SCALE_SETS, Tenant, read_jit_config
+from scaleset_simulator.tokens import MOST_TOKENS, Tokens
 from tests.unit.simulator.wire import ADMIN, AGENTS, GROUPS, REGISTRATION, SETS, Wire
 
 
@@ -144,3 +148,40 @@ class TestAnswers:
 
     def test_a_body_that_is_no_json_is_400(self, wire: Wire) -> None:
         assert wire.send("POST", SETS, b"{").status == 400
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"name": "x" * 257},
+            {"name": "x", "labels": [{"name": "l"}] * 101},
+            {"name": "x", "labels": [{"name": "l" * 257}]},
+            {"name": "x", "labels": ["l"]},
+            {"name": "x", "labels": "l"},
+        ],
+    )
+    def test_of_a_scale_set(self, wire: Wire, body: dict[str, object]) -> None:
+        assert wire.send("POST", SETS, body).status == 400
+        assert wire.send("PATCH", f"{SETS}/{wire.scale_set()}", body).status == 400
+
+    def test_of_a_body(self, wire: Wire) -> None:
+        assert wire.send("POST", SETS, {"name": "x" * 2_000_000}).status == 413
+
+    def test_of_a_slice_a_runner_and_a_session(self, wire: Wire) -> None:
+        path = f"{SETS}/{wire.scale_set()}"
+        assert wire.send("POST", f"{path}/generatejitconfig", [{"name": "a"}] * 1001).status == 400
+        assert wire.mint("x" * 65).status == 400
+        assert wire.open_session(wire.scale_set(), "o" * 257).status == 400
+
+    def test_of_what_is_kept(self) -> None:
+        clock = SystemClock()
+        tokens, tenant = Tokens(clock, random.Random(1), {"pat"}), Tenant(clock)
+        for _ in range(MOST_TOKENS + 5):
+            tokens.registration("Bearer pat")
+        assert len(tokens.rest) == MOST_TOKENS
+        for number in range(MOST_SCALE_SETS):
+            tenant.create_scale_set(f"s{number}", tenant.group_id(f"g{number}"))
+        assert len(tenant.groups) == MOST_SCALE_SETS
+        with pytest.raises(Refusal):
+            tenant.create_scale_set("one-more", 1)
