@@ -67,7 +67,7 @@ class Lane:
         refusals: Waves in a row that were refused for the whole scale set, with no mint between them.
         refused_at: When the last of them was.
         circuit: Stops what fails for this scale set; its failures are its own.
-        under_way: Slots of its calls that still wait for their outcome.
+        missing: Slots of its calls that still wait for their outcome, by the prefix that their names have.
     """
 
     ref: ScaleSetRef
@@ -88,26 +88,33 @@ class Lane:
     failures: int = 0
     refusals: int = 0
     refused_at: float = float("-inf")
-    under_way: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
     failed_at: float = float("-inf")
     _named: ScaleSetRef | None = None
+
+    @property
+    def under_way(self) -> int:
+        """How many slots of its calls still wait for their outcome."""
+        return sum(self.missing.values())
 
     def enter(self, call: Call) -> None:
         """Begin with a call."""
         self.calls.add(call)
-        self.under_way += call.remaining
+        self.missing[call.name_prefix] = self.missing.get(call.name_prefix, 0) + call.remaining
 
     def settled(self, call: Call) -> None:
         """Note that a slot of a call has got its outcome."""
-        self.under_way -= call in self.calls
+        if call in self.calls:
+            self.missing[call.name_prefix] -= 1
 
     def leave(self, call: Call) -> Sequence[str]:
         """End a call, whatever is left of it; return the names in stock that no other call has a use for."""
         self.calls.discard(call)
-        self.under_way -= call.remaining
-        if call.name_prefix not in self.stock or self._wants(call.name_prefix):
+        if left := self.needed(call.name_prefix) - call.remaining:
+            self.missing[call.name_prefix] = left
             return ()
-        return self.stock.pop(call.name_prefix)
+        self.missing.pop(call.name_prefix, None)
+        return self.stock.pop(call.name_prefix, ())
 
     def aim(self, scale_set_id: int) -> Sequence[str]:
         """Mint for this id from now on; return the names in stock if they were written down for another.
@@ -121,7 +128,7 @@ class Lane:
 
     def keep(self, scale_set_id: int, prefix: str, names: Sequence[str]) -> Sequence[str]:
         """Put names in stock that are written down for this id; return them if no call has a use for them."""
-        if scale_set_id != self.scale_set_id or not self._wants(prefix):
+        if scale_set_id != self.scale_set_id or not self.needed(prefix):
             return names
         self.stock.setdefault(prefix, deque()).extend(names)
         return ()
@@ -136,12 +143,9 @@ class Lane:
         """Return how many names are in stock for the first slot of the queue."""
         return len(self.stock.get(self.waiting[0].call.name_prefix, ()))
 
-    def _wants(self, prefix: str) -> bool:
-        return any(call.remaining and call.name_prefix == prefix for call in self.calls)
-
     def needed(self, prefix: str) -> int:
         """Return how many names with a prefix the calls under way can need."""
-        return sum(call.remaining for call in self.calls if call.name_prefix == prefix)
+        return self.missing.get(prefix, 0)
 
     def ref_of(self, scale_set_id: int) -> ScaleSetRef:
         """Return the scale set as its configs name it: with the id that they were minted with."""

@@ -2,13 +2,17 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scaleset_burst.minting import Lane
 from scaleset_burst.minting.budget import Budget
-from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+from scaleset_burst.minting.call import Call
+from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, ProvisionSettings, ScaleSetRef
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
@@ -65,3 +69,46 @@ def test_an_answer_costs_as_much_for_many_as_for_one(shape: tuple[int, int, int]
 def test_an_answer_costs_as_much_in_a_full_window() -> None:
     """The window is looked through once a second, not for each answer and call."""
     assert calls_per_answer(20, 10, 20, 1600) < 1.5 * calls_per_answer(20, 10, 20, 160)
+
+
+class Walked(set[Call]):
+    """Calls under way, and how many of them were looked at one after the other."""
+
+    walked = 0
+
+    def __iter__(self) -> Iterator[Call]:
+        for call in super().__iter__():
+            self.walked += 1
+            yield call
+
+
+def test_a_thousand_small_calls_are_not_walked_for_each_name() -> None:
+    """How many names they need was summed over all of them, for each of them that asked for a name."""
+
+    async def main() -> None:
+        minter, lane, _ = make_minter(ModelService())
+        lane.calls = walked = Walked()
+        asked = (minter.provision(lane, 1, ProvisionSettings(name_prefix=f"p{n % 3}"), None) for n in range(1000))
+        outcomes = await asyncio.gather(*asked)
+        assert all(isinstance(each, JitConfig) for (each,) in outcomes)
+        assert walked.walked < 1000
+        assert lane.missing == lane.stock == {}
+
+    run_virtually(main)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(0, 3), st.booleans()), max_size=12))
+def test_what_is_needed_is_what_the_calls_under_way_lack(told: list[tuple[str, int, int, bool]]) -> None:
+    lane = Lane(ScaleSetRef(name="linux"), 42, "linux", "_work")
+    failure = MintFailure(reason=FailureReason.DEADLINE, message="")
+    for prefix, count, settled, ends in told:
+        call = Call(lane, count, ProvisionSettings(name_prefix=prefix), None, 0.0)
+        call.refuse(call.slots[0], FailureReason.ALREADY_PROVIDED, "") if ends else None
+        lane.enter(call)
+        for slot in call.slots[:settled]:
+            call.settle(slot, failure)
+        if ends or not call.remaining:
+            lane.leave(call)
+        for each in "ab":
+            assert lane.needed(each) == sum(other.remaining for other in lane.calls if other.name_prefix == each)
+        assert lane.under_way == sum(other.remaining for other in lane.calls)
