@@ -15,6 +15,7 @@ from scaleset_burst.minting.delivery import Arrival, Deliverer, Names, became
 from scaleset_burst.minting.demand import needed
 from scaleset_burst.minting.dispatcher import Dispatcher, MintService
 from scaleset_burst.minting.gate import BurstGate
+from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_burst.minting.lane import Lane
 from scaleset_burst.minting.ledger import BurstLedger
@@ -77,8 +78,14 @@ class Minter:
         self.ledger = BurstLedger()
         self._stopping = False
         self._waits = Waits(gate, clock=clock, calls=self._calls)
+        self._given = Given()
         self.resolver = Resolver(
-            service, clock=clock, random=random, on_known=self._stray_known, on_settled=self._stray_settled
+            service,
+            clock=clock,
+            random=random,
+            given=self._given,
+            on_known=self._stray_known,
+            on_settled=self._stray_settled,
         )
         self.deliverer = Deliverer(
             names, clock=clock, on_orphan=self._orphan, on_delivered=self._delivered, on_lost=self._lost
@@ -90,6 +97,7 @@ class Minter:
             max_attempts=max_attempts,
             names=names,
             resolver=self.resolver,
+            given=self._given,
             deliverer=self.deliverer,
             ledger=self.ledger,
             re_resolve=re_resolve,
@@ -305,6 +313,7 @@ class Minter:
             self._orphan(config)
 
     def _orphan(self, config: JitConfig) -> None:
+        self._given.drop(config.runner_id)
         self._names.note([became(config, State.AMBIGUOUS)])
         set_id, runner_id = config.scale_set.id or 0, config.runner_id
         stray = Stray(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)

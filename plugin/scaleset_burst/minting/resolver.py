@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from scaleset_burst.minting.budget import DEFAULT_PAUSE
+from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.strays import (
     Answering,
     Step,
@@ -77,12 +78,14 @@ class Resolver:
         *,
         clock: Clock,
         random: random_module.Random,
+        given: Given,
         on_known: Callable[[Stray], None],
         on_settled: Callable[[Stray], None],
     ) -> None:
         self._service = service
         self._clock = clock
         self._random = random
+        self._given = given
         self._on_known = on_known
         self._on_settled = on_settled
         self._strays: dict[str, Stray] = {}
@@ -225,6 +228,9 @@ class Resolver:
         if runner is not None and runner.name.lower() != stray.name.lower():
             logger.warning("looking for %s, the service answered with %s: not believed", stray.name, runner.name)
             return after_failure(stray, asked_at, 0.0, self._random.random)
+        if runner is not None and self._given.has(runner.id, None):
+            logger.error("%s is the runner %d, which somebody was given: left alone", runner.name, runner.id)
+            return self._decide(Step.CLOSED, replace(stray, found=True))
         return self._decide(*after_look(stray, runner, asked_at, answering_since=self._answering.since))
 
     def _decide(self, step: Step, stray: Stray) -> Stray | None:
@@ -277,7 +283,8 @@ class Resolver:
         self._taken.difference_update(waiting)
         for stray in [self._strays[name] for name in waiting if name in self._strays]:
             runner = shown.get(stray.name.lower())
-            after = after_list(stray, now) if runner is None else self._decide(*after_look(stray, runner, now))
+            known = runner is not None and not self._given.has(runner.id, None)
+            after = self._decide(*after_look(stray, runner, now)) if known else after_list(stray, now)
             if after is None:
                 continue
             self._strays[stray.name] = after

@@ -14,6 +14,7 @@ from scaleset_burst.minting.classification import Fate, Verdict, classify
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.gate import BurstGate
+from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.resolver import Resolver
@@ -61,6 +62,7 @@ class Settlement:
         max_attempts: int,
         names: Names,
         resolver: Resolver,
+        given: Given,
         deliverer: Deliverer,
         ledger: BurstLedger,
         re_resolve: Callable[[Lane], Awaitable[int]],
@@ -72,6 +74,7 @@ class Settlement:
         self._max_attempts = max_attempts
         self._names = names
         self._resolver = resolver
+        self._given = given
         self._deliverer = deliverer
         self._ledger = ledger
         self._re_resolve = re_resolve
@@ -82,15 +85,18 @@ class Settlement:
     def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
         """Settle one request: each of its names, and what it tells about the service."""
         first = results[0]
-        if isinstance(first, MintedRunner) and len(results) == 1:  # most are: the short way
+        given, name = self._given, attempt.names[0]
+        if isinstance(first, MintedRunner) and len(results) == 1 and not given.has(first.runner.id, name):
+            # The short way, which most go.
             self._gate.minted(attempt, 1, now)
             self._ledger.minted(attempt)
             attempt.lane.minted()
-            self._minted(attempt, attempt.slots[0], attempt.names[0], first, now)
+            self._minted(attempt, attempt.slots[0], name, first, now)
             return
         if isinstance(first, SliceRefused):
             self._slice_refused(attempt, first, now)
             return
+        results = self._believed(attempt, results)
         verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._gate.learn(attempt, verdicts, results, now)
         if any(verdict is not None and verdict.told_to_wait for verdict in verdicts):
@@ -123,6 +129,21 @@ class Settlement:
         if self._gate.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
 
+    def _believed(self, attempt: Attempt, results: Sequence[Result]) -> list[Result]:
+        """Take a runner that somebody has already for no answer at all: whether another one is registered is open."""
+        believed: list[Result] = []
+        here: set[int] = set()
+        for result, name in zip(results, attempt.names, strict=True):
+            if isinstance(result, MintedRunner):
+                number = result.runner.id
+                if number in here or self._given.has(number, name):
+                    logger.error("the answer for %s is the runner %d, which was handed out already", name, number)
+                    believed.append(Unavailable("the answer is a runner that was handed out", maybe_applied=True))
+                    continue
+                here.add(number)
+            believed.append(result)
+        return believed
+
     def _minted(self, attempt: Attempt, slot: Slot, name: str, minted: MintedRunner, now: float) -> None:
         if minted.runner.name != name:  # from here on the service's spelling counts, as it does for the host
             self._names.note([Change(name=name, state=State.CLOSED)])
@@ -138,6 +159,7 @@ class Settlement:
             self._deliverer.reject(config)
             return
         slot.claimed = True
+        self._given.add(config.runner_id, name)
         blocked = self._gate.closed_seconds(now) - slot.blocked
         self._deliverer.add(Arrival(slot, config, attempt, now, blocked))
 
@@ -176,7 +198,11 @@ class Settlement:
         self._names.note([Change(name=name, state=State.CLOSED) for name in left])
 
     def _lost(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
-        """Hand names that may be registered to the resolver; the burst goes on without waiting for it."""
+        """Hand names that may be registered to the resolver; the burst goes on without waiting for it.
+
+        A name that somebody has is not among them: its runner is in use.
+        """
+        names = [name for name in names if not self._given.has(None, name)]
         self._names.note(
             [Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id) for name in names]
         )
