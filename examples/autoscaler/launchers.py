@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from scaleset_client import ConnectionOptions
-from scaleset_client.transport import BurstTransport
+from scaleset_client.transport import BurstTransport, Head, MaybeSent, NotSent, Response
 from scaleset_hookspecs import JitConfig, RunnerRef
 
 __all__ = ["CommandLauncher", "LaunchError", "Launcher", "SimulatedLauncher"]
@@ -28,6 +29,9 @@ GRACE_SECONDS: Final = 10.0
 """Time a runner has to end by itself when it is told to."""
 
 CONNECTS_AT_ONCE: Final = 8
+
+ANSWER_SECONDS: Final = 30.0
+"""Time the simulator has to answer."""
 
 PR_SET_DUMPABLE: Final = 4
 """Of prctl(2)."""
@@ -160,8 +164,7 @@ class SimulatedLauncher:
         parts = urlsplit(config_url)
         self._url = f"{parts.scheme}://{parts.netloc}/_sim"
         self._found = False
-        transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
-        self._client = httpx.AsyncClient(transport=transport, timeout=30.0)
+        self._transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
         self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
 
     async def launch(self, config: JitConfig) -> None:
@@ -169,22 +172,25 @@ class SimulatedLauncher:
         async with self._places:
             try:
                 await self._look_for_simulator()
-                answer = await self._client.post(f"{self._url}/connect", content=config.encoded)
-            except httpx.HTTPError as error:
+                answer = await self._ask("POST", "/connect", config.encoded.encode())
+            except (NotSent, MaybeSent) as error:
                 raise LaunchError(f"the simulator does not answer: {error}") from error
-        if not answer.is_success:
-            raise LaunchError(f"the simulator refused the runner with status {answer.status_code}")
+        if not 200 <= answer.status < 300:
+            raise LaunchError(f"the simulator refused the runner with status {answer.status}")
 
     async def _look_for_simulator(self) -> None:
         if self._found:
             return
-        answer = await self._client.get(f"{self._url}/health")
+        answer = await self._ask("GET", "/health")
         try:
-            self._found = answer.is_success and answer.json() == {"ready": True}
+            self._found = answer.status == 200 and json.loads(answer.body) == {"ready": True}
         except ValueError:  # not even JSON
             self._found = False
         if not self._found:
             raise LaunchError(f"there is no simulator at {self._url}: set autoscaler.launcher to `command`")
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> Response:
+        return await self._transport.exchange(Head(method, httpx.URL(self._url + path), []), body, ANSWER_SECONDS)
 
     async def end(self, runner: RunnerRef) -> None:
         """Do nothing: a simulated runner ends with its registration."""
@@ -194,4 +200,4 @@ class SimulatedLauncher:
 
     async def stop(self) -> None:
         """Close the connections; the runners stay."""
-        await self._client.aclose()
+        await self._transport.aclose()

@@ -28,6 +28,7 @@ from scaleset_client import (
 )
 from scaleset_client.clock import Clock
 from scaleset_client.observing import RequestRecord
+from scaleset_client.transport import Transport
 from scaleset_client.transport.trust import trusting
 from scaleset_client.version import VERSION
 from scaleset_hookspecs import UsageError
@@ -45,7 +46,7 @@ def build_client(
     *,
     clock: Clock,
     random: random_module.Random,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | httpx.AsyncBaseTransport | None = None,
     on_request: Callable[[RequestRecord], None] | None = None,
 ) -> ScaleSetClient:
     """Make the client of the configured scope; nothing is sent yet.

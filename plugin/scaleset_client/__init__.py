@@ -7,13 +7,12 @@ bounds what is in flight, `transport` holds the connections, and `decoding` beli
 """
 
 from scaleset_client.client import ScaleSetClient
-from scaleset_client.credentials import AppCredentials, Credentials, TokenCredentials
 from scaleset_client.failures import SliceRefused, is_job_still_running, is_name_taken
 from scaleset_client.observing import Counters, RequestRecord
-from scaleset_client.options import ConnectionOptions
+from scaleset_client.opening import SessionEvent, SessionEventKind, SessionOptions
+from scaleset_client.options import AppCredentials, ConnectionOptions, Credentials, TokenCredentials, UserAgent
 from scaleset_client.retrying import Backoff
 from scaleset_client.session import MessageSession
-from scaleset_client.sessionevents import SessionEvent, SessionEventKind, SessionOptions
 from scaleset_client.types import (
     AnyJobEvent,
     JobAssigned,
@@ -29,7 +28,6 @@ from scaleset_client.types import (
     ScaleSet,
     Session,
 )
-from scaleset_client.user_agent import UserAgent
 from scaleset_hookspecs.errors import (
     AuthenticationFailed,
     Conflict,

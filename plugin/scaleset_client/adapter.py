@@ -1,55 +1,25 @@
-"""The one place where httpx is driven, and where its exceptions end."""
+"""Requests on their way: each waits for its turn, is counted and timed, and its failure becomes an error of ours."""
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from types import MappingProxyType
 
 import httpx
 
 from scaleset_client.clock import Clock
 from scaleset_client.kinds import RULES, Kind
-from scaleset_client.observing import Counters, RequestRecord, Tally
+from scaleset_client.observing import Counters, RequestRecord
 from scaleset_client.options import ConnectionOptions
-from scaleset_client.responses import MAX_BODY, Response
-from scaleset_client.tracing import TRACE
-from scaleset_client.transport import BurstTransport, Head, ProxyUnusable, Untrusted, WholeRequest
-from scaleset_client.transport.wire import WholeResponse, refuse_encoded
+from scaleset_client.transport import BurstTransport, Head, HttpxTransport, MaybeSent, NotSent, Response, Transport
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
 __all__ = ["Adapter", "address"]
 
 log = logging.getLogger(__name__)
 
-# Raised before anything was written, so the request took no effect; every other one may come too late to know.
-NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
-)
 SESSION_CONNECTIONS = 512
-
-
-class LazyHeaders(Mapping[str, str]):
-    """The headers of an answer, decoded when somebody asks: nobody does if it is good."""
-
-    __slots__ = ("_response",)
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-
-    def __getitem__(self, name: str) -> str:
-        return self._response.headers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._response.headers)
-
-    def __len__(self) -> int:
-        return len(self._response.headers)
+TOKEN_KINDS = (Kind.INSTALLATION_TOKEN, Kind.REGISTRATION_TOKEN, Kind.ADMIN_CONNECTION)
 
 
 class Adapter:
@@ -60,8 +30,8 @@ class Adapter:
         options: ConnectionOptions,
         clock: Clock,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        poll_transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | httpx.AsyncBaseTransport | None = None,
+        poll_transport: Transport | httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         # Each kind of call has turns of its own, so that none waits behind another that hangs. A caller waits for its
@@ -70,35 +40,37 @@ class Adapter:
             kind: asyncio.Semaphore(options.max_connections) for kind, rule in RULES.items() if not rule.session
         }
         self._turns[Kind.MINT_SLICE] = self._turns[Kind.MINT]
-        self._short = transport or _own(options, options.max_connections * len(self._turns))
-        self._long = poll_transport or _own(options, SESSION_CONNECTIONS)
+        self._short = _transport(options, transport, options.max_connections * len(self._turns))
+        same = transport is not None and transport is poll_transport
+        self._long = self._short if same else _transport(options, poll_transport, SESSION_CONNECTIONS)
         self._options = options
         self._clock = clock
-        self._tally = Tally()
+        self._requests: dict[Kind, int] = {}
         self._on_request = on_request
         self._closed = False
 
     @property
     def counters(self) -> Counters:
         """The counts so far."""
-        opened = sum(getattr(one, "connections_opened", 0) for one in {self._short, self._long})
-        return self._tally.counters(opened)
+        counted = dict(self._requests)  # whole, in one step: the loop may count a new kind while another thread reads
+        return Counters(
+            requests=MappingProxyType({kind.value: count for kind, count in counted.items()}),
+            token_requests=sum(counted.get(kind, 0) for kind in TOKEN_KINDS),
+            connections_opened=sum(one.connections_opened for one in {self._short, self._long}),
+        )
 
     @property
     def connections_open(self) -> int:
         """Connections for short calls that are open now, as far as the transport can tell."""
-        return int(getattr(self._short, "connections_open", 0))
+        return self._short.connections_open
 
     async def warm(self, url: httpx.URL, count: int) -> int:
         """Open connections for short calls ahead; return how many are open, 0 if the transport cannot tell."""
-        warm = getattr(self._short, "warm", None)
-        if warm is None:
-            return 0
         self._check_open("opening connections")
         try:
-            return int(await warm(url, min(count, self._options.max_connections)))
-        except (httpx.HTTPError, OSError) as error:
-            raise _failed("opening connections", error, changes=False) from error
+            return await self._short.warm(url, min(count, self._options.max_connections))
+        except NotSent as error:
+            raise _not_sent("opening connections", error) from error
 
     async def aclose(self) -> None:
         """Close both transports; whoever waits for its turn, and whoever comes later, is refused."""
@@ -111,7 +83,7 @@ class Adapter:
         """Send one request and return its answer, whatever its status.
 
         Args:
-            kind: The operation; decides the pool and the time limit.
+            kind: The operation; decides the transport and the time limit.
             head: Method, address and headers.
             body: The body, or nothing.
             time_limit: Seconds for the answer, instead of the configured ones.
@@ -120,30 +92,28 @@ class Adapter:
             ServiceError: There was no answer, or one that cannot be taken.
         """
         options = self._options
-        answer = time_limit or (options.poll_timeout if kind is Kind.POLL else options.read_timeout)
-        limits = {"connect": options.connect_timeout, "read": answer, "write": answer, "pool": answer}
-        request = WholeRequest(head, body, {"timeout": limits})
+        seconds = time_limit or (options.poll_timeout if kind is Kind.POLL else options.read_timeout)
         if RULES[kind].session:
-            return await self._timed(kind, self._long, request)
+            return await self._timed(kind, self._long, head, body, seconds)
         async with self._turns[kind]:
-            return await self._timed(kind, self._short, request)
+            return await self._timed(kind, self._short, head, body, seconds)
 
-    async def _timed(self, kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+    async def _timed(self, kind: Kind, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
         self._check_open(RULES[kind].words)
-        self._tally.add(kind)
+        self._requests[kind] = self._requests.get(kind, 0) + 1
         if self._on_request is None:
-            return await _carry_out(kind, transport, request)
+            return await _carry_out(kind, transport, head, body, seconds)
         started = self._clock.monotonic()
         status, failure = None, None
         try:
-            response = await _carry_out(kind, transport, request)
+            response = await _carry_out(kind, transport, head, body, seconds)
             status = response.status
         except BaseException as error:
             failure = type(error).__name__
             raise
         finally:
-            seconds = self._clock.monotonic() - started
-            self._report(RequestRecord(kind=kind, status=status, seconds=seconds, failure=failure))
+            took = self._clock.monotonic() - started
+            self._report(RequestRecord(kind=kind, status=status, seconds=took, failure=failure))
         return response
 
     def _check_open(self, words: str) -> None:
@@ -159,7 +129,14 @@ class Adapter:
             log.exception("on_request raised for a %s request", record.kind)
 
 
-def _own(options: ConnectionOptions, max_connections: int) -> BurstTransport:
+def _transport(
+    options: ConnectionOptions, given: Transport | httpx.AsyncBaseTransport | None, max_connections: int
+) -> Transport:
+    """Return what was given, as a `Transport`; or one of our own."""
+    if isinstance(given, httpx.AsyncBaseTransport):
+        return HttpxTransport(given, options.connect_timeout)
+    if given is not None:
+        return given
     try:
         return BurstTransport(options, max_connections=max_connections)
     except (ValueError, OSError) as error:
@@ -167,7 +144,7 @@ def _own(options: ConnectionOptions, max_connections: int) -> BurstTransport:
 
 
 def address(text: str) -> httpx.URL:
-    """Return an address as httpx takes it.
+    """Return an address as the transports take it.
 
     Raises:
         Rejected: It is none. The services name addresses themselves, so one may be anything.
@@ -180,80 +157,15 @@ def address(text: str) -> httpx.URL:
     return url
 
 
-async def _carry_out(kind: Kind, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
-    rule = RULES[kind]
+async def _carry_out(kind: Kind, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
     try:
-        if getattr(transport, "bounds_answers", False):  # it notes by itself when the request leaves
-            response = await transport.handle_async_request(request)
-            body: bytes | None = response.content
-        else:
-            response, body = await _within(transport, request)
-    except _Late as late:
-        message = f"{rule.words} failed: no answer within {late.seconds:g} s"
-        raise Unavailable(message, maybe_applied=rule.changes) from None
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-        raise _failed(rule.words, error, changes=rule.changes) from error
-    if body is None or len(body) > MAX_BODY:
-        message = f"{rule.words} failed: the answer is larger than {MAX_BODY >> 20} MiB"
-        raise Unavailable(message, status=response.status_code, maybe_applied=rule.changes)
-    if isinstance(response, WholeResponse):
-        return Response(response.status_code, LazyHeaders(response), body, response.abandon)
-    return Response(response.status_code, LazyHeaders(response), body)
+        return await transport.exchange(head, body, seconds)
+    except NotSent as error:
+        raise _not_sent(RULES[kind].words, error) from error
+    except MaybeSent as error:
+        rule = RULES[kind]
+        raise Unavailable(f"{rule.words} failed: {error}", maybe_applied=rule.changes) from error
 
 
-class _Late(Exception):
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-
-async def _within(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes | None]:
-    """Carry out a request over a transport whose limit is for each read: a byte now and then must not hold us for ever.
-
-    Raises:
-        _Late: The whole was not there in time.
-    """
-    limits = request.extensions["timeout"]
-    seconds = limits["connect"] + limits["read"]
-    if (trace := TRACE.get()) is not None:  # from here on nobody knows
-        trace.unsent = False
-    try:
-        async with asyncio.timeout(seconds):
-            response = await transport.handle_async_request(request)
-            refuse_encoded(response.headers.raw)
-            return response, await _bounded(response)
-    except TimeoutError:
-        raise _Late(seconds) from None
-
-
-async def _bounded(response: httpx.Response) -> bytes | None:
-    """Return the body, or `None` if it is too large."""
-    chunks, size = [], 0
-    try:
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > MAX_BODY:
-                return None
-            chunks.append(chunk)
-    finally:
-        if not response.is_closed:
-            await response.aclose()
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _failed(words: str, error: Exception, *, changes: bool) -> ServiceError:
-    sent = not isinstance(error, NOT_SENT)
-    if isinstance(error, ProxyUnusable | Untrusted):
-        return Rejected(f"{words} failed: {error}")
-    if _is_untrusted(error):
-        return Rejected(f"{words} failed: the server's certificate is not trusted: {error}")
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Unavailable(f"{words} failed: {reason}", maybe_applied=sent and changes)
-
-
-def _is_untrusted(error: BaseException) -> bool:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+def _not_sent(words: str, error: NotSent) -> ServiceError:
+    return (Rejected if error.lasting else Unavailable)(f"{words} failed: {error}")

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scaleset_client import decoding, requests
-from scaleset_client.appjwt import app_jwt
-from scaleset_client.credentials import AppCredentials, Credentials
 from scaleset_client.failures import again
 from scaleset_client.flights import SingleFlight
+from scaleset_client.options import AppCredentials, Credentials
 from scaleset_client.protocol import read
-from scaleset_client.repeating import Repeater
 from scaleset_client.requests import Request
-from scaleset_client.responses import Response
-from scaleset_client.retrying import Backoff
-from scaleset_client.tokens import BLIND_LIFETIME, Decision, Refusal, Token, after_refusal, decide, token_of_jwt
+from scaleset_client.retrying import Backoff, Repeater
+from scaleset_client.tokens import (
+    BLIND_LIFETIME,
+    Decision,
+    Refusal,
+    Token,
+    after_refusal,
+    app_jwt,
+    decide,
+    token_of_jwt,
+)
+from scaleset_client.transport import Response
 from scaleset_client.urls import ConfigUrl, is_secure
 from scaleset_hookspecs.errors import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, ServiceError
 

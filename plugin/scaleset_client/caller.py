@@ -5,16 +5,13 @@ from typing import TypeVar
 
 from scaleset_client.adapter import Adapter, address
 from scaleset_client.auth import AdminConnection, TokenChain
-from scaleset_client.credentials import Credentials
 from scaleset_client.kinds import RULES, Kind
-from scaleset_client.pausing import Pause
+from scaleset_client.observing import TRACE
+from scaleset_client.options import Credentials
 from scaleset_client.protocol import read
-from scaleset_client.repeating import Repeater
 from scaleset_client.requests import Request
-from scaleset_client.responses import Response
-from scaleset_client.tracing import TRACE
-from scaleset_client.transport import Head
-from scaleset_client.transport.head import RawHeaders
+from scaleset_client.retrying import Pause, Repeater
+from scaleset_client.transport import Head, RawHeaders, Response
 from scaleset_client.urls import ConfigUrl, endpoint_url
 from scaleset_hookspecs.errors import RateLimited
 

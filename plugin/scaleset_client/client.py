@@ -12,20 +12,17 @@ from scaleset_client import requests as rows
 from scaleset_client.adapter import Adapter, address
 from scaleset_client.caller import ServiceCaller
 from scaleset_client.clock import Clock, SystemClock
-from scaleset_client.credentials import Credentials
 from scaleset_client.events import offers
 from scaleset_client.failures import is_gone
 from scaleset_client.kinds import Kind
 from scaleset_client.observing import Counters, RequestRecord
-from scaleset_client.opening import Opener
-from scaleset_client.options import ConnectionOptions
-from scaleset_client.repeating import Repeater
-from scaleset_client.retrying import Backoff
+from scaleset_client.opening import OnSessionEvent, Opener, SessionOptions
+from scaleset_client.options import ConnectionOptions, Credentials, UserAgent
+from scaleset_client.retrying import Backoff, Repeater
 from scaleset_client.session import MessageSession, send_acquire
-from scaleset_client.sessionevents import OnSessionEvent, SessionOptions
+from scaleset_client.transport import Transport
 from scaleset_client.types import JobAvailable, MintedRunner, MintRequest, Runner, RunnerGroup, ScaleSet
 from scaleset_client.urls import parse_config_url
-from scaleset_client.user_agent import UserAgent
 from scaleset_hookspecs.errors import NotFound, ServiceError
 from scaleset_hookspecs.types import Label
 
@@ -52,8 +49,8 @@ class ScaleSetClient:
         backoff: Backoff = Backoff(),  # noqa: B008  # a frozen value
         force_ghes: bool = False,
         user_agent: UserAgent = UserAgent(),  # noqa: B008  # a frozen value
-        transport: httpx.AsyncBaseTransport | None = None,
-        poll_transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | httpx.AsyncBaseTransport | None = None,
+        poll_transport: Transport | httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         """Make a client; nothing is sent before the first call.
@@ -67,7 +64,7 @@ class ScaleSetClient:
             backoff: How calls that are safe to repeat are repeated.
             force_ghes: Treat every host as GitHub Enterprise Server (GITHUB_ACTIONS_FORCE_GHES is present).
             user_agent: What the service is told about the caller.
-            transport: For short calls, instead of our own. It is closed with the client.
+            transport: For short calls, instead of our own; any of httpx's will do. It is closed with the client.
             poll_transport: For message sessions, instead of our own. It is closed with the client.
             on_request: Called after each request, for metrics.
 

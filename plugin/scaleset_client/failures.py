@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from copy import copy
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from scaleset_client.kinds import RULES, Audience, Kind
-from scaleset_client.responses import Response, retry_after
 from scaleset_client.texts import excerpt, header_text, scrub
+from scaleset_client.transport import Response
 from scaleset_hookspecs.errors import (
     AuthenticationFailed,
     Conflict,
@@ -32,6 +34,7 @@ __all__ = [
     "is_unexplained",
     "item_failure",
     "passing",
+    "retry_after",
     "unreadable",
 ]
 
@@ -81,6 +84,11 @@ LIMIT_TEXTS = ("rate limit", "exceeding usage of resource", "abuse detection")
 SLICE_REFUSALS = frozenset({400, 404, 405, 415, 422})
 REST_PAUSE = 60.0
 """Seconds to wait on a limit of the REST API that names no time (protocol 10.1)."""
+LONGEST_WAIT = 86_400.0
+"""Seconds; what asks for more is asking for "not today", and no sum of waits may overflow."""
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+DATE = re.compile(r"[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?: ?[+-][0-9]{4}| ?[A-Z]{1,4})?")
 TYPE_NAME = re.compile(r"[A-Za-z_]\w{0,119}")
 
 
@@ -93,24 +101,24 @@ def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str
         now: Unix time, for dates in `Retry-After`.
         secrets: Texts that must not appear in the error, whatever the answer holds.
     """
-    secrets = tuple(secrets)
+    secrets, headers = tuple(secrets), response.named_headers()
     name, said = _read(response.body)
     known = _by_name(name)
-    limited = known is None and _is_limit(response.status, response.headers, said)
+    limited = known is None and _is_limit(response.status, headers, said)
     error_type = RateLimited if limited else known or _by_status(response.status)
     if kind is Kind.MINT_SLICE and known is None and not limited and response.status in SLICE_REFUSALS:
         error_type = SliceRefused
     if known is None and response.status == 409:
         name = CONFLICTS.get(kind, name)
-    wait = retry_after(response.headers, now)
+    wait = retry_after(headers, now)
     if wait is None and limited and RULES[kind].audience is Audience.REST:
         wait = REST_PAUSE
     return error_type(
         _sentence(kind, response, excerpt(said, secrets)),
         status=response.status,
         type_name=scrub(name, secrets) if name else None,
-        activity_id=header_text(response.headers.get("activityid"), secrets),
-        request_id=header_text(response.headers.get("x-github-request-id"), secrets),
+        activity_id=header_text(headers.get("activityid"), secrets),
+        request_id=header_text(headers.get("x-github-request-id"), secrets),
         retry_after=wait,
         maybe_applied=RULES[kind].changes and (response.status >= 500 or 200 <= response.status < 300),
     )
@@ -118,12 +126,12 @@ def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str
 
 def unreadable(kind: Kind, response: Response, why: str, *, secrets: Iterable[str] = ()) -> Unavailable:
     """Return the error for a success whose body cannot be read: of a change, an ambiguous one (protocol 5.1)."""
-    secrets = tuple(secrets)
+    secrets, headers = tuple(secrets), response.named_headers()
     return Unavailable(
         f"{RULES[kind].words} failed: the answer cannot be read: {why}",
         status=response.status,
-        activity_id=header_text(response.headers.get("activityid"), secrets),
-        request_id=header_text(response.headers.get("x-github-request-id"), secrets),
+        activity_id=header_text(headers.get("activityid"), secrets),
+        request_id=header_text(headers.get("x-github-request-id"), secrets),
         maybe_applied=RULES[kind].changes,
     )
 
@@ -175,7 +183,7 @@ def is_unexplained(response: Response) -> bool:
     Those are a JSON object and plain text. A body that is empty, cut off or a web page comes from a fault or from
     something between here and the service.
     """
-    plain = response.headers.get("content-type", "").strip().lower().startswith("text/plain")
+    plain = response.named_headers().get("content-type", "").strip().lower().startswith("text/plain")
     text = response.body.decode("utf-8", "replace").lstrip("\ufeff")
     return not (_members(text) or (plain and text.strip()))
 
@@ -259,3 +267,41 @@ HINTS: dict[tuple[Kind, int], str] = {
     " write; a repository needs repo, or an App with administration: write",
     (Kind.REGISTRATION_TOKEN, 404): "; the organisation or repository does not exist, or the token may not see it",
 }
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how many seconds the service asks us to wait, in GitHub's documented order (protocol 10.1).
+
+    `Retry-After` in seconds or as a date comes first, then `x-ratelimit-reset` if nothing remains. Points in time are
+    compared with the answer's own `Date`: this machine's clock may be wrong, and the difference of two times of one
+    clock is not. What cannot be read counts as not said; what lies in the past as no wait; what is absurd is cut to a
+    day. Of several values the longest counts.
+
+    Args:
+        headers: Headers of the answer.
+        now: Unix time, for an answer without a date.
+    """
+    dates = _dates(headers.get("date", ""))
+    now = dates[0] if dates else now
+    asked = headers.get("retry-after", "")
+    waits = [*_numbers(asked), *(date - now for date in _dates(asked))]
+    if not waits and "0" in headers.get("x-ratelimit-remaining", "").replace(",", " ").split():
+        waits = [reset - now for reset in _numbers(headers.get("x-ratelimit-reset", ""))]
+    return min(max(0.0, *waits), LONGEST_WAIT) if waits else None
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers among the values of a header: one that was sent several times arrives joined by commas."""
+    return [float(value) for value in text.split(",") if NUMBER.fullmatch(value.strip())]
+
+
+def _dates(text: str) -> list[float]:
+    """Return the dates among the values of a header as Unix times."""
+    dates = []
+    for value in DATE.findall(text) or [text]:
+        try:
+            date = parsedate_to_datetime(value)
+            dates.append((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+        except (TypeError, ValueError, IndexError, OverflowError):
+            continue
+    return dates

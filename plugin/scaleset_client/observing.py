@@ -1,12 +1,12 @@
-"""What the client counts and reports about its requests, as values."""
+"""What the client counts and reports about its requests, as values; and where the time of one of them went."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from scaleset_client.kinds import Kind
 
-__all__ = ["Counters", "RequestRecord", "Tally"]
+__all__ = ["TRACE", "Counters", "RequestRecord", "Trace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +41,20 @@ class Counters:
     connections_opened: int
 
 
-TOKEN_KINDS = (Kind.INSTALLATION_TOKEN, Kind.REGISTRATION_TOKEN, Kind.ADMIN_CONNECTION)
+@dataclass(slots=True)
+class Trace:
+    """Seconds one request spent before it was sent, and whether it was.
+
+    Attributes:
+        token: Waiting for credentials.
+        connect: Waiting for a connection.
+        unsent: Surely no byte of it has left: it waits for credentials or a connection.
+    """
+
+    token: float = 0.0
+    connect: float = 0.0
+    unsent: bool = False
 
 
-class Tally:
-    """Counts requests by kind."""
-
-    def __init__(self) -> None:
-        self._requests: dict[Kind, int] = {}
-
-    def add(self, kind: Kind) -> None:
-        """Count one request."""
-        self._requests[kind] = self._requests.get(kind, 0) + 1
-
-    def counters(self, connections_opened: int) -> Counters:
-        """Return the counts so far."""
-        counted = dict(self._requests)  # whole, in one step: the loop may count a new kind while another thread reads
-        return Counters(
-            requests=MappingProxyType({kind.value: count for kind, count in counted.items()}),
-            token_requests=sum(counted.get(kind, 0) for kind in TOKEN_KINDS),
-            connections_opened=connections_opened,
-        )
+TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+"""The trace of the task's current request, if it keeps one."""

@@ -1,10 +1,47 @@
-"""How to reach the service: limits, time limits, proxy and certificates."""
+"""What a client is made from: credentials, how to reach the service, and who the caller is."""
 
+import json
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from scaleset_client.version import VERSION
 from scaleset_hookspecs.errors import UsageError
 
-__all__ = ["ConnectionOptions"]
+__all__ = ["AppCredentials", "ConnectionOptions", "Credentials", "TokenCredentials", "UserAgent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCredentials:
+    """A personal access token (protocol 3.1 lists the scopes it needs).
+
+    Raises:
+        UsageError: It cannot be one: it is empty, or holds what no header can, such as the line break of its file.
+    """
+
+    token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse at once what would only fail when it is sent."""
+        if not self.token or not self.token.isascii() or not self.token.isprintable() or " " in self.token:
+            raise UsageError("a token is one line of ASCII characters without blanks or line breaks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppCredentials:
+    """An installation of a GitHub App.
+
+    Attributes:
+        client_id: The App's client id; its numeric id as text works too.
+        installation_id: The installation in the scope.
+        private_key: The App's private key, PEM. A secret.
+    """
+
+    client_id: str
+    installation_id: int
+    private_key: str = field(repr=False)
+
+
+Credentials: TypeAlias = TokenCredentials | AppCredentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +79,38 @@ class ConnectionOptions:
         for name in ("connect_timeout", "read_timeout", "poll_timeout"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; a time above 0 is needed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAgent:
+    """Who calls: a `User-Agent` of one line of JSON (protocol 4.1). The service uses it for diagnostics only.
+
+    Attributes:
+        system: The autoscaler's name.
+        version: Its version.
+        commit_sha: The commit it was built from.
+        scale_set_id: The scale set it serves, 0 if unknown or many.
+        subsystem: The part of it that calls.
+    """
+
+    system: str = "scaleset-burst"
+    version: str = VERSION
+    commit_sha: str = "unknown"
+    scale_set_id: int = 0
+    subsystem: str = "client"
+
+    def header(self) -> str:
+        """Return the header's value; the encoder escapes whatever a header must not hold."""
+        return json.dumps(
+            {
+                "system": self.system,
+                "version": self.version,
+                "commit_sha": self.commit_sha,
+                "scale_set_id": self.scale_set_id,
+                "subsystem": self.subsystem,
+                "build_version": VERSION,
+                "build_commit_sha": "unknown",
+                "kind": "scaleset",
+            },
+            separators=(",", ":"),
+        )

@@ -6,7 +6,7 @@ from typing import TypeVar
 from scaleset_client.decoding import Unreadable, document, entries, mapping, minted, text
 from scaleset_client.failures import failure, item_failure, unreadable
 from scaleset_client.kinds import RULES, Kind
-from scaleset_client.responses import Response
+from scaleset_client.transport import Response
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
 

@@ -1,11 +1,19 @@
-"""Whether to send a request again, and when; a decision over values."""
+"""When a request is sent again, and when none is sent at all: one backoff, repeats, and pauses the service asked for.
+
+`Backoff` and `next_wait` decide over values; `Repeater` and `Pause` do on a clock what they say.
+"""
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from scaleset_hookspecs.errors import ServiceError, Unavailable
+from scaleset_client.clock import Clock
+from scaleset_hookspecs.errors import RateLimited, ServiceError, Unavailable
 
-__all__ = ["Backoff", "least_pause", "next_wait"]
+__all__ = ["Backoff", "Pause", "Repeater", "least_pause", "next_wait"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +32,16 @@ class Backoff:
     longest: float = 20.0
     limit: float = 60.0
 
+    def doubled(self, attempt: int) -> float:
+        """Return the wait after that attempt, before jitter; 1 is the first."""
+        return float(min(self.first * 2.0 ** min(max(attempt, 1) - 1, 30), self.longest))
+
     def wait(self, attempt: int, chance: random.Random) -> float:
-        """Return the wait after that attempt (1 is the first): doubling, from half to one and a half of it."""
-        return float(min(self.first * 2.0 ** min(attempt - 1, 30), self.longest) * chance.uniform(0.5, 1.5))
+        """Return the wait after that attempt: from half to one and a half of what has doubled each time."""
+        return self.doubled(attempt) * chance.uniform(0.5, 1.5)
+
+
+REFUSED_AGAIN = Backoff(first=1.0, longest=64.0)
 
 
 def least_pause(refusals: int) -> float:
@@ -34,7 +49,7 @@ def least_pause(refusals: int) -> float:
 
     A wait of nothing, or a date in the past, would else have one request follow the other.
     """
-    return float(2 ** min(max(refusals, 1) - 1, 6))
+    return REFUSED_AGAIN.doubled(refusals)
 
 
 def next_wait(
@@ -65,3 +80,71 @@ def next_wait(
         # Never before the time asked for, and not all at the same moment.
         wait = error.retry_after + chance.uniform(0.0, min(1.0, 0.1 * error.retry_after))
     return None if waited + wait > backoff.limit else wait
+
+
+@dataclass(frozen=True, slots=True)
+class Repeater:
+    """Runs something until it succeeds, fails for good, or has waited enough."""
+
+    clock: Clock
+    chance: random.Random
+    backoff: Backoff
+
+    async def run(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
+        """Return what `once` returns; the error raised is that of the last try.
+
+        Args:
+            once: One try.
+            repeatable: Whether two requests have the effect of one.
+        """
+        attempt, waited = 1, 0.0
+        while True:
+            try:
+                return await once()
+            except ServiceError as error:
+                wait = next_wait(
+                    attempt,
+                    error,
+                    repeatable=repeatable,
+                    waited=waited,
+                    chance=self.chance,
+                    backoff=self.backoff,
+                )
+                if wait is None:
+                    raise
+            await self.clock.sleep(wait)
+            attempt, waited = attempt + 1, waited + wait
+
+
+class Pause:
+    """Until when nothing may be sent. Mints and message sessions do not wait here: their own admission does."""
+
+    def __init__(self, repeater: Repeater) -> None:
+        self._repeater = repeater
+        self._until = 0.0
+        self._refusals = 0
+
+    def asked(self, error: RateLimited) -> None:
+        """Hear that the service asked for a pause, perhaps for none in seconds: then it grows with each refusal."""
+        now = self._repeater.clock.monotonic()
+        if now >= self._until:
+            self._refusals += 1
+        self._until = max(self._until, now + max(error.retry_after or 0.0, least_pause(self._refusals)))
+
+    def answered(self) -> None:
+        """Hear that the service let a request through after the pause."""
+        if self._refusals and self._repeater.clock.monotonic() >= self._until:
+            self._refusals = 0
+
+    async def over(self) -> None:
+        """Wait for the end of the pause, with jitter.
+
+        Raises:
+            RateLimited: It is longer than a call may wait; nothing was sent.
+        """
+        left = self._until - self._repeater.clock.monotonic()
+        if left <= 0:
+            return
+        if left > self._repeater.backoff.limit:
+            raise RateLimited("nothing was sent: the service asked for a pause that is not over", retry_after=left)
+        await self._repeater.clock.sleep(left + self._repeater.chance.uniform(0.0, min(1.0, 0.1 * left)))

@@ -11,11 +11,10 @@ from scaleset_client.events import message
 from scaleset_client.failures import is_session_expired, is_session_lost, is_unexplained, passing
 from scaleset_client.flights import SingleFlight
 from scaleset_client.kinds import Kind
-from scaleset_client.opening import Opener
+from scaleset_client.opening import Opener, SessionEventKind
 from scaleset_client.protocol import nothing
-from scaleset_client.responses import Response
-from scaleset_client.sessionevents import SessionEventKind
 from scaleset_client.tokens import Decision, Token, decide, token_of_jwt
+from scaleset_client.transport import Response
 from scaleset_client.types import Message, Session
 from scaleset_client.urls import acknowledge_url, poll_url
 from scaleset_hookspecs.errors import NotFound, Rejected, ServiceError, Unavailable

@@ -2,12 +2,18 @@
 
 import base64
 import json
+import uuid
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from scaleset_client.decoding import integer
+import jwt
+import jwt.algorithms
 
-__all__ = ["Decision", "Refusal", "Token", "after_refusal", "decide", "jwt_times", "token_of_jwt"]
+from scaleset_client.decoding import integer
+from scaleset_client.options import AppCredentials
+from scaleset_hookspecs.errors import UsageError
+
+__all__ = ["Decision", "Refusal", "Token", "after_refusal", "app_jwt", "decide", "jwt_times", "token_of_jwt"]
 
 BLIND_LIFETIME = 600.0
 """Seconds a token without a readable end is used before it is renewed."""
@@ -117,3 +123,27 @@ def after_refusal(refusals: int, token_age: float, *, replaced: bool, clear: boo
     if refusals >= most or (refusals >= 2 and token_age > SETTLED):
         return Refusal.GIVE_UP
     return Refusal.WAIT
+
+
+APP_SKEW = 60
+"""Seconds `iat` lies in the past, for a clock that is ahead of GitHub's."""
+
+APP_LIFETIME = 540
+"""Seconds from `iat` to `exp`; GitHub's ceiling is ten minutes."""
+
+
+def app_jwt(credentials: AppCredentials, now: float) -> str:
+    """Return the signed JWT by which a GitHub App says who it is (protocol 3.1), different at each call.
+
+    Raises:
+        UsageError: The signing library is missing, or the key is not an RSA key in PEM form.
+    """
+    if not jwt.algorithms.has_crypto:
+        raise UsageError("credentials of a GitHub App need a signing library: pip install 'scaleset-burst[app]'")
+    issued = int(now) - APP_SKEW
+    claims = {"iat": issued, "exp": issued + APP_LIFETIME, "iss": credentials.client_id, "jti": uuid.uuid4().hex}
+    try:
+        return jwt.encode(claims, credentials.private_key, algorithm="RS256")
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # it takes a public key until it signs
+        # The library's error may quote the key: do not chain it.
+        raise UsageError("the GitHub App's private key is not an RSA key in PEM form") from None

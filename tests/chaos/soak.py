@@ -16,8 +16,8 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import load_settings
 from scaleset_client import ConnectionOptions, Message, ScaleSetClient, TokenCredentials
+from scaleset_client.opening import SessionEvent
 from scaleset_client.session import MessageSession
-from scaleset_client.sessionevents import SessionEvent
 from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics, Unavailable
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_simulator import SimulatorProcess

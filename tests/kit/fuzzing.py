@@ -11,7 +11,7 @@ import httpx
 from hypothesis import strategies as st
 
 from scaleset_client import Backoff, ConnectionOptions, MessageSession, ScaleSetClient, TokenCredentials
-from scaleset_client.sessionevents import SessionOptions
+from scaleset_client.opening import SessionOptions
 from scaleset_client.types import Message, MintRequest
 from scaleset_hookspecs.errors import ServiceError
 from tests.kit.answers import ADMIN, CONFIG, QUEUE, REGISTRATION, SAMPLES, STATUS, Given, answers_to, raw_answers

@@ -2,18 +2,17 @@
 
 import logging
 import random
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Final
-
-import httpx
 
 from scaleset_burst.cli.diagnosis import Facts, Shared
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_sharing, connection_options
 from scaleset_client import ConnectionOptions, ScaleSetClient
 from scaleset_client.clock import Clock
-from scaleset_client.transport import BurstTransport
+from scaleset_client.transport import BurstTransport, Head, Response
 from scaleset_client.urls import parse_config_url
 from scaleset_hookspecs import ScaleSetRef, Unavailable, UsageError
 
@@ -31,14 +30,12 @@ class WatchfulTransport(BurstTransport):
         self.skew: float | None = None
         """Seconds our clock is ahead of the server's, by the last answer; the header knows whole seconds only."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def exchange(self, head: Head, body: bytes, seconds: float) -> Response:
         """Send a request; remember what time the server has."""
-        response = await super().handle_async_request(request)
-        try:
-            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError):
-            return response
-        self.skew = self._clock.time() - (theirs + 0.5)
+        response = await super().exchange(head, body, seconds)
+        with suppress(KeyError, ValueError):
+            theirs = parsedate_to_datetime(response.named_headers()["date"]).timestamp()
+            self.skew = self._clock.time() - (theirs + 0.5)
         return response
 
 

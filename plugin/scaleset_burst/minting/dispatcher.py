@@ -13,7 +13,7 @@ from scaleset_burst.minting.lane import Attempt, Lane
 from scaleset_burst.minting.limiter import Sent
 from scaleset_burst.minting.turns import Turns
 from scaleset_client.clock import Clock
-from scaleset_client.tracing import TRACE
+from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 

@@ -10,7 +10,7 @@ from scaleset_burst.minting.call import Call, Slot
 from scaleset_burst.minting.circuit import Circuit
 from scaleset_burst.minting.demand import Roster, surplus
 from scaleset_burst.minting.limiter import Sent
-from scaleset_client.tracing import Trace
+from scaleset_client.observing import Trace
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
 __all__ = ["FREE_FAILURES", "Attempt", "Lane"]

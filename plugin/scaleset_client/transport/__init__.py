@@ -1,8 +1,8 @@
-"""The connections under httpx: opened ahead, kept alive, never more than configured."""
+"""What carries the client's requests: one exchange at a time, over connections opened ahead and kept alive."""
 
-from scaleset_client.transport.failures import ProxyUnusable, Untrusted
-from scaleset_client.transport.head import Head
+from scaleset_client.transport.exchange import Head, RawHeaders, Response, Transport
+from scaleset_client.transport.failures import MaybeSent, NotSent
+from scaleset_client.transport.overhttpx import HttpxTransport
 from scaleset_client.transport.pool import BurstTransport
-from scaleset_client.transport.wire import WholeRequest
 
-__all__ = ["BurstTransport", "Head", "ProxyUnusable", "Untrusted", "WholeRequest"]
+__all__ = ["BurstTransport", "Head", "HttpxTransport", "MaybeSent", "NotSent", "RawHeaders", "Response", "Transport"]

@@ -3,32 +3,22 @@
 import asyncio
 import math
 import select
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
-import httpx
 
-__all__ = ["IDLE_LIMIT", "MAX_BODY", "MAX_HEAD", "RECEIVED_AT_ONCE", "Answer", "Connection", "Owner"]
+from scaleset_client.transport.exchange import MAX_BODY, RawHeaders, Response
+from scaleset_client.transport.failures import MaybeSent, NotSent
+
+__all__ = ["IDLE_LIMIT", "MAX_HEAD", "RECEIVED_AT_ONCE", "Connection", "Owner"]
 
 MAX_HEAD: Final = 64 * 1024
-MAX_BODY: Final = 32 * 1024 * 1024
+TOO_LARGE: Final = f"the answer is larger than {MAX_BODY >> 20} MiB"
 RECEIVED_AT_ONCE: Final = 64 * 1024
 """Bytes read from a connection in one step."""
 
 IDLE_LIMIT: Final = 55.0
 """Seconds a connection may lie idle; shorter if the server's `Keep-Alive: timeout=` says so."""
-
-
-class Answer(NamedTuple):
-    """A whole response, as read from the wire."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    content: bytes
-
-    def __repr__(self) -> str:
-        """Show no header and no body: they may hold secrets."""
-        return f"Answer(status={self.status}, {len(self.content)} bytes)"
 
 
 class Owner(Protocol):
@@ -75,7 +65,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[Response] | None = None
         self._reset(head_only=False, tunnel=False)
         self._parser = httptools.HttpResponseParser(self)
         self._poll = select.poll()
@@ -95,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
     def transport(self) -> asyncio.Transport:
         """What lies below; there once the connection is made."""
         if self._transport is None:
-            raise httpx.CloseError("the connection is not open")
+            raise NotSent("the connection is not open")
         return self._transport
 
     @property
@@ -106,13 +96,13 @@ class Connection(asyncio.BufferedProtocol):
     def _reset(self, *, head_only: bool, tunnel: bool) -> None:
         self._head_only = head_only or tunnel
         self._tunnel = tunnel
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: RawHeaders = []
         self._body: list[bytes] = []
         self._received = self._size = self._status = 0
         self._head_done = self._complete = False
         self._reusable = not self._head_only  # llhttp would wait for the body that such a head announces
 
-    async def exchange(self, data: bytes, *, head_only: bool = False, tunnel: bool = False) -> Answer:
+    async def exchange(self, data: bytes, *, head_only: bool = False, tunnel: bool = False) -> Response:
         """Send a request in one write and return its answer.
 
         Args:
@@ -121,15 +111,12 @@ class Connection(asyncio.BufferedProtocol):
             tunnel: The same, and the connection stays open (CONNECT).
 
         Raises:
-            httpx.ReadError: The connection broke; the request may have been carried out.
-            httpx.RemoteProtocolError: The answer is no HTTP, too large, or cut off.
-            httpx.ReadTimeout: It was not complete by `deadline`.
-            httpx.WriteTimeout: Nor was the request sent by then.
+            MaybeSent: The connection broke; or the answer is no HTTP, too large, cut off, or late (`deadline`).
         """
         self._reset(head_only=head_only, tunnel=tunnel)
         self.uses += 1
         transport = self.transport
-        answer: asyncio.Future[Answer]
+        answer: asyncio.Future[Response]
         answer = self._answer = asyncio.get_running_loop().create_future()
         transport.write(data)
         try:
@@ -148,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
-        self._fail(httpx.ReadError("the connection was closed"))
+        self._fail("the connection was closed")
 
     def detach(self) -> asyncio.Transport:
         """Give up the transport, to whom a tunnel is built upon it."""
@@ -160,10 +147,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def expire(self) -> None:
         """Fail the exchange because its time is up."""
-        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        error: type[httpx.TimeoutException] = httpx.WriteTimeout if unsent else httpx.ReadTimeout
-        self._fail(error("no complete answer in time"))
-        self.abort()
+        self._break("no complete answer in time")
 
     # What the event loop calls.
 
@@ -193,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._complete:
             self._settle()
         elif self._received > (MAX_BODY + MAX_HEAD if self._head_done else MAX_HEAD):
-            self._break("the answer is too large")
+            self._break(TOO_LARGE)
 
     def eof_received(self) -> None:
         """Take the end as the body's end if nothing else delimits it."""
@@ -212,7 +196,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport = None
             del self._parser  # it holds our methods: break the cycle
-        self._fail(httpx.ReadError(f"the connection was lost ({exc or 'closed'})"))
+        self._fail(f"the connection was lost ({exc or 'closed'})")
         self._owner.lost(self)
 
     # What the parser calls.
@@ -234,7 +218,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._complete:
             return
         if self._received > MAX_HEAD and sum(len(k) + len(v) + 4 for k, v in self._headers) > MAX_HEAD:
-            raise httpx.RemoteProtocolError("the answer's headers are too large")
+            raise MaybeSent("the answer's headers are too large")
         self._status = self._parser.get_status_code()
         self._head_done = self._status >= 200
         self._complete = self._head_done and self._head_only
@@ -244,7 +228,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._complete:
             self._size += len(body)
             if self._size > MAX_BODY:
-                raise httpx.RemoteProtocolError("the answer's body is too large")
+                raise MaybeSent(TOO_LARGE)
             self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -257,7 +241,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _settle(self) -> None:
         answer, self._answer = self._answer, None
-        result = Answer(self._status, self._headers, self._body[0] if len(self._body) == 1 else b"".join(self._body))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        result = Response(self._status, self._headers, body, self.abort)
         self._headers, self._body = [], []  # an idle connection keeps nothing of its last answer
         self.deadline = math.inf
         if self.uses == 1:
@@ -271,27 +256,27 @@ class Connection(asyncio.BufferedProtocol):
             answer.set_result(result)
 
     def _break(self, reason: str) -> None:
-        self._fail(httpx.RemoteProtocolError(reason))
+        self._fail(reason)
         self.abort()
 
-    def _fail(self, error: httpx.RequestError) -> None:
+    def _fail(self, reason: str) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
             self.deadline = math.inf
             if not answer.done():
-                answer.set_exception(error)
+                answer.set_exception(MaybeSent(reason))
 
 
 def _reason(error: Exception) -> str:
     cause = error.__context__
-    return str(cause) if isinstance(cause, httpx.RemoteProtocolError) else f"the answer is no valid HTTP ({error})"
+    return str(cause) if isinstance(cause, MaybeSent) else f"the answer is no valid HTTP ({error})"
 
 
-def _is_delimited(headers: list[tuple[bytes, bytes]]) -> bool:
+def _is_delimited(headers: RawHeaders) -> bool:
     return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
-def _idle_limit(headers: list[tuple[bytes, bytes]]) -> float:
+def _idle_limit(headers: RawHeaders) -> float:
     """Return the seconds of the server's `Keep-Alive: timeout=`, less one for the way, at most ours."""
     for name, value in headers:
         if name.lower() == b"keep-alive":

@@ -1,10 +1,8 @@
-"""Failures to connect that time will not mend; httpx's own may pass."""
+"""The two ways in which an exchange fails, and what is wrong with a certificate."""
 
 import ssl
 
-import httpx
-
-__all__ = ["ProxyUnusable", "Untrusted", "explain_certificate"]
+__all__ = ["MaybeSent", "NotSent", "explain_certificate"]
 
 _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME = frozenset({62, 64})
@@ -13,12 +11,20 @@ _STRICT = frozenset(range(80, 94))
 """What OpenSSL checks under X509_V_FLAG_X509_STRICT only (X509_V_ERR_… in its x509_vfy.h)."""
 
 
-class ProxyUnusable(httpx.ProxyError):
-    """The proxy can never be used as it is set, or refuses us for good."""
+class NotSent(Exception):
+    """The request surely took no effect: the service never saw it.
+
+    Attributes:
+        lasting: Whether time will not mend it: a certificate that is not trusted, a proxy that cannot be used.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
-class Untrusted(httpx.ConnectError):
-    """The certificate of the service or of the proxy does not hold."""
+class MaybeSent(Exception):
+    """There is no answer that can be taken, and the service may have carried out the request."""
 
 
 def explain_certificate(error: ssl.SSLCertVerificationError, whose: str, ca_file: str | None) -> str:

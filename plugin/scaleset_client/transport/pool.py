@@ -3,38 +3,32 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import httpx
 
+from scaleset_client.observing import TRACE
 from scaleset_client.options import ConnectionOptions
-from scaleset_client.tracing import TRACE
-from scaleset_client.transport.alarm import Alarm
 from scaleset_client.transport.connection import Connection
 from scaleset_client.transport.dialing import Dialer, refusal
+from scaleset_client.transport.exchange import Head, Response, refuse_encoded
+from scaleset_client.transport.failures import NotSent
 from scaleset_client.transport.origin import Origin
-from scaleset_client.transport.wire import encode, respond
 from scaleset_hookspecs.errors import HostError
 
 __all__ = ["BurstTransport"]
 
 
-class BurstTransport(httpx.AsyncBaseTransport):
-    """An httpx transport for bursts: HTTP/1.1, and no more work per request than there must be.
+class BurstTransport:
+    """A `Transport` for bursts: HTTP/1.1, and no more work per request than there must be.
 
-    Of one event loop. A request whose bytes may have left is never repeated: `httpx.ReadError`,
-    `httpx.ReadTimeout`, `httpx.WriteTimeout` and `httpx.RemoteProtocolError` mean that it may have been
-    carried out; `httpx.ConnectError`, `httpx.ConnectTimeout`, `httpx.PoolTimeout`, `httpx.ProxyError` and
-    `httpx.LocalProtocolError` that it was not sent.
+    Of one event loop. A request whose bytes may have left is never repeated.
 
     Attributes:
-        bounds_answers: Its read limit is for the whole answer; that of other transports is for each piece of it.
         connections_opened: Connections opened so far.
         requests_sent: Requests sent so far.
         requests_reused: Those of them that went over a connection used before or opened ahead.
     """
-
-    bounds_answers = True
 
     def __init__(
         self,
@@ -70,31 +64,32 @@ class BurstTransport(httpx.AsyncBaseTransport):
         """Connections open now, idle or busy."""
         return sum(len(origin.open) for origin in self._origins.values())
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return its response, read to the end."""
+    async def exchange(self, head: Head, body: bytes, seconds: float) -> Response:
+        """Send one request and return its answer, as `Transport.exchange`.
+
+        Args:
+            head: All of the request but its body.
+            body: The body, or nothing.
+            seconds: Time for the whole answer from when the request leaves; and, before that, for a free connection.
+        """
         loop = self._check()
-        try:
-            content = request.content
-        except httpx.RequestNotRead:
-            content = await request.aread()
-        origin = self._origin(request.url)
-        data = encode(request, content, origin.route)
-        limits = request.extensions.get("timeout", {})
+        origin = self._origin(head.url)
+        data = head.encoded(origin.route, len(body)) + body
         trace, started = TRACE.get(), loop.time()
         connection = self._pop(origin, started)
         if connection is None:
-            connection = await self._obtain(origin, limits)
+            connection = await self._obtain(origin, started + seconds)
             if trace is not None:
                 trace.connect += loop.time() - started
         if trace is not None:
             trace.unsent = False
-        seconds = limits.get("read", self._options.read_timeout)
-        self._watch(connection, math.inf if seconds is None else loop.time() + seconds)
+        self._watch(connection, loop.time() + seconds)
         self.requests_sent += 1
-        answer = await connection.exchange(data, head_only=request.method == "HEAD")
-        if answer.status == 407 and origin.route.proxy is not None:
-            raise refusal(origin.route.proxy, answer.status, origin.route.authority)
-        return respond(answer, request, connection.abort)
+        response = await connection.exchange(data, head_only=head.method == "HEAD")
+        if response.status == 407 and origin.route.proxy is not None:
+            raise refusal(origin.route.proxy, response.status, origin.route.authority)
+        refuse_encoded(response.headers)
+        return response
 
     async def warm(self, url: httpx.URL, count: int) -> int:
         """Open connections to the URL's origin until `count` are open; return how many are.
@@ -111,14 +106,14 @@ class BurstTransport(httpx.AsyncBaseTransport):
         return len(origin.open)
 
     async def aclose(self) -> None:
-        """Close every connection; requests under way fail with `httpx.ReadError`. Later ones are refused."""
+        """Close every connection; requests under way fail with `MaybeSent`, later ones with `NotSent`."""
         loop = self._own_loop()
         self._closed = True
         self._alarm.cancel()
         while self._waiters:
             _, waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(httpx.PoolTimeout("the transport was closed"))
+                waiter.set_exception(NotSent("the transport was closed"))
         self._dialer.give_up()
         for origin in self._origins.values():
             for connection in tuple(origin.open):
@@ -130,7 +125,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
     def _check(self) -> asyncio.AbstractEventLoop:
         loop = self._own_loop()
         if self._closed:
-            raise RuntimeError("this transport is closed")
+            raise NotSent("the transport is closed")
         return loop
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
@@ -170,11 +165,9 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 return connection
         return None
 
-    async def _obtain(self, origin: Origin, limits: Mapping[str, float | None]) -> Connection:
-        """Find, wait for, or open a connection."""
+    async def _obtain(self, origin: Origin, deadline: float) -> Connection:
+        """Find, wait for until that loop time, or open a connection."""
         loop = asyncio.get_running_loop()
-        seconds = limits.get("pool", self._options.connect_timeout)
-        deadline = None if seconds is None else loop.time() + seconds
         while True:
             while origin.idle:
                 connection = self._pop(origin, loop.time())
@@ -194,9 +187,9 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 if given is not None:
                     continue
                 origin.dialing += 1
-            return await self._dial(origin, limits.get("connect", self._options.connect_timeout))
+            return await self._dial(origin)
 
-    async def _turn(self, origin: Origin, deadline: float | None) -> Connection | None:
+    async def _turn(self, origin: Origin, deadline: float) -> Connection | None:
         """Wait in line for a connection of this origin or, as `None`, for leave to open one."""
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append((origin, waiter))
@@ -211,13 +204,13 @@ class BurstTransport(httpx.AsyncBaseTransport):
                 elif given.usable:
                     self.take_back(origin, given)
             if isinstance(error, TimeoutError):
-                raise httpx.PoolTimeout(f"all {self._limit} connections stayed busy") from None
+                raise NotSent(f"all {self._limit} connections stayed busy") from None
             raise
 
-    async def _dial(self, origin: Origin, seconds: float | None) -> Connection:
+    async def _dial(self, origin: Origin) -> Connection:
         """Open a connection in a slot that is ours already; the slot is freed if that fails."""
         try:
-            connection = await self._dialer.dial(origin, origin.route, seconds)
+            connection = await self._dialer.dial(origin, origin.route)
         except BaseException:
             self.free_slot()
             raise
@@ -230,7 +223,7 @@ class BurstTransport(httpx.AsyncBaseTransport):
             origin.open.add(connection)
         if self._closed or not connection.usable:
             connection.abort()
-            raise httpx.ConnectError(f"the connection to {origin.route.host} closed as soon as it was open")
+            raise NotSent(f"the connection to {origin.route.host} closed as soon as it was open")
         return connection
 
     def _evict(self, origin: Origin) -> None:
@@ -269,8 +262,8 @@ class BurstTransport(httpx.AsyncBaseTransport):
     async def _add(self, origin: Origin) -> None:
         """Open one connection and lay it by; if that fails, let the origin be until the next `warm`."""
         try:
-            self.take_back(origin, await self._dial(origin, self._options.connect_timeout))
-        except httpx.TransportError:
+            self.take_back(origin, await self._dial(origin))
+        except NotSent:
             origin.wanted = 0
 
     def renew(self, origin: Origin) -> None:
@@ -309,6 +302,40 @@ class BurstTransport(httpx.AsyncBaseTransport):
                     connection.expire()
                 else:
                     connection.abort()
+
+
+class Alarm:
+    """One timer for many deadlines, so that most requests cost a comparison.
+
+    It calls once when the earliest deadline has come; who is called asks again for those that are left.
+
+    Attributes:
+        at: Loop time at which it will call, infinite if it will not.
+    """
+
+    __slots__ = ("_call", "_handle", "at")
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._handle: asyncio.TimerHandle | None = None
+        self.at = math.inf
+
+    def set(self, deadline: float) -> None:
+        """Call by that loop time at the latest."""
+        if deadline < self.at:
+            self.cancel()
+            self.at = deadline
+            self._handle = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def cancel(self) -> None:
+        """Call no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle, self.at = None, math.inf
+
+    def _ring(self) -> None:
+        self._handle, self.at = None, math.inf
+        self._call()
 
 
 async def _read_what_came() -> None:

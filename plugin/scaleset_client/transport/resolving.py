@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 
 from scaleset_client.loopback import LOOPBACK, is_loopback, is_loopback_address, literal_address
 
-__all__ = ["Resolver", "in_turn"]
+__all__ = ["NameResolver", "in_turn"]
 
 _THREADS = 4
 """Look-ups under way at most; a resolver that hangs takes no more threads than that."""
@@ -18,7 +18,7 @@ _HANGS = 10.0
 """Seconds after which a look-up is not waited for by newcomers, if another may be started."""
 
 
-class Resolver:
+class NameResolver:
     """Resolves names for the connections of one loop, with `getaddrinfo` in threads of its own.
 
     The host's default executor is left alone: it is small, and a slow resolver would hold up the host's own calls.
@@ -75,7 +75,7 @@ class Resolver:
 class _Lookup:
     """One look-up and who waits for it."""
 
-    def __init__(self, resolver: Resolver, host: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, resolver: NameResolver, host: str, loop: asyncio.AbstractEventLoop) -> None:
         self.host = host
         self.started = loop.time()
         self.answer: asyncio.Future[tuple[str, ...] | Exception] = loop.create_future()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from scaleset_client.loopback import is_loopback, literal_address
-from scaleset_client.transport.failures import ProxyUnusable
+from scaleset_client.transport.failures import NotSent
 
 __all__ = ["Proxy", "Route", "choose_route", "parse_proxy", "server_name"]
 
@@ -96,11 +96,10 @@ def choose_route(url: httpx.URL, proxy: Proxy | None, environ: Mapping[str, str]
     does), except for what NO_PROXY names.
 
     Raises:
-        httpx.UnsupportedProtocol: Not an http:// or https:// URL with a host.
-        ProxyUnusable: The environment names a proxy that is none.
+        NotSent: It is no http:// or https:// URL with a host; or, lasting, the environment names a proxy that is none.
     """
     if url.scheme not in _PORTS or not url.host:
-        raise httpx.UnsupportedProtocol(f"not an http:// or https:// URL with a host: {url.scheme}://{url.host}")
+        raise NotSent(f"not an http:// or https:// URL with a host: {url.scheme}://{url.host}")
     host = url.raw_host.decode("ascii")
     port = url.port or _PORTS[url.scheme]
     if is_loopback(host):
@@ -122,7 +121,7 @@ def _named(environ: Mapping[str, str], *names: str) -> Proxy | None:
             try:
                 return parse_proxy(text, variable)
             except ValueError as error:
-                raise ProxyUnusable(str(error)) from None
+                raise NotSent(str(error), lasting=True) from None
     return None
 
 

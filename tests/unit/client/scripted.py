@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from scaleset_client import Backoff, ConnectionOptions, RequestRecord, ScaleSetClient, TokenCredentials
-from scaleset_client.credentials import Credentials
+from scaleset_client.options import Credentials
 
 PAT = "ghp_PersonalAccessTokenOfTheTest"
 REGISTRATION = "REGISTRATIONTOKENOFTHETEST"

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scaleset_client import AppCredentials
-from scaleset_client.appjwt import app_jwt
+from scaleset_client.tokens import app_jwt
 from scaleset_hookspecs import UsageError
 
 BAD_KEY = "-----BEGIN RSA PRIVATE KEY-----\nSECRETKEY\n-----END RSA PRIVATE KEY-----"

@@ -17,7 +17,7 @@ from scaleset_client import (
     TokenCredentials,
     UserAgent,
 )
-from scaleset_client.tracing import TRACE, Trace
+from scaleset_client.observing import TRACE, Trace
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,

@@ -16,7 +16,7 @@ from scaleset_client.failures import (
     unreadable,
 )
 from scaleset_client.kinds import RULES, Kind
-from scaleset_client.responses import Response
+from scaleset_client.transport import Response
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,
@@ -33,7 +33,7 @@ NOW = 1_800_000_000.0
 
 def fail(kind: Kind, status: int, body: object = b"", **headers: str) -> ServiceError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return failure(kind, Response(status, names, raw), now=NOW)
 
 
@@ -157,7 +157,7 @@ def test_only_5xx_and_strange_successes_of_changes_may_have_been_applied(kind: K
     """Protocol 8.4: 4xx means "no"."""
     expected = RULES[kind].changes and (status >= 500 or status < 300)
     assert fail(kind, status).maybe_applied is expected
-    assert unreadable(kind, Response(200, {}, b""), "x").maybe_applied is RULES[kind].changes
+    assert unreadable(kind, Response(200, [], b""), "x").maybe_applied is RULES[kind].changes
 
 
 def test_messages_are_short_and_of_one_line() -> None:
@@ -181,7 +181,7 @@ def test_the_form_of_a_slice_is_refused_by_a_name_we_do_not_know() -> None:
 
 def test_members_of_a_slice_fail_on_their_own() -> None:
     """With their own status; without one, as a refusal."""
-    whole = Response(200, {"x-github-request-id": "AB"}, b"")
+    whole = Response(200, [(b"X-GitHub-Request-Id", b"AB")], b"")
     taken = item_failure({"name": "a", "typeName": "X.TaskAgentExistsException", "status": 409}, whole)
     assert isinstance(taken, Conflict)
     assert taken.request_id == "AB"

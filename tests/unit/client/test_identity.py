@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scaleset_client import ScaleSetClient, decoding, protocol
 from scaleset_client.decoding import Unreadable
-from scaleset_client.responses import Response
+from scaleset_client.transport import Response
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs import ServiceError, Unavailable
 from tests.unit.client.scripted import Answer, ScriptedService
@@ -147,7 +147,7 @@ def test_a_slice_gives_each_its_own() -> None:
     """Whatever the case of the names, and whatever else the answer holds."""
     members = [config(name=name, runnerScaleSetId=number).value for name, number in [("B", 1), ("a", 2), ("c", 1)]]
     closed: list[bool] = []
-    response = Response(200, {}, json.dumps({"value": members}).encode(), lambda: closed.append(True))
+    response = Response(200, [], json.dumps({"value": members}).encode(), lambda: closed.append(True))
     a, b = protocol.read_slice([MintRequest(name="a"), MintRequest(name="b")], 1, response, now=0.0)
     assert isinstance(a, Unavailable)
     assert isinstance(b, MintedRunner)

@@ -2,8 +2,10 @@
 
 from collections.abc import ItemsView, Iterator
 
+from scaleset_client import ConnectionOptions
+from scaleset_client.adapter import Adapter
+from scaleset_client.clock import SystemClock
 from scaleset_client.kinds import Kind
-from scaleset_client.observing import Tally
 
 
 class Growing(dict[Kind, int]):
@@ -25,6 +27,6 @@ class _Growing(ItemsView[Kind, int]):
 
 
 def test_a_kind_counted_for_the_first_time_while_another_thread_reads_breaks_nothing() -> None:
-    tally = Tally()
-    tally._requests = Growing({Kind.MINT: 1, Kind.ADMIN_CONNECTION: 1})
-    assert tally.counters(0).requests[Kind.MINT.value] == 1
+    adapter = Adapter(ConnectionOptions(), SystemClock())
+    adapter._requests = Growing({Kind.MINT: 1, Kind.ADMIN_CONNECTION: 1})
+    assert adapter.counters.requests[Kind.MINT.value] == 1

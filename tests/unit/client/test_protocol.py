@@ -12,7 +12,7 @@ from scaleset_client import decoding, events, protocol
 from scaleset_client.decoding import Unreadable
 from scaleset_client.failures import SliceRefused
 from scaleset_client.kinds import RULES, Kind
-from scaleset_client.responses import Response
+from scaleset_client.transport import Response
 from scaleset_client.types import MintRequest
 from scaleset_hookspecs import Rejected, ServiceError, Statistics, Unavailable
 
@@ -63,7 +63,7 @@ HEADERS = st.dictionaries(
 @given(st.sampled_from(list(DECODERS)), st.integers(100, 999), HEADERS, BODIES)
 def test_any_answer(kind: Kind, status: int, headers: dict[str, str], body: bytes) -> None:
     """Arbitrary statuses, headers and bodies."""
-    response = Response(status, headers, body)
+    response = Response(status, [(name.encode(), value.encode()) for name, value in headers.items()], body)
     error = error_of(lambda: protocol.read(kind, response, DECODERS[kind], now=1e9, secrets=(SECRET,)))
     if error is not None:
         assert SECRET not in f"{error}{error!r}{vars(error)}"
@@ -84,7 +84,7 @@ def test_any_answer_to_a_slice(body: bytes, status: int) -> None:
     """One outcome each, or one error for all."""
     wanted = (MintRequest(name="a"), MintRequest(name="b"))
     try:
-        outcomes = protocol.read_slice(wanted, 1, Response(status, {}, body), now=1e9, secrets=(SECRET,))
+        outcomes = protocol.read_slice(wanted, 1, Response(status, [], body), now=1e9, secrets=(SECRET,))
     except ServiceError:
         return
     assert len(outcomes) == 2
@@ -112,7 +112,7 @@ def test_any_members_of_a_slice(members: list[object]) -> None:
     """Members that are missing, doubled or broken."""
     wanted = (MintRequest(name="a"), MintRequest(name="b"))
     body = json.dumps({"count": len(members), "value": members}).encode()
-    outcomes = protocol.read_slice(wanted, 1, Response(200, {}, body), now=1e9)
+    outcomes = protocol.read_slice(wanted, 1, Response(200, [], body), now=1e9)
     assert len(outcomes) == 2
     for request, outcome in zip(wanted, outcomes, strict=True):
         assert isinstance(outcome, ServiceError) or outcome.runner.name == request.name
@@ -125,7 +125,7 @@ def test_statuses_are_strict(kind: Kind, status: int) -> None:
     if status in RULES[kind].success:
         return
     with pytest.raises(Unavailable):
-        protocol.read(kind, Response(status, {}, b"{}"), DECODERS[kind], now=0)
+        protocol.read(kind, Response(status, [], b"{}"), DECODERS[kind], now=0)
 
 
 def test_a_refused_slice_is_a_refusal() -> None:

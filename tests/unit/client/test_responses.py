@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaleset_client.failures import retry_after
 from scaleset_client.kinds import Kind
 from scaleset_client.requests import Request
-from scaleset_client.responses import Response, retry_after
-from scaleset_client.transport.connection import Answer
+from scaleset_client.transport import Response
 
 NOW = 1_800_000_000.0
 
@@ -77,10 +77,16 @@ def test_whatever_stands_there_gives_a_sane_wait(headers: dict[str, str]) -> Non
 
 def test_no_repr_shows_a_body_or_a_header() -> None:
     """An answer to a mint is a secret, and so are the headers and the body of a request for a token."""
-    body, headers = b"eyJTHE-JIT-CONFIG", {"x-token": "hunter2"}
+    body, headers = b"eyJTHE-JIT-CONFIG", [(b"x-token", b"hunter2")]
     shown = [
         repr(Response(200, headers, body)),
-        repr(Answer(200, [(b"x-token", b"hunter2")], body)),
         repr(Request(Kind.MINT, "POST", "path", body=body)),
     ]
     assert all("JIT-CONFIG" not in text and "hunter2" not in text for text in shown)
+
+
+def test_headers_are_found_by_their_names_in_lower_case() -> None:
+    """One that came several times holds every value; bytes that are no ASCII break nothing."""
+    raw = [(b"Retry-After", b"3"), (b"retry-after", b"11"), (b"ActivityId", b"\xff")]
+    assert Response(429, raw, b"").named_headers() == {"retry-after": "3, 11", "activityid": "\xff"}
+    assert retry_after(Response(429, raw, b"").named_headers(), NOW) == 11

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from scaleset_client.options import ConnectionOptions
-from scaleset_client.transport import BurstTransport
+from scaleset_client.transport import BurstTransport, Head, Response
 from tests.unit.client_transport.scripted import Ask, Script, Serve, Server, Transports, Visit, obliging
 
 
@@ -82,12 +82,9 @@ def ask() -> Ask:
         transport: BurstTransport,
         url: httpx.URL,
         method: str = "POST",
-        content: bytes | None = b"{}",
-        **limits: float | None,
-    ) -> httpx.Response:
-        request = httpx.Request(method, url, content=content)
-        if limits:
-            request.extensions["timeout"] = limits
-        return await transport.handle_async_request(request)
+        content: bytes = b"{}",
+        seconds: float = 15.0,
+    ) -> Response:
+        return await transport.exchange(Head(method, url, []), content, seconds)
 
     return send

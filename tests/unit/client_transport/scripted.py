@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 import httpx
 
-from scaleset_client.transport import BurstTransport
+from scaleset_client.transport import BurstTransport, Response
 
 Script: TypeAlias = Callable[["Visit"], Awaitable[None]]
 Serve: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager["Server"]]
@@ -86,6 +86,6 @@ class Ask(Protocol):
         transport: BurstTransport,
         url: httpx.URL,
         method: str = "POST",
-        content: bytes | None = b"{}",
-        **limits: float | None,
-    ) -> httpx.Response: ...
+        content: bytes = b"{}",
+        seconds: float = 15.0,
+    ) -> Response: ...

@@ -2,12 +2,11 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from typing import cast
 
-import httpx
 import pytest
 
+from scaleset_client.transport.failures import MaybeSent
 from tests.unit.client_transport.scripted import Ask, Script, Serve, Transports, Visit
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +47,7 @@ async def test_an_answer_is_read_and_its_connection_used_again(
     transport = transports()
     async with serve(answering(*pieces)) as server:
         for _ in range(3):
-            assert (await ask(transport, server.url)).content == body
+            assert (await ask(transport, server.url)).body == body
         assert (server.visits, transport.connections_opened, transport.requests_reused) == (1, 1, 2)
 
 
@@ -76,7 +75,7 @@ async def test_an_answer_counts_although_its_connection_cannot_be_used_again(
     transport = transports()
     async with serve(answering(*pieces, close=close)) as server:
         for _ in range(3):
-            assert (await ask(transport, server.url)).content == b"ok"
+            assert (await ask(transport, server.url)).body == b"ok"
             while close and transport.connections_open:
                 await asyncio.sleep(0.001)
         assert (server.visits, transport.requests_reused) == (3, 0)
@@ -86,8 +85,8 @@ async def test_head_takes_no_body_whatever_the_length_says(serve: Serve, transpo
     transport = transports()
     async with serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")) as server:
         for _ in range(2):
-            response = await ask(transport, server.url, "HEAD", None)
-            assert (response.content, response.headers["content-length"]) == (b"", "5")
+            response = await ask(transport, server.url, "HEAD", b"")
+            assert (response.body, response.named_headers()["content-length"]) == (b"", "5")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ async def test_a_broken_answer_is_ambiguous_and_never_asked_for_again(
 ) -> None:
     transport = transports()
     async with serve(answering(*pieces, close=True)) as server:
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(MaybeSent):
             await ask(transport, server.url)
         assert (len(server.requests), server.visits) == (1, 1)
         assert len(transport._origins[("http", "127.0.0.1", server.port)].idle) == 0
@@ -130,7 +129,7 @@ async def test_a_body_over_the_bound_is_refused(
     framing = b"Transfer-Encoding: chunked\r\n\r\n30d40\r\n" if chunked else b"Content-Length: 200000\r\n\r\n"
     transport = transports()
     async with serve(answering(b"HTTP/1.1 200 OK\r\n" + framing, b"x" * 200_000)) as server:
-        with pytest.raises(httpx.RemoteProtocolError, match="too large"):
+        with pytest.raises(MaybeSent, match="larger than"):
             await ask(transport, server.url)
 
 
@@ -144,7 +143,7 @@ async def test_a_reset_in_the_middle_is_a_read_error(serve: Serve, transports: T
 
     transport = transports()
     async with serve(script) as server:
-        with pytest.raises(httpx.ReadError):
+        with pytest.raises(MaybeSent):
             await ask(transport, server.url)
         assert len(server.requests) == 1
 
@@ -160,7 +159,7 @@ async def test_an_answer_before_the_request_was_sent_counts_but_its_connection_i
 
     transport = transports()
     async with serve(script) as server:
-        assert (await ask(transport, server.url, content=bytes(20_000_000))).status_code == 413
+        assert (await ask(transport, server.url, content=bytes(20_000_000))).status == 413
         assert transport._origin(server.url).idle == []
 
 
@@ -168,7 +167,7 @@ async def test_large_bodies_pass_whole(serve: Serve, transports: Transports, ask
     body = bytes(range(256)) * 8_000
     transport = transports()
     async with serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)) as server:
-        assert (await ask(transport, server.url, content=body)).content == body
+        assert (await ask(transport, server.url, content=body)).body == body
         assert server.requests[0].endswith(body)
 
 
@@ -176,42 +175,5 @@ async def test_a_body_that_is_compressed_unasked_is_refused(serve: Serve, transp
     packed = gzip.compress(b'{"a": 1}')
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     async with serve(answering(head, packed)) as server:
-        with pytest.raises(httpx.DecodingError, match="'gzip'"):
+        with pytest.raises(MaybeSent, match="'gzip'"):
             await ask(transports(), server.url)
-
-
-async def test_httpx_client_is_served_as_by_any_transport(serve: Serve, transports: Transports) -> None:
-    transport = transports()
-    async with serve(answering(b'HTTP/1.1 201 Made\r\nSet-Cookie: a=b\r\nContent-Length: 8\r\n\r\n{"a": 1}')) as server:
-        async with httpx.AsyncClient(transport=transport) as client:
-            response = await client.post(server.url, json={"name": "r"})
-            assert (response.status_code, response.json(), response.cookies["a"]) == (201, {"a": 1}, "b")
-            async with client.stream("GET", server.url) as streamed:
-                assert [piece async for piece in streamed.aiter_bytes()] == [b'{"a": 1}']
-        assert server.requests[0].startswith(b"POST /mint?x=1 HTTP/1.1\r\nHost: 127.0.0.1:")
-        assert server.requests[0].endswith(b'\r\n\r\n{"name":"r"}')
-
-
-async def test_a_streamed_request_body_goes_in_one_chunk(serve: Serve, transports: Transports) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"ab"
-        yield b"cd"
-
-    transport = transports()
-    async with serve() as server:
-        for content in (pieces(), None):
-            request = httpx.Request("POST", server.url, content=content)
-            assert (await transport.handle_async_request(request)).status_code == 200
-        assert server.requests[0].endswith(b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n")
-
-
-async def test_a_line_break_in_a_header_never_leaves(serve: Serve, transports: Transports) -> None:
-    transport = transports()
-    async with serve() as server:
-        for name, value in (("A", "b\r\nEvil: 1"), ("A", "b\nEvil: 1"), ("A\r\nEvil", "1"), ("A", "b\r")):
-            request = httpx.Request("GET", server.url, headers={name: value})
-            with pytest.raises(httpx.LocalProtocolError):
-                await transport.handle_async_request(request)
-        with pytest.raises(httpx.LocalProtocolError):
-            await transport.handle_async_request(httpx.Request("GET / HTTP/1.1\r\nA: b\r\n", server.url))
-        assert server.visits == 0

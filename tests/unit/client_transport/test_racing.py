@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from scaleset_client.transport.racing import connect_to_first
-from scaleset_client.transport.resolving import Resolver
+from scaleset_client.transport.dialing import connect_to_first
+from scaleset_client.transport.failures import NotSent
+from scaleset_client.transport.resolving import NameResolver
 from tests.unit.client_transport.scripted import Ask, Serve, Transports
 
 pytestmark = pytest.mark.anyio
@@ -56,10 +57,10 @@ def hole(address: str, port: int) -> Iterator[None]:
 def lead(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Let every name lead to these addresses."""
 
-    async def resolve(_self: Resolver, _host: str) -> tuple[str, ...]:
+    async def resolve(_self: NameResolver, _host: str) -> tuple[str, ...]:
         return addresses
 
-    monkeypatch.setattr(Resolver, "resolve", resolve)
+    monkeypatch.setattr(NameResolver, "resolve", resolve)
 
 
 async def test_an_address_that_swallows_packets_is_left(
@@ -68,9 +69,9 @@ async def test_an_address_that_swallows_packets_is_left(
     async with serve() as server:
         with hole("127.0.0.2", server.port), hole("127.0.0.3", server.port):
             lead(monkeypatch, "127.0.0.2", "::1", "127.0.0.3", "127.0.0.1")
-            transport = transports()
-            answers = await asyncio.gather(*(ask(transport, server.url, connect=20.0) for _ in range(8)))
-            assert [answer.content for answer in answers] == [b"ok"] * 8
+            transport = transports(connect_timeout=20.0)
+            answers = await asyncio.gather(*(ask(transport, server.url) for _ in range(8)))
+            assert [answer.body for answer in answers] == [b"ok"] * 8
             assert transport.connections_open == 8
 
 
@@ -83,12 +84,12 @@ async def test_the_last_of_many_is_tried_within_the_time(
             for address in dead:
                 holes.enter_context(hole(address, server.port))
             lead(monkeypatch, *dead, "127.0.0.1")
-            assert (await ask(transports(), server.url, connect=3.0)).content == b"ok"
+            assert (await ask(transports(connect_timeout=3.0), server.url)).body == b"ok"
 
 
 async def test_all_that_failed_are_named(transports: Transports, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     lead(monkeypatch, "127.0.0.2", "::1", "127.0.0.3")
-    with pytest.raises(httpx.ConnectError, match=r"no connection to s\.example:1: ") as caught:
+    with pytest.raises(NotSent, match=r"no connection to s\.example:1: ") as caught:
         await ask(transports(), httpx.URL("http://s.example:1/"))
     assert all(f"{address}: " in str(caught.value) for address in ("127.0.0.2", "::1", "127.0.0.3"))
 
@@ -99,8 +100,8 @@ async def test_all_that_hang_are_named(
     async with serve() as server:
         with hole("127.0.0.2", server.port), hole("127.0.0.3", server.port):
             lead(monkeypatch, "127.0.0.2", "127.0.0.3")
-            with pytest.raises(httpx.ConnectTimeout, match=r"in 0\.2 s \(tried 127\.0\.0\.2, 127\.0\.0\.3\)$"):
-                await ask(transports(), server.url, connect=0.2)
+            with pytest.raises(NotSent, match=r"in 0\.2 s \(tried 127\.0\.0\.2, 127\.0\.0\.3\)$"):
+                await ask(transports(connect_timeout=0.2), server.url)
 
 
 async def test_a_race_leaves_no_socket_open_wherever_it_ends(serve: Serve, opened: list[socket.socket]) -> None:

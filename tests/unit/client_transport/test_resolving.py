@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from scaleset_client.loopback import is_loopback_address
 from scaleset_client.transport import resolving
-from scaleset_client.transport.resolving import Resolver, in_turn
+from scaleset_client.transport.resolving import NameResolver, in_turn
 from tests.unit.client_transport.scripted import Ask, Serve, Transports
 
 pytestmark = pytest.mark.anyio
@@ -78,12 +78,12 @@ async def test_simultaneous_connections_share_a_look_up_off_the_hosts_executor(
     async with serve() as server:
         url = server.url.copy_with(host="service.example")
         answers = await asyncio.gather(*(ask(transport, url) for _ in range(64)))
-        assert [answer.content for answer in answers] == [b"ok"] * 64
+        assert [answer.body for answer in answers] == [b"ok"] * 64
     assert (names.asked, transport.connections_opened) == (["service.example"], 64)
 
 
 async def test_a_failure_is_everybodys_and_the_next_asks_anew(names: Names) -> None:
-    resolver = Resolver()
+    resolver = NameResolver()
     asked = (resolver.resolve("unknown.example") for _ in range(10))
     failures = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(failure) for failure in failures} == {socket.gaierror}
@@ -94,7 +94,7 @@ async def test_a_failure_is_everybodys_and_the_next_asks_anew(names: Names) -> N
 
 
 async def test_who_gives_up_takes_nobody_with_it(names: Names) -> None:
-    resolver = Resolver()
+    resolver = NameResolver()
     names.go.clear()
     first, second = (asyncio.ensure_future(resolver.resolve("service.example")) for _ in range(2))
     await until(lambda: names.asked)
@@ -106,7 +106,7 @@ async def test_who_gives_up_takes_nobody_with_it(names: Names) -> None:
 
 async def test_a_resolver_that_hangs_takes_few_threads(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolving, "_HANGS", -1.0)  # so that every newcomer would like a look-up of its own
-    resolver = Resolver()
+    resolver = NameResolver()
     names.go.clear()
     waiting = [asyncio.ensure_future(resolver.resolve("service.example")) for _ in range(40)]
     await until(lambda: len(names.asked) == 4)
@@ -123,12 +123,12 @@ async def test_a_resolver_that_hangs_takes_few_threads(names: Names, monkeypatch
 def test_a_resolver_that_hangs_does_not_keep_the_process(anyio_backend: object) -> None:
     program = (
         "import asyncio, socket, threading\n"
-        "from scaleset_client.transport.resolving import Resolver\n"
+        "from scaleset_client.transport.resolving import NameResolver\n"
         "socket.getaddrinfo = lambda *_, **__: threading.Event().wait()\n"
         "async def main():\n"
         "    try:\n"
         "        async with asyncio.timeout(0.05):\n"
-        "            await Resolver().resolve('hangs.example')\n"
+        "            await NameResolver().resolve('hangs.example')\n"
         "    except TimeoutError:\n"
         "        print('gave up')\n"
         "asyncio.run(main())\n"
@@ -139,16 +139,16 @@ def test_a_resolver_that_hangs_does_not_keep_the_process(anyio_backend: object) 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "::1", "::ffff:127.0.0.1"])
 async def test_nobody_is_asked_where_this_machine_is(names: Names, host: str) -> None:
-    assert all(is_loopback_address(address) for address in await Resolver().resolve(host))
+    assert all(is_loopback_address(address) for address in await NameResolver().resolve(host))
     assert names.asked == []
 
 
 async def test_a_name_below_localhost_never_leads_elsewhere(names: Names) -> None:
-    assert await Resolver().resolve("evil.localhost") == ("127.0.0.5",)
+    assert await NameResolver().resolve("evil.localhost") == ("127.0.0.5",)
     names.known["evil.localhost"] = ["198.51.100.1"]
-    assert await Resolver().resolve("evil.localhost") == ("127.0.0.1", "::1")
+    assert await NameResolver().resolve("evil.localhost") == ("127.0.0.1", "::1")
     del names.known["evil.localhost"]
-    assert await Resolver().resolve("evil.localhost") == ("127.0.0.1", "::1")
+    assert await NameResolver().resolve("evil.localhost") == ("127.0.0.1", "::1")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

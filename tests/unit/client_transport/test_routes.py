@@ -1,13 +1,11 @@
 """Which way a request takes."""
 
-import contextlib
-
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_client.transport.failures import ProxyUnusable
+from scaleset_client.transport.failures import NotSent
 from scaleset_client.transport.routes import Proxy, choose_route, parse_proxy
 
 PROXIES = {"https_proxy": "http://proxy.example:3128", "http_proxy": "http://plain.example"}
@@ -126,8 +124,9 @@ def test_what_is_no_proxy_url_is_refused_without_its_password(text: str) -> None
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
 def test_the_variable_that_names_no_proxy_is_named(variable: str) -> None:
     environ = {variable: "socks5://user:hunter2@p.example", "http_proxy": "socks4://other.example"}
-    with pytest.raises(ProxyUnusable, match=rf"URL in {variable} must .*, not socks5://$") as caught:
+    with pytest.raises(NotSent, match=rf"URL in {variable} must .*, not socks5://$") as caught:
         choose_route(httpx.URL("https://service.example/"), None, environ)
+    assert caught.value.lasting
     assert caught.value.__cause__ is None
     for spared in ("https://localhost/", "https://127.0.0.1/"):
         assert choose_route(httpx.URL(spared), None, environ).proxy is None
@@ -136,10 +135,15 @@ def test_the_variable_that_names_no_proxy_is_named(variable: str) -> None:
 
 @given(text=st.text(max_size=40), rules=st.text(max_size=40))
 def test_any_text_in_the_environment_is_a_proxy_or_a_lasting_mistake(text: str, rules: str) -> None:
+    lasts: list[bool] = []
     for proxy in (text, f"http://{text}", f"http://user:{text}@proxy.example"):
-        with contextlib.suppress(ProxyUnusable):
+        try:
             route = choose_route(httpx.URL("https://service.example/"), None, {"ALL_PROXY": proxy, "NO_PROXY": rules})
-            assert route.proxy is None or (route.proxy.host and 0 < route.proxy.port < 65_536)
+        except NotSent as error:
+            lasts.append(error.lasting)
+            continue
+        assert route.proxy is None or (route.proxy.host and 0 < route.proxy.port < 65_536)
+    assert all(lasts)
 
 
 def test_credentials_stay_out_of_the_repr() -> None:

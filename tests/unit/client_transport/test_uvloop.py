@@ -23,7 +23,7 @@ async def test_a_burst_keeps_to_the_limit(serve: Serve, transports: Transports, 
     transport = transports(max_connections=4)
     async with serve() as server:
         responses = await asyncio.gather(*(ask(transport, server.url) for _ in range(60)))
-        assert [response.content for response in responses] == [b"ok"] * 60
+        assert [response.body for response in responses] == [b"ok"] * 60
         assert (server.visits, transport.requests_reused) == (4, 56)
 
 
@@ -34,7 +34,7 @@ async def test_a_dead_connection_is_noticed_before_its_reuse(serve: Serve, trans
         raw = socket.socket(fileno=server.writers[0].get_extra_info("socket").fileno())
         raw.shutdown(socket.SHUT_WR)
         raw.detach()
-        assert (await ask(transport, server.url)).content == b"ok"
+        assert (await ask(transport, server.url)).body == b"ok"
         assert (server.visits, len(server.requests)) == (2, 2)
 
 
@@ -49,7 +49,7 @@ async def test_tls_sessions_are_taken_up_again(
     transport = transports(ca_file=str(ca_file))
     async with serve(tls=tls) as server:
         for _ in range(3):
-            assert (await ask(transport, server.url)).content == b"ok"
+            assert (await ask(transport, server.url)).body == b"ok"
             transport._origin(server.url).idle[0].abort()
             while transport.connections_open:
                 await asyncio.sleep(0.001)

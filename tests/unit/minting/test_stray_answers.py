@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scaleset_client.failures import failure
 from scaleset_client.kinds import Kind
-from scaleset_client.responses import Response
+from scaleset_client.transport import Response
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, MintFailure, NotFound, ProvisionSettings, Rejected
 from tests.kit.minting import make_minter
@@ -25,7 +25,7 @@ class Between(ModelService):
 
     def __init__(self, status: int, body: bytes, share: float = 0.0, first: int = 0, seed: int = 0) -> None:
         super().__init__()
-        self.answer = Response(status, {}, body)
+        self.answer = Response(status, [], body)
         self.share, self.first = share, first
         self.chance = random.Random(seed)
 

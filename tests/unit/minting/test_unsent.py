@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from scaleset_burst.minting.budget import Budget
-from scaleset_client.tracing import TRACE
+from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
 from tests.kit.minting import make_minter
