@@ -111,7 +111,7 @@ def _prepare(program: Program, workload: Workload, server: Server, ca_file: Path
         concurrency=workload.concurrency,
         ca_file=ca_file,
         slice="always" if workload.slice else "never",
-        lanes=2 if workload.group == "pair" else 1,
+        queues=2 if workload.group == "pair" else 1,
     )
     count = 1 if program.peer.one else 2 * workload.concurrency
     program.order("burst", count=count, sets=_sets(workload))

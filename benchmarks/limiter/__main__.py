@@ -4,7 +4,7 @@ from statistics import median
 
 from benchmarks.limiter.model import BURST, MOST, Run, Wild, bursts, compare
 from benchmarks.limiter.services import SERVICES, TAILS
-from scaleset_burst.minting.limiter import Limiter
+from scaleset_burst.limits.concurrency import Limiter
 
 BURSTS = 10
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.limiter import Limiter, Sent
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.concurrency import Limiter, Sent
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
@@ -108,12 +108,12 @@ class Service(ModelService):
             self.fault = lambda _: "down"
             return await super()._mint(scale_set_id, name)
         chance = random.Random(f"{self.seed}/{self.number}/{next(self.sent)}")
-        fate = chance.random()
+        failure_class = chance.random()
         while self.working >= self._capacity():
             self.queue.append(asyncio.get_running_loop().create_future())
             await self.queue[-1]
         self.working += 1
-        fault = "down" if fate < wild.errors else "hang" if fate < wild.errors + wild.lost else None
+        fault = "down" if failure_class < wild.errors else "hang" if failure_class < wild.errors + wild.lost else None
         try:
             await asyncio.sleep(self._takes(chance))
         finally:
@@ -188,7 +188,7 @@ def bursts(
 
     async def main() -> Run:
         service, run = Service(wild, seed), Run()
-        minter, lane, _ = make_minter(service, seed=seed, budget=Budget(10**9, 300.0), hedge=hedge, limiter=limiter)
+        minter, queue, _ = make_minter(service, seed=seed, budget=Budget(10**9, 300.0), hedge=hedge, limiter=limiter)
         loop = asyncio.get_running_loop()
         names: set[str] = set()
         for each in range(number):
@@ -200,7 +200,7 @@ def bursts(
                 times.append(loop.time() - begun)
                 names.add(config.runner_name)
 
-            outcomes = await minter.provision(lane, BURST, ProvisionSettings(), ready)
+            outcomes = await minter.provision(queue, BURST, ProvisionSettings(), ready)
             whole = all(isinstance(outcome, JitConfig) for outcome in outcomes)
             run.seconds.append(loop.time() - begun if whole else math.inf)
             run.delivered.append(sorted(times))

@@ -45,7 +45,7 @@ class Plugin:
         )
         self._engine = Engine(settings)
         await self._engine.start()
-        while self._redis and not getattr(self._engine.gate.budget, "online", False):
+        while self._redis and not getattr(self._engine.admission.budget, "online", False):
             await asyncio.sleep(0.1)  # an empty Redis grants nothing for its first seconds
         if order["warm"]:
             await asyncio.gather(*(self._engine.metadata.scale_set_id(_ref(name)) for name in ("bench-a", "bench-b")))

@@ -29,10 +29,10 @@ class PlainHttpx:
 
     async def burst(self, order: dict[str, Any], meter: Meter) -> None:
         """Mint as many as the order says."""
-        gate = asyncio.Semaphore(self._most)
+        admission = asyncio.Semaphore(self._most)
 
         async def mint() -> None:
-            async with gate:
+            async with admission:
                 body = {"name": names(), "workFolder": "_work"}
                 try:
                     response = await self._client.post(self._url, headers=self._headers, json=body)

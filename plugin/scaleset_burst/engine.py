@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack
 from scaleset_burst.background import Background
 from scaleset_burst.cache import Metadata
 from scaleset_burst.journal import JournalNames
-from scaleset_burst.minting import BurstReport, Lane, Minter
+from scaleset_burst.minting import BurstReport, Minter, MintQueue
 from scaleset_burst.minting.demand import check_count
 from scaleset_burst.observation import observe
+from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.settings import Settings
 from scaleset_burst.snapshot import EngineSnapshot
-from scaleset_burst.upkeep import Upkeep
-from scaleset_burst.wiring import build_client, build_gate, build_journal, build_sharing
+from scaleset_burst.wiring import build_admission, build_client, build_journal, build_sharing
 from scaleset_client import ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock, within
 from scaleset_hookspecs import (
@@ -60,7 +60,7 @@ class Engine:
         settings: What it was made with.
         client: The connection to the service.
         metadata: The cache.
-        gate: The limits of the scope.
+        admission: The limits of the scope.
     """
 
     def __init__(
@@ -85,9 +85,13 @@ class Engine:
             shared=None if shared is None else shared.memory,
             born=self._clock.monotonic(),
         )
-        self.gate = build_gate(settings, random=self._random, budget=None if shared is None else shared.budget)
+        self.admission = build_admission(
+            settings, random=self._random, budget=None if shared is None else shared.budget
+        )
         self._background = Background()
-        self._upkeep = Upkeep(self.client, settings, self.gate, clock=self._clock, background=self._background)
+        self._reconciler = Reconciler(
+            self.client, settings, self.admission, clock=self._clock, background=self._background
+        )
         self._names: JournalNames | None = None
         self._minter: Minter | None = None
         self._recalling: asyncio.Future[None] | None = None
@@ -111,7 +115,7 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine shows of itself now; any thread may ask."""
         open_rooms = (self._minter, self._names) if self._minter is not None and self._names is not None else None
-        return observe(self.client, self.metadata, self.gate, open_rooms, self._clock.monotonic())
+        return observe(self.client, self.metadata, self.admission, open_rooms, self._clock.monotonic())
 
     # Life
 
@@ -128,8 +132,8 @@ class Engine:
         except Unavailable as error:
             logger.warning("%s cannot be reached yet, the first burst will try again: %s", self.scope, error)
         # A disk that hangs must not keep the host from starting; what is adopted later is resolved later.
-        await self._background.begin(self._upkeep.adopt(names, minter), "adopt", patience=names.patience)
-        self._background.spawn(self._upkeep.keep_adopting(names, minter), "keep adopting")
+        await self._background.begin(self._reconciler.adopt(names, minter), "adopt", patience=names.patience)
+        self._background.spawn(self._reconciler.keep_adopting(names, minter), "keep adopting")
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Send nothing more, finish or undo what is in flight, close everything; the journal keeps the rest."""
@@ -163,13 +167,13 @@ class Engine:
         if self._stopped:
             raise Unavailable("the host is stopping; nothing more is minted")
         started = self._clock.monotonic()
-        lane = await within(settings.deadline, self._lane(scale_set), self._clock)
-        if lane is None:
+        queue = await within(settings.deadline, self._queue(scale_set), self._clock)
+        if queue is None:
             message = f"the scale set was not found within the {settings.deadline:g} s the host gave"
             return (MintFailure(reason=FailureReason.DEADLINE, message=message),) * count
-        outcomes = await self.minter.provision(lane, count, settings, on_ready, since=started)
+        outcomes = await self.minter.provision(queue, count, settings, on_ready, since=started)
         if any(getattr(outcome, "reason", None) == "already_provided" for outcome in outcomes):
-            self._upkeep.reconcile(lane)
+            self._reconciler.reconcile(queue)
         return outcomes
 
     def scale_set_settings(self, scale_set: ScaleSetRef) -> MaybeAwaitable[Answer[ScaleSetSettings]]:
@@ -192,7 +196,7 @@ class Engine:
     def statistics_seen(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
         """Keep the cache true, and open connections when work is coming."""
         self.metadata.on_statistics(scale_set, statistics)
-        self._upkeep.statistics(scale_set, statistics)
+        self._reconciler.statistics(scale_set, statistics)
         coming = statistics.assigned_jobs - statistics.registered_runners
         if coming > 0:
             want = min(coming, self.settings.connections.max)
@@ -201,8 +205,8 @@ class Engine:
 
     def demand_changed(self, scale_set: ScaleSetRef, desired: int) -> None:
         """Cancel what has not been sent beyond the demand."""
-        if (lane := self._known_lane(scale_set)) is not None:
-            lane.lower_demand(max(0, desired))
+        if (queue := self._known_queue(scale_set)) is not None:
+            queue.lower_demand(max(0, desired))
 
     def job_started(self, scale_set: ScaleSetRef, event: JobStarted) -> None:
         """Mark the runner busy."""
@@ -240,11 +244,13 @@ class Engine:
         recalling = self._recall(names, self._clock.monotonic())
         await self._background.begin(recalling, "recall the limits", patience=names.patience)
         if self._sharing is not None:
-            await self._sharing.start(self.gate, minter, self.metadata, lambda left: self._upkeep.resolve(left, minter))
+            await self._sharing.start(
+                self.admission, minter, self.metadata, lambda left: self._reconciler.resolve(left, minter)
+            )
 
     async def _recall(self, names: JournalNames, began: float) -> None:
         """Recall what was registered before we began, and a pause; a disk that cannot say is asked until it does."""
-        budget, until = self.gate.budget, math.inf
+        budget, until = self.admission.budget, math.inf
         while True:
             try:
                 registered, pause = await names.registered(budget.window), await names.pause_left()
@@ -263,7 +269,7 @@ class Engine:
         return Minter(
             self.client,
             names,
-            self.gate,
+            self.admission,
             clock=self._clock,
             random=self._random,
             random_bits=secrets.randbits,
@@ -271,33 +277,33 @@ class Engine:
             max_attempts=batch.max_attempts,
             hedge=batch.hedge,
             merge_window=batch.merge_window,
-            re_resolve=lambda lane: self.metadata.re_resolve(lane.ref, dead_id=lane.scale_set_id),
+            re_resolve=lambda queue: self.metadata.re_resolve(queue.ref, dead_id=queue.scale_set_id),
             on_minted=self._minted,
         )
 
     def _minted(self, config: JitConfig) -> None:
         self.metadata.on_minted(config)
-        self._upkeep.minted(config.scale_set)
+        self._reconciler.minted(config.scale_set)
 
-    async def _lane(self, scale_set: ScaleSetRef) -> Lane:
+    async def _queue(self, scale_set: ScaleSetRef) -> MintQueue:
         await self._open()
         scale_set_id = await self.metadata.scale_set_id(scale_set)
-        lane = self.minter.lane(_key(scale_set))
-        if lane is None:
+        queue = self.minter.queue(_key(scale_set))
+        if queue is None:
             own = self.settings.for_scale_set(scale_set.name)
             limit = own.max_concurrency if isinstance(own.max_concurrency, int) else None
-            lane = Lane(scale_set, scale_set_id, own.name_prefix, own.work_folder, limit)
-            return self.minter.add_lane(_key(scale_set), lane)
-        self.minter.forget(lane.aim(lane.scale_set_id if lane.calls else scale_set_id))
-        return lane
+            queue = MintQueue(scale_set, scale_set_id, own.name_prefix, own.work_folder, limit)
+            return self.minter.add_queue(_key(scale_set), queue)
+        self.minter.forget(queue.aim(queue.scale_set_id if queue.calls else scale_set_id))
+        return queue
 
     def _forget(self, scale_set: ScaleSetRef, runner: RunnerRef) -> None:
-        if (lane := self._known_lane(scale_set)) is not None:
-            lane.roster.drop(runner.name, runner.id)
+        if (queue := self._known_queue(scale_set)) is not None:
+            queue.fleet.drop(runner.name, runner.id)
 
-    def _known_lane(self, scale_set: ScaleSetRef) -> Lane | None:
+    def _known_queue(self, scale_set: ScaleSetRef) -> MintQueue | None:
         """Return the scale set's queue if anything was minted for it; hearing news opens no journal."""
-        return None if self._minter is None else self._minter.lane(_key(scale_set))
+        return None if self._minter is None else self._minter.queue(_key(scale_set))
 
 
 def _key(scale_set: ScaleSetRef) -> tuple[str, str]:

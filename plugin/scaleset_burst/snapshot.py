@@ -31,7 +31,7 @@ class EngineSnapshot:
         token_renewals: Token chains completed.
         cache: What happened in the cache, by kind.
         ghosts_removed: Registrations that nobody would use, found and removed.
-        strays_open: Names that may be registered and are not resolved yet.
+        unresolved_mints: Names that may be registered and are not resolved yet.
         journal_open: Names in the journal whose end is not known yet.
     """
 
@@ -52,5 +52,5 @@ class EngineSnapshot:
     token_renewals: int = 0
     cache: Mapping[str, KindCounters] = field(default_factory=dict)
     ghosts_removed: int = 0
-    strays_open: int = 0
+    unresolved_mints: int = 0
     journal_open: int = 0

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from scaleset_burst.journal import Journal, LazyJournal, open_journal
-from scaleset_burst.minting import BurstGate
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.limiter import Limiter
-from scaleset_burst.minting.slices import Slicing
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.concurrency import Limiter
+from scaleset_burst.limits.slices import Slicing
+from scaleset_burst.minting import Admission
 from scaleset_burst.settings import GitHubSettings, Settings, reveal
 from scaleset_client import (
     AppCredentials,
@@ -36,7 +36,7 @@ from scaleset_hookspecs import UsageError
 if TYPE_CHECKING:
     from scaleset_burst.sharing import Sharing
 
-__all__ = ["build_client", "build_gate", "build_journal", "build_sharing", "connection_options"]
+__all__ = ["build_admission", "build_client", "build_journal", "build_sharing", "connection_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -139,13 +139,13 @@ def build_journal(settings: Settings, scope: str, *, clock: Clock) -> Journal:
     )
 
 
-def build_gate(settings: Settings, *, random: random_module.Random, budget: Budget | None = None) -> BurstGate:
+def build_admission(settings: Settings, *, random: random_module.Random, budget: Budget | None = None) -> Admission:
     """Make the limits that all scale sets of the scope share; the budget may be one that other hosts share."""
     batch = settings.batch
     most = settings.connections.max
     if isinstance(batch.max_concurrency, int):
         most = min(most, batch.max_concurrency)
-    return BurstGate(
+    return Admission(
         budget=budget or Budget(settings.budget.registrations, settings.budget.window),
         limiter=Limiter(most),
         slicing=Slicing(batch.slice, batch.slice_size),

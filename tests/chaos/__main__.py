@@ -1,4 +1,4 @@
-"""`make chaos`: faults, limits and kills against the simulator, over real sockets; the last line is the verdict."""
+"""`make chaos`: faults, limits and kills against the simulator, over real sockets; the last line is the failure class."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from tests.chaos.fuzz import run_fuzz
 from tests.chaos.gateway import run_gateway
 from tests.chaos.hosts import run_hosts
 from tests.chaos.kills import run_kills
-from tests.chaos.outcome import Verdict
+from tests.chaos.outcome import ChaosResult
 from tests.chaos.soak import run_soak
 from tests.kit.redis_server import find_server
 
@@ -38,33 +38,33 @@ def main() -> int:
     if options.hosts and find_server() is None:
         print("skipped: several hosts need redis-server or valkey-server; make redis fetches one")
         return 0
-    verdicts: list[Verdict] = []
+    outcomes: list[ChaosResult] = []
     for seed in range(options.seed, options.seed + options.seeds):
         if options.fuzz:
-            verdicts.append(run_fuzz(options.fuzz, seed))
+            outcomes.append(run_fuzz(options.fuzz, seed))
         elif options.gateway:
-            verdicts.append(run_gateway(options.mints, seed))
+            outcomes.append(run_gateway(options.mints, seed))
         elif options.soak:
-            verdicts.append(run_soak(options.soak, seed, SOAK_SPEED if options.speed is None else options.speed))
+            outcomes.append(run_soak(options.soak, seed, SOAK_SPEED if options.speed is None else options.speed))
         elif options.hosts:
             kills, kill_host = options.redis_kills, options.kill_host
             # Where seconds are measured the clock runs slower: looking takes real time.
             usual = HOSTS_SPEED / 4 if kill_host else HOSTS_SPEED
             speed = usual if options.speed is None else options.speed
-            verdicts.append(
+            outcomes.append(
                 run_hosts(options.hosts, options.mints, seed, speed, redis_kills=kills, kill_host=kill_host)
             )
         elif options.kill:
-            verdicts.append(run_kills(options.kill, seed))
+            outcomes.append(run_kills(options.kill, seed))
         else:
-            verdicts.append(run_faults(options.mints, seed, SPEED if options.speed is None else options.speed))
+            outcomes.append(run_faults(options.mints, seed, SPEED if options.speed is None else options.speed))
         if not options.json:
-            for name, value in verdicts[-1].items():
+            for name, value in outcomes[-1].items():
                 print(f"{name:>32}  {value}")
-        print(json.dumps(verdicts[-1]), flush=True)
-    broken = [verdict for verdict in verdicts if verdict["broken_promises"]]
-    for verdict in broken:
-        print(f"seed {verdict['seed']}: {verdict['broken_promises']}", file=sys.stderr)
+        print(json.dumps(outcomes[-1]), flush=True)
+    broken = [outcome for outcome in outcomes if outcome["broken_promises"]]
+    for outcome in broken:
+        print(f"seed {outcome['seed']}: {outcome['broken_promises']}", file=sys.stderr)
     return 1 if broken else 0
 
 

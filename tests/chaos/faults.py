@@ -13,7 +13,7 @@ from scaleset_burst.settings import load_settings
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
 from scaleset_simulator.clock import Clock, ScaledClock, SystemClock
-from tests.chaos.outcome import UNEVEN, Verdict, judge
+from tests.chaos.outcome import UNEVEN, ChaosResult, judge
 
 SCALE_SET = ScaleSetRef(name="demo-linux")
 CALLS = 10
@@ -37,7 +37,7 @@ FAULTS = (
 """The shares of issue and design: 5 % lost after commit, 2 % 5xx after commit, 2 % reset before, 1 % 409, 1 % hangs."""
 
 
-def run_faults(mints: int, seed: int, speed: float) -> Verdict:
+def run_faults(mints: int, seed: int, speed: float) -> ChaosResult:
     """Mint under faults; the simulated clock runs `speed` times faster than the real one."""
     origin = time.time()
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
@@ -52,7 +52,7 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
         started = time.monotonic()
         outcomes, heard, report = asyncio.run(_burst(simulator, Path(place), clock, mints, seed))
         configs = [outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)]
-        verdict = judge(
+        outcome = judge(
             seed=seed,
             asked=mints,
             delivered=heard,
@@ -62,10 +62,10 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
         )
         reasons = Counter(f"{o.reason}: {o.message}" for o in outcomes if not isinstance(o, JitConfig))
         if sorted(configs) != sorted(heard):
-            verdict["broken_promises"].append("on_ready and outcomes differ")
+            outcome["broken_promises"].append("on_ready and outcomes differ")
         counters = simulator.counters()
         return (
-            verdict
+            outcome
             | report
             | {
                 "reasons": dict(reasons),
@@ -79,7 +79,7 @@ def run_faults(mints: int, seed: int, speed: float) -> Verdict:
 
 async def _burst(
     simulator: SimulatorProcess, place: Path, clock: Clock, mints: int, seed: int
-) -> tuple[list[Outcome], list[str], Verdict]:
+) -> tuple[list[Outcome], list[str], ChaosResult]:
     os.environ["CHAOS_TOKEN"] = simulator.token
     speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
     section = {

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from tests.chaos.outcome import Verdict
+from tests.chaos.outcome import ChaosResult
 from tests.kit.fuzzing import Script, Totals, over_a_socket, over_a_transport, raw_scripts, scripts
 
 SOCKET_SHARE = 5
 """One example in so many goes over a real socket, as bytes."""
 
 
-def run_fuzz(examples: int, number: int) -> Verdict:
+def run_fuzz(examples: int, number: int) -> ChaosResult:
     """Try so many examples; a failing one is shrunk and printed."""
     started = time.monotonic()
     on_sockets = examples // SOCKET_SHARE

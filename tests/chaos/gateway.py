@@ -12,7 +12,7 @@ from scaleset_burst.settings import load_settings
 from scaleset_hookspecs import JitConfig, Outcome, ProvisionSettings, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
 from scaleset_simulator.clock import ScaledClock
-from tests.chaos.outcome import UNEVEN, Verdict, judge
+from tests.chaos.outcome import UNEVEN, ChaosResult, judge
 
 SCALE_SETS = ("trusted", "public")
 CALLS = 10
@@ -131,7 +131,7 @@ async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head, head + (await reader.readexactly(length) if length else b"")
 
 
-def run_gateway(mints: int, seed: int) -> Verdict:
+def run_gateway(mints: int, seed: int) -> ChaosResult:
     """Mint for two scale sets through the gateway, and compare what was handed out with what the service holds."""
     started, origin = time.monotonic(), time.time()
     limits = ("--registrations", "1000000", "--group-capacity", "1000000", "--seed", str(seed))
@@ -142,7 +142,7 @@ def run_gateway(mints: int, seed: int) -> Verdict:
         configs = [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]
         runners = simulator.runners()
         owners = {str(runner["name"]): runner["runnerScaleSetId"] for runner in runners}
-        verdict = judge(
+        outcome = judge(
             seed=seed,
             asked=mints,
             delivered=(config.runner_name for config in configs),
@@ -156,14 +156,14 @@ def run_gateway(mints: int, seed: int) -> Verdict:
             "wrong_id": sum(config.runner_id != ids.get(config.runner_name) for config in configs),
             "configs_twice": len(configs) - len({config.encoded for config in configs}),
         }
-        verdict["broken_promises"] = [each for each in verdict["broken_promises"] if each != "budget"]
-        verdict["broken_promises"] += [name for name, count in wrong.items() if count]
-        return verdict | wrong | report | {"seconds": round(time.monotonic() - started, 1)}
+        outcome["broken_promises"] = [each for each in outcome["broken_promises"] if each != "budget"]
+        outcome["broken_promises"] += [name for name, count in wrong.items() if count]
+        return outcome | wrong | report | {"seconds": round(time.monotonic() - started, 1)}
 
 
 async def _burst(
     simulator: SimulatorProcess, clock: ScaledClock, mints: int, seed: int
-) -> tuple[list[Outcome], Verdict]:
+) -> tuple[list[Outcome], ChaosResult]:
     os.environ["CHAOS_TOKEN"] = simulator.token
     gateway = Gateway(int(simulator.url.rsplit(":", 1)[1]), random.Random(seed))
     server = await gateway.start()
@@ -191,7 +191,7 @@ async def _burst(
         until = clock.monotonic() + 600.0
         while len(resolver) and clock.monotonic() < until:
             await clock.sleep(1.0)
-        report: Verdict = {
+        report: ChaosResult = {
             "resolved": resolver.settled,
             "unresolved": len(resolver),
             "removed": resolver.removed,

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from scaleset_simulator import SimulatorProcess
-from tests.chaos.outcome import UNEVEN, Verdict
+from tests.chaos.outcome import UNEVEN, ChaosResult
 from tests.kit.redis_server import RedisServer
 
 LIMIT, WINDOW = 1500, 300.0
@@ -109,7 +109,7 @@ class Observer:
         return round(sum(shares) / len(shares), 3) if shares else None
 
 
-def run_hosts(hosts: int, mints: int, seed: int, speed: float, *, redis_kills: int, kill_host: bool) -> Verdict:
+def run_hosts(hosts: int, mints: int, seed: int, speed: float, *, redis_kills: int, kill_host: bool) -> ChaosResult:
     """Let the hosts burst at once, and compare what they got with what the service holds."""
     started, origin = time.monotonic(), time.time()
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
@@ -149,7 +149,7 @@ def run_hosts(hosts: int, mints: int, seed: int, speed: float, *, redis_kills: i
             host.end()
     names = [name for host in running for name, _ in host.got]
     kept = {name for name, status in registered.items() if status == "online"} if kill_host else set(names)
-    verdict: Verdict = {
+    outcome: ChaosResult = {
         "hosts": hosts,
         "asked": mints,
         "delivered": len(names),
@@ -169,17 +169,17 @@ def run_hosts(hosts: int, mints: int, seed: int, speed: float, *, redis_kills: i
         "seconds": round(time.monotonic() - started, 1),
     }
     promises = {
-        "limit": verdict["max_registrations_in_5_minutes"] <= LIMIT,
-        "ghosts": verdict["ghosts"] == 0,
-        "missing": verdict["missing"] == 0,
-        "duplicates": verdict["duplicates"] == 0,
-        "delivered": kill_host or (len(names) == mints and verdict["failed"] == 0),
-        "use": bool(redis_kills or kill_host) or (verdict["use_of_limit"] or 1.0) >= 0.95,
-        "fair": bool(redis_kills or kill_host) or all(0.8 <= share <= 1.2 for share in verdict["shares"]),
+        "limit": outcome["max_registrations_in_5_minutes"] <= LIMIT,
+        "ghosts": outcome["ghosts"] == 0,
+        "missing": outcome["missing"] == 0,
+        "duplicates": outcome["duplicates"] == 0,
+        "delivered": kill_host or (len(names) == mints and outcome["failed"] == 0),
+        "use": bool(redis_kills or kill_host) or (outcome["use_of_limit"] or 1.0) >= 0.95,
+        "fair": bool(redis_kills or kill_host) or all(0.8 <= share <= 1.2 for share in outcome["shares"]),
         "healed": healed is None or healed <= LEASE + SWEEP,
     }
-    verdict["broken_promises"] = [name for name, kept in promises.items() if not kept]
-    return verdict
+    outcome["broken_promises"] = [name for name, kept in promises.items() if not kept]
+    return outcome
 
 
 def _shares(running: list[Host]) -> list[float]:

@@ -16,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from scaleset_simulator import SimulatorProcess
-from tests.chaos.outcome import UNEVEN, Verdict, judge
+from tests.chaos.outcome import UNEVEN, ChaosResult, judge
 
 BURST = 120
 
 
-def run_kills(kills: int, seed: int) -> Verdict:
+def run_kills(kills: int, seed: int) -> ChaosResult:
     """Kill the host `kills` times; the last one lives until everything is resolved."""
     chance = random.Random(seed)
     started = time.monotonic()
@@ -39,7 +39,7 @@ def run_kills(kills: int, seed: int) -> Verdict:
         online = [str(runner["name"]) for runner in simulator.runners() if runner["status"] == "online"]
         registered = {str(runner["name"]) for runner in simulator.runners()}
         unwritten = registered - known - set(online)
-        verdict = judge(
+        outcome = judge(
             seed=seed,
             asked=len(online),
             delivered=online,
@@ -47,11 +47,11 @@ def run_kills(kills: int, seed: int) -> Verdict:
             registered=registered - unwritten,
             counters=simulator.counters(),
         )
-        verdict["broken_promises"] = [each for each in verdict["broken_promises"] if each != "budget"]
+        outcome["broken_promises"] = [each for each in outcome["broken_promises"] if each != "budget"]
         lost = set(launched) - set(online)
         if lost:
-            verdict["broken_promises"].append("launched runners were removed")
-        return verdict | {
+            outcome["broken_promises"].append("launched runners were removed")
+        return outcome | {
             "killed": killed,
             "never_written": len(unwritten),
             "removed_in_use": len(lost),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-Verdict: TypeAlias = dict[str, Any]
+ChaosResult: TypeAlias = dict[str, Any]
 
 UNEVEN = "lognormal:250ms,0.8"
 """Latency of the service: as slow and as uneven as that of GitHub."""
@@ -17,11 +17,11 @@ def judge(
     failed: int,
     registered: Iterable[str],
     counters: Mapping[str, Any],
-) -> Verdict:
+) -> ChaosResult:
     """Compare what was delivered with what the service holds."""
     names = list(delivered)
     held = set(registered)
-    verdict: Verdict = {
+    outcome: ChaosResult = {
         "asked": asked,
         "delivered": len(names),
         "failed": failed,
@@ -32,13 +32,13 @@ def judge(
         "max_registrations_in_5_minutes": counters["max_registrations_in_window"],
         "seed": seed,
     }
-    verdict["broken_promises"] = [
-        name for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait") if verdict[name]
+    outcome["broken_promises"] = [
+        name for name in ("ghosts", "missing", "duplicates", "requests_while_told_to_wait") if outcome[name]
     ]
     if failed:
-        verdict["broken_promises"].append("failed")
+        outcome["broken_promises"].append("failed")
     if len(names) + failed != asked:
-        verdict["broken_promises"].append("outcomes")
-    if verdict["max_registrations_in_5_minutes"] > 1500:
-        verdict["broken_promises"].append("budget")
-    return verdict
+        outcome["broken_promises"].append("outcomes")
+    if outcome["max_registrations_in_5_minutes"] > 1500:
+        outcome["broken_promises"].append("budget")
+    return outcome

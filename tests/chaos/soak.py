@@ -22,7 +22,7 @@ from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics, Unavailabl
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_simulator import SimulatorProcess
 from scaleset_simulator.clock import ScaledClock
-from tests.chaos.outcome import Verdict
+from tests.chaos.outcome import ChaosResult
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
@@ -107,18 +107,18 @@ class WatchedSession:
         self._account.acknowledged[message.id] += 1
 
 
-def run_soak(hours: float, seed: int, speed: float) -> Verdict:
+def run_soak(hours: float, seed: int, speed: float) -> ChaosResult:
     """Listen to both backends, side by side."""
     with ProcessPoolExecutor(2) as processes:
         work = {backend: processes.submit(soak, hours, seed, speed, backend) for backend in ("assign", "offer")}
-        verdicts = {backend: each.result() for backend, each in work.items()}
+        outcomes = {backend: each.result() for backend, each in work.items()}
     broken = [
-        f"{backend}: {promise}" for backend, verdict in verdicts.items() for promise in verdict["broken_promises"]
+        f"{backend}: {promise}" for backend, outcome in outcomes.items() for promise in outcome["broken_promises"]
     ]
-    return verdicts | {"seed": seed, "broken_promises": broken}
+    return outcomes | {"seed": seed, "broken_promises": broken}
 
 
-def soak(hours: float, seed: int, speed: float, backend: str) -> Verdict:
+def soak(hours: float, seed: int, speed: float, backend: str) -> ChaosResult:
     """Listen for so many simulated hours; the last one is calm, so that everything can end."""
     started = time.monotonic()
     origin = time.time()
@@ -131,7 +131,7 @@ def soak(hours: float, seed: int, speed: float, backend: str) -> Verdict:
         clock = ScaledClock(speed, origin)
         jobs, account = asyncio.run(_listen(simulator, Path(place), clock, hours * 3600, seed))
         counters = simulator.counters()
-    verdict: Verdict = {
+    outcome: ChaosResult = {
         "hours": hours,
         "jobs": jobs,
         "finished": counters["jobs_finished"],
@@ -146,17 +146,17 @@ def soak(hours: float, seed: int, speed: float, backend: str) -> Verdict:
         "requests": counters["requests"],
         "seconds": round(time.monotonic() - started, 1),
     }
-    verdict["broken_promises"] = [
+    outcome["broken_promises"] = [
         promise
         for promise, kept in (
-            ("every job ran", verdict["finished"] == jobs),
-            ("each job's runner was demanded once", verdict["runners_demanded"] == jobs),
-            ("nothing is left", verdict["runners_left"] == 0),
-            ("every message was acknowledged", verdict["not_acknowledged"] == 0),
+            ("every job ran", outcome["finished"] == jobs),
+            ("each job's runner was demanded once", outcome["runners_demanded"] == jobs),
+            ("nothing is left", outcome["runners_left"] == 0),
+            ("every message was acknowledged", outcome["not_acknowledged"] == 0),
         )
         if not kept
     ]
-    return verdict
+    return outcome
 
 
 async def _listen(

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.conformance.building import ROOT, BuildError, ToolchainError, build
 from tests.conformance.cycle import SCENARIOS, Scenario
 from tests.conformance.lines import LineDriver
-from tests.conformance.recorded import Verdict, play_all
+from tests.conformance.recorded import Comparison, play_all
 from tests.conformance.scenarios import RECORDED
 from tests.conformance.service import Service
 
@@ -60,17 +60,17 @@ def _cycles(clients: Mapping[str, list[str]], only: str, *, verbose: bool) -> li
     ]
 
 
-def _compared(verdicts: Iterable[Verdict]) -> list[bool]:
+def _compared(comparisons: Iterable[Comparison]) -> list[bool]:
     """Print the table of the recorded scenarios; a difference that is meant is named, not hidden."""
-    verdicts = list(verdicts)
-    for verdict in verdicts:
-        word = "FAILED" if verdict.faults else "ok"
-        differs = ", ".join(verdict.scenario.differs)
-        print(f"{verdict.scenario.name:48}{verdict.requests:3} requests  {word:8}{differs}".rstrip())
-        for fault in verdict.faults:
+    comparisons = list(comparisons)
+    for comparison in comparisons:
+        word = "FAILED" if comparison.faults else "ok"
+        differs = ", ".join(comparison.scenario.differs)
+        print(f"{comparison.scenario.name:48}{comparison.requests:3} requests  {word:8}{differs}".rstrip())
+        for fault in comparison.faults:
             print(f"    {fault}")
     sys.stdout.flush()
-    return [not verdict.faults for verdict in verdicts]
+    return [not comparison.faults for comparison in comparisons]
 
 
 def _run(scenario: Scenario, backend: str, name: str, command: list[str], verbose: bool) -> bool:
@@ -81,10 +81,10 @@ def _run(scenario: Scenario, backend: str, name: str, command: list[str], verbos
     except Exception as error:  # noqa: BLE001  # whatever it was, the scenario failed
         if verbose:
             traceback.print_exc()
-        verdict, why = "FAILED", f"  {type(error).__name__}: {error}"
+        comparison, why = "FAILED", f"  {type(error).__name__}: {error}"
     else:
-        verdict, why = "ok", ""
-    print(f"{name:18}{scenario.name:24}{backend:8}{verdict:8}{time.monotonic() - began:6.2f} s{why}", flush=True)
+        comparison, why = "ok", ""
+    print(f"{name:18}{scenario.name:24}{backend:8}{comparison:8}{time.monotonic() - began:6.2f} s{why}", flush=True)
     return not why
 
 

@@ -30,7 +30,7 @@ from tests.conformance.ours import Driver
 from tests.conformance.recorder import Recorder
 from tests.conformance.scenario import Scenario
 
-__all__ = ["Verdict", "judge", "play_all"]
+__all__ = ["Comparison", "judge", "play_all"]
 
 AT_ONCE = 24
 """Scenarios under way at a time; most of them wait."""
@@ -64,7 +64,7 @@ PHRASES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """What a scenario came to: nothing in `faults` means that it passed."""
 
     scenario: Scenario
@@ -72,28 +72,28 @@ class Verdict:
     faults: tuple[str, ...]
 
 
-async def play_all(scenarios: Sequence[Scenario], official: Path) -> list[Verdict]:
-    """Play every scenario to both clients; the order of the verdicts is that of the scenarios."""
+async def play_all(scenarios: Sequence[Scenario], official: Path) -> list[Comparison]:
+    """Play every scenario to both clients; the order of the failure classes is that of the scenarios."""
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(scenario: Scenario) -> Verdict:
+    async def one(scenario: Scenario) -> Comparison:
         async with places:
             try:
                 theirs, own = await asyncio.gather(_official(scenario, official), _ours(scenario))
             except Exception as error:  # noqa: BLE001  # whatever it was, the scenario failed
-                return Verdict(scenario, 0, (f"{type(error).__name__}: {error}",))
+                return Comparison(scenario, 0, (f"{type(error).__name__}: {error}",))
         return judge(scenario, theirs, own)
 
     return list(await asyncio.gather(*map(one, scenarios)))
 
 
-def judge(scenario: Scenario, official: Talk, ours: Talk) -> Verdict:
+def judge(scenario: Scenario, official: Talk, ours: Talk) -> Comparison:
     """Say whether the clients differ in what the scenario says that they differ in, and in nothing else."""
     findings = compare(official, ours, [step.op for step in scenario.steps], unordered=scenario.unordered)
     faults = [str(one) for one in findings if not _allowed(one, scenario.differs)]
     unseen = [name for name in scenario.differs if not any(map(DIFFERENCES[name], findings))]
     faults += [f"the difference `{name}` does not show" for name in unseen]
-    return Verdict(scenario, len(official.received), tuple(faults))
+    return Comparison(scenario, len(official.received), tuple(faults))
 
 
 def _allowed(finding: Finding, differs: Sequence[str]) -> bool:

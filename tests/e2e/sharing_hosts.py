@@ -93,4 +93,4 @@ async def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> 
 
 
 def _online(engine: Engine) -> bool:
-    return bool(getattr(engine.gate.budget, "online", False))
+    return bool(getattr(engine.admission.budget, "online", False))

@@ -147,13 +147,13 @@ async def test_a_host_that_starts_again_remembers_what_the_limits_hold(
     async with running(simulator, **limits) as engine:
         await burst(engine, 30)
         # No stop: this one dies, and the next one begins with the same file.
-        async with running(simulator, **limits) as heir:
-            assert heir.snapshot().budget_used == 0
-            outcomes = await heir.provision(LINUX, 40, ProvisionSettings(deadline=1.0), None)
+        async with running(simulator, **limits) as survivor:
+            assert survivor.snapshot().budget_used == 0
+            outcomes = await survivor.provision(LINUX, 40, ProvisionSettings(deadline=1.0), None)
             minted = [outcome for outcome in outcomes if isinstance(outcome, JitConfig)]
             failed = {outcome.reason for outcome in outcomes if isinstance(outcome, MintFailure)}
             assert (len(minted), failed) == (20, {FailureReason.RATE_LIMITED})
-            assert heir.snapshot().budget_left == 0
+            assert survivor.snapshot().budget_left == 0
 
 
 async def test_the_parts_of_each_config_sum_to_its_total(simulator: SimulatorProcess) -> None:

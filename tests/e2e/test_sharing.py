@@ -81,7 +81,7 @@ async def test_a_pause_told_to_one_is_kept_by_all_and_ends_with_one_probe(
         simulator.faults(["mint:retry=40:first 1"])
         lone = asyncio.create_task(hosts.burst(engines[0], 1))
         await until(lambda: simulator.counters()["refused"] == 1, "the service said to wait")
-        await until(lambda: all(engine.gate.budget.paused_until is not None for engine in engines), "all know")
+        await until(lambda: all(engine.admission.budget.paused_until is not None for engine in engines), "all know")
         assert await asyncio.gather(*(hosts.burst(engine, 20) for engine in engines)) == [20, 20, 20]
         assert await lone == 1
         assert simulator.counters()["requests_while_told_to_wait"] == 0
@@ -97,11 +97,11 @@ async def test_what_may_be_in_flight_is_shared_by_those_at_work(
         await hosts.settled()
         simulator.reset_counters()
         lone = asyncio.create_task(hosts.burst(engines[0], 400))
-        await until(lambda: engines[0].gate.limiter.most >= 36, "a lone busy host gets nearly all")
+        await until(lambda: engines[0].admission.limiter.most >= 36, "a lone busy host gets nearly all")
         await lone
         assert simulator.counters()["most_mints_in_flight"] > 20, "and uses more than two parts of four"
         bursts = [asyncio.create_task(hosts.burst(engine, 400)) for engine in engines]
-        await until(lambda: all(engine.gate.limiter.most == 10 for engine in engines), "each has its part")
+        await until(lambda: all(engine.admission.limiter.most == 10 for engine in engines), "each has its part")
         await asyncio.gather(*bursts)
 
 
@@ -278,7 +278,7 @@ async def test_what_a_killed_host_left_is_resolved_once_by_another(
 ) -> None:
     about: dict[str, object] = {
         "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
-        "origin": ORIGIN, "lease": 20, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
+        "origin": ORIGIN, "lease": 20, "connect": False, "silent": False, "count": 10, "place": str(tmp_path),
     }  # fmt: skip
     async with fleet(simulator, server.url, ORIGIN) as hosts:
         for _ in range(2):
@@ -303,7 +303,7 @@ async def test_a_host_that_was_only_paused_hands_out_nothing_that_another_one_re
 ) -> None:
     about: dict[str, object] = {
         "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
-        "origin": ORIGIN, "lease": 5, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
+        "origin": ORIGIN, "lease": 5, "connect": False, "silent": False, "count": 10, "place": str(tmp_path),
     }  # fmt: skip
     async with fleet(simulator, server.url, ORIGIN) as hosts:
         await hosts.engine(sharing={"lease": 5})

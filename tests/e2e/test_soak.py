@@ -8,8 +8,8 @@ from tests.chaos.soak import soak
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["assign", "offer"])
 def test_an_hour_of_listening_loses_no_job_and_no_message(backend: str) -> None:
-    verdict = soak(1.0, 3, 100.0, backend)
-    assert verdict["broken_promises"] == []
-    assert verdict["jobs"] > 0
-    assert verdict["crashes"] > 0
-    assert verdict["sessions"]["lost"] + verdict["sessions"]["setback"] > 0
+    classified = soak(1.0, 3, 100.0, backend)
+    assert classified["broken_promises"] == []
+    assert classified["jobs"] > 0
+    assert classified["crashes"] > 0
+    assert classified["sessions"]["lost"] + classified["sessions"]["setback"] > 0

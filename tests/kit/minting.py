@@ -4,11 +4,11 @@ import random
 from collections.abc import Sequence
 
 from scaleset_burst.journal import Change, State
-from scaleset_burst.minting import BurstGate, Lane, Minter
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.concurrency import Limiter
+from scaleset_burst.limits.slices import Slicing
+from scaleset_burst.minting import Admission, Minter, MintQueue
 from scaleset_burst.minting.delivery import Names
-from scaleset_burst.minting.limiter import Limiter
-from scaleset_burst.minting.slices import Slicing
 from scaleset_hookspecs import ScaleSetRef
 from tests.kit.service import ModelService
 from tests.kit.virtual import VirtualClock
@@ -64,20 +64,20 @@ def make_minter(
     new_id: int = 42,
     limiter: Limiter | None = None,
     written_by: Names | None = None,
-) -> tuple[Minter, Lane, RecordingNames]:
+) -> tuple[Minter, MintQueue, RecordingNames]:
     """Make a minting room with one scale set of id 42."""
     chance = random.Random(seed)
     names = RecordingNames()
 
-    async def re_resolve(lane: Lane) -> int:
-        del lane
+    async def re_resolve(queue: MintQueue) -> int:
+        del queue
         service.requests["resolve"] += 1
         return new_id
 
     minter = Minter(
         service,
         written_by or names,
-        BurstGate(
+        Admission(
             budget=budget or Budget(1500, 300.0),
             limiter=limiter or Limiter(most),
             slicing=slicing or Slicing("never", 50),
@@ -94,5 +94,5 @@ def make_minter(
         on_minted=lambda _config: None,
     )
     ref = ScaleSetRef(name="linux")
-    lane = minter.add_lane(("default", "linux"), Lane(ref, 42, "linux", "_work"))
-    return minter, lane, names
+    queue = minter.add_queue(("default", "linux"), MintQueue(ref, 42, "linux", "_work"))
+    return minter, queue, names

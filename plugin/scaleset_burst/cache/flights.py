@@ -67,7 +67,7 @@ class Flights(Generic[R]):
         self._number += 1
         flight = Flight(self._number)
         flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="look up")
-        flight.task.add_done_callback(_looked_at)
+        flight.task.add_done_callback(_looked_up_at)
         self.running[key] = flight
         return flight
 
@@ -116,6 +116,6 @@ class Flights(Generic[R]):
             del self.running[key]
 
 
-def _looked_at(task: asyncio.Task[Any]) -> None:
+def _looked_up_at(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # everyone who waited may be gone; then nobody else would look at it

@@ -154,7 +154,7 @@ class Facts(Generic[V, F]):
     # Events
 
     @property
-    def looking(self) -> bool:
+    def looking_up(self) -> bool:
         """Whether a look-up of any kind is under way."""
         return bool(self._flights.running)
 

@@ -99,7 +99,7 @@ class Runners:
         It is remembered when somebody first asks about it: of a burst hardly any are asked about.
         """
         self.mints.minted(config.runner_name, config.runner_id, self._clock.monotonic(), config.scale_set.id)
-        if self.facts.looking:  # beside a burst nobody is, as a rule
+        if self.facts.looking_up:  # beside a burst nobody is, as a rule
             self.facts.invalidate(config.runner_name)
             self.facts.invalidate(config.runner_id)
 

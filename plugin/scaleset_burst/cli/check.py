@@ -25,15 +25,15 @@ def check(config: Path, *, live: bool, as_json: bool, scale_set: str | None, run
     if not as_json:
         _print_settings(config, settings)
     if asked:
-        from scaleset_burst.cli.live import look, print_look  # noqa: PLC0415 - it needs the engine
+        from scaleset_burst.cli.live import look_live, print_live  # noqa: PLC0415 - it needs the engine
 
         try:
-            seen = asyncio.run(look(settings, target(mapping, settings, scale_set, runner_group)))
+            seen = asyncio.run(look_live(settings, target(mapping, settings, scale_set, runner_group)))
         except ScalesetError as error:
             return fail(str(error))
         report["live"] = seen.plain()
         if not as_json:
-            print_look(seen)
+            print_live(seen)
     if as_json:
         print_json(report)
     return 0

@@ -10,12 +10,12 @@ from typing import Final
 from scaleset_burst.settings import Settings
 from scaleset_burst.settings.durations import format_duration
 
-__all__ = ["Facts", "Finding", "Level", "Shared", "burst_seconds", "concurrency", "diagnose"]
+__all__ = ["Facts", "Finding", "Severity", "Shared", "burst_seconds", "concurrency", "diagnose"]
 
 SKEW_LIMIT: Final = 30.0
 """Seconds a clock may be off; an App's JWT is dated 60 s back (protocol 3.1)."""
 
-FILL_LIMIT: Final = 0.8
+NEARLY_FULL: Final = 0.8
 """Share of a runner group's capacity from which on it is near its end."""
 
 SLOW_ROUND_TRIP: Final = 1.0
@@ -25,7 +25,7 @@ BURSTS: Final = (100, 300, 1000)
 """Sizes of the bursts that are predicted."""
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -39,7 +39,7 @@ class Finding:
 
     name: str
     text: str
-    level: Level = Level.OK
+    severity: Severity = Severity.OK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +122,11 @@ def burst_seconds(count: int, round_trip: float, settings: Settings) -> float:
 
 def _clock(facts: Facts) -> Finding:
     if facts.skew is None:
-        return Finding(name="clock", text="the service did not say its time", level=Level.WARNING)
+        return Finding(name="clock", text="the service did not say its time", severity=Severity.WARNING)
     off = abs(facts.skew)
     text = f"{_seconds(off)} {'ahead of' if facts.skew > 0 else 'behind'} the service's"
-    level = Level.WARNING if off > SKEW_LIMIT else Level.OK
-    return Finding(name="clock", text="agrees with the service's" if off < 2 else text, level=level)
+    severity = Severity.WARNING if off > SKEW_LIMIT else Severity.OK
+    return Finding(name="clock", text="agrees with the service's" if off < 2 else text, severity=severity)
 
 
 def _scale_set(facts: Facts) -> Iterator[Finding]:
@@ -134,32 +134,32 @@ def _scale_set(facts: Facts) -> Iterator[Finding]:
         yield Finding(name="scale set", text="none named; `--scale-set NAME` asks for one")
     elif facts.scale_set_id is None:
         text = f"`{facts.scale_set}` does not exist in the runner group `{facts.group}`"
-        yield Finding(name="scale set", text=text, level=Level.FAILURE)
+        yield Finding(name="scale set", text=text, severity=Severity.FAILURE)
     else:
         yield Finding(name="scale set", text=f"`{facts.scale_set}` has the id {facts.scale_set_id}")
 
 
 def _round_trip(facts: Facts) -> Finding:
     middle = median(facts.round_trips)
-    level = Level.WARNING if middle > SLOW_ROUND_TRIP else Level.OK
+    severity = Severity.WARNING if middle > SLOW_ROUND_TRIP else Severity.OK
     text = f"{_seconds(middle)}, the median of {len(facts.round_trips)}"
-    return Finding(name="round trip", text=text, level=level)
+    return Finding(name="round trip", text=text, severity=severity)
 
 
 def _connections(facts: Facts) -> Finding:
     if facts.opened_meanwhile:
         text = f"{facts.opened_meanwhile} opened for {len(facts.round_trips)} requests: they are not kept alive"
-        return Finding(name="connections", text=text, level=Level.WARNING)
+        return Finding(name="connections", text=text, severity=Severity.WARNING)
     return Finding(name="connections", text=f"{facts.warmed} open ahead, and used again")
 
 
 def _group(facts: Facts, settings: Settings) -> Finding:
     capacity = settings.budget.group_capacity
     if facts.runners is None:
-        return Finding(name="runner group", text="its size is unknown", level=Level.WARNING)
-    level = Level.WARNING if facts.runners >= FILL_LIMIT * capacity else Level.OK
+        return Finding(name="runner group", text="its size is unknown", severity=Severity.WARNING)
+    severity = Severity.WARNING if facts.runners >= NEARLY_FULL * capacity else Severity.OK
     text = f"`{facts.group}` holds {facts.runners:,} of {capacity:,} runners ({facts.runners / capacity:.0%})"
-    return Finding(name="runner group", text=text, level=level)
+    return Finding(name="runner group", text=text, severity=severity)
 
 
 def _shared(facts: Facts) -> Iterator[Finding]:
@@ -167,13 +167,13 @@ def _shared(facts: Facts) -> Iterator[Finding]:
         return
     if facts.shared.failure is not None:
         text = f"{facts.shared.failure}; this host would go on alone with its safe share of the limits"
-        yield Finding(name="redis", text=text, level=Level.FAILURE)
+        yield Finding(name="redis", text=text, severity=Severity.FAILURE)
     else:
         hosts = "1 host shares" if facts.shared.hosts == 1 else f"{facts.shared.hosts} hosts share"
         yield Finding(name="redis", text=f"answers in {_seconds(facts.shared.seconds)}; {hosts} the limits now")
         if facts.shared.evicts is not None:
             text = f"drops keys when its memory is full (`{facts.shared.evicts}`): set `maxmemory-policy noeviction`"
-            yield Finding(name="redis", text=text, level=Level.WARNING)
+            yield Finding(name="redis", text=text, severity=Severity.WARNING)
 
 
 def _predictions(facts: Facts, settings: Settings) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
-from scaleset_burst.cli.diagnosis import Finding, Level, diagnose
+from scaleset_burst.cli.diagnosis import Finding, Severity, diagnose
 from scaleset_burst.cli.output import fail, print_json, print_line, refuse
 from scaleset_burst.cli.probing import probe
 from scaleset_burst.cli.reading import read
@@ -14,7 +14,7 @@ from scaleset_hookspecs import ConfigError, ScalesetError
 
 __all__ = ["doctor"]
 
-STYLES = {Level.OK: "", Level.WARNING: "yellow", Level.FAILURE: "red"}
+STYLES = {Severity.OK: "", Severity.WARNING: "yellow", Severity.FAILURE: "red"}
 
 
 def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: str) -> int:
@@ -31,9 +31,9 @@ def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: 
     except ScalesetError as error:
         return fail(str(error))
     findings = diagnose(facts, settings)
-    well = all(finding.level is not Level.FAILURE for finding in findings)
+    well = all(finding.severity is not Severity.FAILURE for finding in findings)
     if as_json:
-        listed = [{"name": one.name, "level": one.level.value, "text": one.text} for one in findings]
+        listed = [{"name": one.name, "level": one.severity.value, "text": one.text} for one in findings]
         print_json({"ok": well, "findings": listed})
     else:
         _print(findings)
@@ -42,4 +42,4 @@ def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: 
 
 def _print(findings: Iterable[Finding]) -> None:
     for finding in findings:
-        print_line(f"{finding.level:<8} {finding.name:<14} {finding.text}", STYLES[finding.level])
+        print_line(f"{finding.severity:<8} {finding.name:<14} {finding.text}", STYLES[finding.severity])

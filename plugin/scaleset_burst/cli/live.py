@@ -11,11 +11,11 @@ from scaleset_burst.settings import Settings
 from scaleset_client.clock import Clock, SystemClock
 from scaleset_hookspecs import Answer, Certainty, NotFound, ScaleSetRef, ScaleSetSettings, Unavailable
 
-__all__ = ["Look", "look", "print_look"]
+__all__ = ["LiveResult", "look_live", "print_live"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class LiveResult:
     """What the service said.
 
     Attributes:
@@ -47,7 +47,7 @@ class Look:
         }
 
 
-async def look(settings: Settings, target: ScaleSetRef | None, clock: Clock | None = None) -> Look:
+async def look_live(settings: Settings, target: ScaleSetRef | None, clock: Clock | None = None) -> LiveResult:
     """Ask for tokens, then twice for the scale set.
 
     The engine is not started: taking up what a dead process left behind would change something.
@@ -63,7 +63,7 @@ async def look(settings: Settings, target: ScaleSetRef | None, clock: Clock | No
         chain = clock.monotonic() - started
         first = None if target is None else await _ask(engine, target)
         second = None if target is None else await _ask(engine, target)
-        return Look(
+        return LiveResult(
             scope=engine.scope,
             token_chain=chain,
             answer=first,
@@ -75,7 +75,7 @@ async def look(settings: Settings, target: ScaleSetRef | None, clock: Clock | No
         await engine.stop()
 
 
-def print_look(seen: Look) -> None:
+def print_live(seen: LiveResult) -> None:
     """Print what the service said."""
     print_line(f"live: {seen.scope} accepted the credentials in {seen.token_chain * 1000:.0f} ms")
     found = seen.answer.value if seen.answer else None

@@ -92,7 +92,7 @@ async def _measure(
     before, trips = client.counters.connections_opened, list[float]()
     for _ in range(ROUND_TRIPS):
         started = clock.monotonic()
-        found = await _look(client, target, group.id)
+        found = await _find_target(client, target, group.id)
         trips.append(clock.monotonic() - started)
     opened = client.counters.connections_opened - before
     return Facts(
@@ -109,7 +109,7 @@ async def _measure(
     )
 
 
-async def _look(client: ScaleSetClient, target: ScaleSetRef | None, group_id: int) -> int | None:
+async def _find_target(client: ScaleSetClient, target: ScaleSetRef | None, group_id: int) -> int | None:
     if target is None:
         await client.list_scale_sets(group_id)
         return None

@@ -26,14 +26,14 @@ def read(path: Path) -> tuple[SourcedConfig, Settings]:
     top, own = (str(key) for key in SECTION)
     plugins = config.get(top)
     if top not in config:
-        _look_nearby(config, (), config, top)
+        _search_nearby(config, (), config, top)
     elif isinstance(plugins, Mapping) and own not in plugins:
         installed = {point.name for point in entry_points(group=PROJECT_NAME)}
-        _look_nearby(config, (top,), [name for name in plugins if name not in installed], own)
+        _search_nearby(config, (top,), [name for name in plugins if name not in installed], own)
     return config, settings
 
 
-def _look_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable[object], wanted: str) -> None:
+def _search_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable[object], wanted: str) -> None:
     """Refuse a key that looks like a slip for the one that is not there."""
     for key in keys:
         if get_close_matches(str(key).lower(), [wanted], n=1):

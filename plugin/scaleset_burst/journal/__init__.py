@@ -4,7 +4,7 @@ from scaleset_burst.journal.database import DatabaseJournal
 from scaleset_burst.journal.memory import MemoryJournal
 from scaleset_burst.journal.names import Journal, JournalNames
 from scaleset_burst.journal.opening import LazyJournal, open_journal
-from scaleset_burst.journal.states import Change, LostNames, Orphan, State
+from scaleset_burst.journal.states import Change, LeftoverName, State, UnrecordedNames
 
 __all__ = [
     "Change",
@@ -12,9 +12,9 @@ __all__ = [
     "Journal",
     "JournalNames",
     "LazyJournal",
-    "LostNames",
+    "LeftoverName",
     "MemoryJournal",
-    "Orphan",
     "State",
+    "UnrecordedNames",
     "open_journal",
 ]

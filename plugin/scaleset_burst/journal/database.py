@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scaleset_burst.journal.folders import make_private, refuse_foreign
 from scaleset_burst.journal.owner import Owner, dead_owners
-from scaleset_burst.journal.states import Change, Orphan, State
+from scaleset_burst.journal.states import Change, LeftoverName, State
 
 __all__ = ["SCHEMA_VERSION", "DatabaseJournal", "NewerSchemaError"]
 
@@ -125,20 +125,20 @@ class DatabaseJournal:
         facts: dict[str, int] = dict(self._database.execute("SELECT fact, count FROM facts"))
         return max(0.0, min(facts.get("pause", 0), facts.get("paused_until", 0) - self._now()))
 
-    def adopt(self) -> tuple[Orphan, ...]:
+    def adopt(self) -> tuple[LeftoverName, ...]:
         """Take over what dead processes left open; each name is handed out once.
 
         A delivered name is returned only once the host is known to report launches; until then it may well be in use
         and stays where it is. The others may have been delivered, too: that could not always be written down, and the
         file may be an older copy of itself.
         """
-        orphans: list[Orphan] = []
+        leftovers: list[LeftoverName] = []
         self._tidy()
         with dead_owners(self._directory, self.owner.id, self._owners()) as dead:
             for owner in dead:
                 with self._transaction():
-                    orphans += self._adopt_from(owner)
-        return tuple(orphans)
+                    leftovers += self._adopt_from(owner)
+        return tuple(leftovers)
 
     def close(self) -> None:
         """Release file and lock; what is still open may have been sent, and is for the next process to look at."""
@@ -148,7 +148,7 @@ class DatabaseJournal:
     def _owners(self) -> set[str]:
         return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
 
-    def _adopt_from(self, owner: str) -> list[Orphan]:
+    def _adopt_from(self, owner: str) -> list[LeftoverName]:
         reports = self._database.execute("SELECT count FROM facts WHERE fact = 'launches'").fetchone() is not None
         states = [*_OPEN, State.DELIVERED] if reports else list(_OPEN)
         marks = ", ".join("?" * len(states))
@@ -159,12 +159,12 @@ class DatabaseJournal:
             )
         ) as rows:
             found = [
-                Orphan(name=name, scale_set_id=set_id, runner_id=number, delivered=state == State.DELIVERED.value)
+                LeftoverName(name=name, scale_set_id=set_id, runner_id=number, delivered=state == State.DELIVERED.value)
                 for name, set_id, number, state in rows
             ]
         self._database.executemany(
             "UPDATE names SET owner = ?, changed = ? WHERE name = ?",
-            [(self.owner.id, self._now(), orphan.name) for orphan in found],
+            [(self.owner.id, self._now(), leftover.name) for leftover in found],
         )
         return found
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scaleset_burst.journal.states import Change, Orphan, State
+from scaleset_burst.journal.states import Change, LeftoverName, State
 
 __all__ = ["MemoryJournal"]
 
@@ -38,7 +38,7 @@ class MemoryJournal:
         del window
         return ()
 
-    def adopt(self) -> tuple[Orphan, ...]:
+    def adopt(self) -> tuple[LeftoverName, ...]:
         """Return nothing: what a dead process knew is gone."""
         return ()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from scaleset_burst.journal.memory import MemoryJournal
-from scaleset_burst.journal.states import Change, Orphan, Pause, State
+from scaleset_burst.journal.states import Change, LeftoverName, Pause, State
 from scaleset_burst.journal.writer import PATIENCE, GroupWriter
 
 __all__ = ["Journal", "JournalNames"]
@@ -21,7 +21,7 @@ class Journal(Protocol):
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names; durable when it returns."""
 
-    def adopt(self) -> tuple[Orphan, ...]:
+    def adopt(self) -> tuple[LeftoverName, ...]:
         """Take over what dead processes left open."""
 
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
@@ -83,12 +83,12 @@ class JournalNames:
         """Return how many names of this process are not closed, without asking a disk; any thread may ask."""
         return 0 if self._closed else self._open_here.open_names()
 
-    async def adopt(self) -> tuple[Orphan, ...]:
+    async def adopt(self) -> tuple[LeftoverName, ...]:
         """Take over what dead processes left open."""
-        orphans = await self._writer.call(self._journal.adopt)
+        leftovers = await self._writer.call(self._journal.adopt)
         delivered = State.DELIVERED, State.AMBIGUOUS
-        self._open_here.write([Change(name=each.name, state=delivered[not each.delivered]) for each in orphans])
-        return orphans
+        self._open_here.write([Change(name=each.name, state=delivered[not each.delivered]) for each in leftovers])
+        return leftovers
 
     async def registered(self, window: float) -> tuple[tuple[float, int], ...]:
         """Return what was registered in the last `window` seconds, by dead processes, too: how long ago, how many."""

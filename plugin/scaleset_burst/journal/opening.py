@@ -12,7 +12,7 @@ from urllib.parse import quote
 from scaleset_burst.journal.database import DatabaseJournal, NewerSchemaError
 from scaleset_burst.journal.folders import make_private, refuse_foreign
 from scaleset_burst.journal.memory import MemoryJournal
-from scaleset_burst.journal.states import Change, Orphan
+from scaleset_burst.journal.states import Change, LeftoverName
 
 __all__ = ["LazyJournal", "default_directory", "open_journal"]
 
@@ -84,7 +84,7 @@ class LazyJournal:
         """Write what became of names; durable when it returns."""
         self._opened().write(changes)
 
-    def adopt(self) -> tuple[Orphan, ...]:
+    def adopt(self) -> tuple[LeftoverName, ...]:
         """Take over what dead processes left open."""
         return self._opened().adopt()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["Change", "LostNames", "Orphan", "Pause", "State"]
+__all__ = ["Change", "LeftoverName", "Pause", "State", "UnrecordedNames"]
 
 
 class State(StrEnum):
@@ -41,7 +41,7 @@ class Pause:
     seconds: float
 
 
-class LostNames(Exception):
+class UnrecordedNames(Exception):
     """These names cannot be recorded as delivered where other hosts look: their configs must not be handed out.
 
     Attributes:
@@ -54,7 +54,7 @@ class LostNames(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orphan:
+class LeftoverName:
     """A name that a dead process left open.
 
     Attributes:

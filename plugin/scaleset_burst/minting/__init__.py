@@ -1,8 +1,8 @@
 """A burst: demand, names, attempts, outcomes."""
 
-from scaleset_burst.minting.gate import BurstGate
-from scaleset_burst.minting.lane import Lane
+from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.minter import Minter, Service
+from scaleset_burst.minting.queue import MintQueue
 from scaleset_burst.minting.report import BurstReport, ConfigTiming
 
-__all__ = ["BurstGate", "BurstReport", "ConfigTiming", "Lane", "Minter", "Service"]
+__all__ = ["Admission", "BurstReport", "ConfigTiming", "MintQueue", "Minter", "Service"]

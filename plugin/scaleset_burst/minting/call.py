@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure, OnReady, Outcome, ProvisionSettings
 
 if TYPE_CHECKING:
-    from scaleset_burst.minting.lane import Lane
+    from scaleset_burst.minting.queue import MintQueue
 
 __all__ = ["Call", "Slot"]
 
@@ -19,7 +19,7 @@ class Slot:
     """One of the N asked for, with the times (monotonic seconds) its report is made of.
 
     Attributes:
-        queued: It stands in its lane's queue: never twice, or it would be minted twice.
+        queued: It stands in its queue's queue: never twice, or it would be minted twice.
         attempts: Requests sent for it so far, hedges included.
         refusals: Refusals so far that were not explained.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
@@ -51,14 +51,14 @@ class Call:
     """
 
     def __init__(
-        self, lane: Lane, count: int, settings: ProvisionSettings, on_ready: OnReady | None, now: float
+        self, queue: MintQueue, count: int, settings: ProvisionSettings, on_ready: OnReady | None, now: float
     ) -> None:
-        self.lane = lane
+        self.queue = queue
         self.settings = settings
         self.on_ready = on_ready
         self.started_at = now
         self.outcomes: list[Outcome | None] = [None] * count
-        self.name_prefix = settings.name_prefix or lane.name_prefix
+        self.name_prefix = settings.name_prefix or queue.name_prefix
         self.remaining = count
         self.ended = asyncio.Event()
         self.over = False
@@ -79,7 +79,7 @@ class Call:
             return False
         self.outcomes[slot.index] = outcome
         self.remaining -= 1
-        self.lane.settled(self)
+        self.queue.settled(self)
         if self.remaining == 0:
             self._end()
         return True

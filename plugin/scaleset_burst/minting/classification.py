@@ -16,14 +16,14 @@ from scaleset_hookspecs.errors import (
     Unavailable,
 )
 
-__all__ = ["Fate", "Verdict", "classify"]
+__all__ = ["ClassifiedFailure", "FailureClass", "classify"]
 
 
 _TOO_MUCH = frozenset((429, 503))
 """Statuses by which a service says that it has too much to do."""
 
 
-class Fate(StrEnum):
+class FailureClass(StrEnum):
     """What became of the name, and what its slot needs next."""
 
     NOT_COMMITTED = "not_committed"
@@ -41,8 +41,8 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The fate of one name.
+class ClassifiedFailure:
+    """The failure class of one name.
 
     Attributes:
         overload: A sign that something is wrong with the service or the way to it: the circuit counts it.
@@ -53,7 +53,7 @@ class Verdict:
             on the way: it is that mint's failure alone, and counts for more only when it is repeated.
     """
 
-    fate: Fate
+    failure_class: FailureClass
     overload: bool = False
     refusal: bool = False
     told_to_wait: bool = False
@@ -63,34 +63,36 @@ class Verdict:
     @property
     def unresolved(self) -> bool:
         """Whether the name may be registered: it is looked for, and holds its place within the limit until then."""
-        return self.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+        return self.failure_class in {FailureClass.AMBIGUOUS, FailureClass.NAME_TAKEN}
 
 
-def classify(error: ServiceError) -> Verdict:
+def classify(error: ServiceError) -> ClassifiedFailure:
     """Decide what a failed mint means. The service's own exception name comes first, then the kind of error."""
-    verdict = _fate(error)
-    if not verdict.overload:
-        return verdict
+    classified = _failure_class(error)
+    if not classified.overload:
+        return classified
     told = isinstance(error, RateLimited) or error.retry_after is not None
-    return replace(verdict, refusal=isinstance(error, RateLimited) or error.status in _TOO_MUCH, told_to_wait=told)
+    return replace(classified, refusal=isinstance(error, RateLimited) or error.status in _TOO_MUCH, told_to_wait=told)
 
 
-def _fate(error: ServiceError) -> Verdict:
+def _failure_class(error: ServiceError) -> ClassifiedFailure:
     name = error.type_name or ""
     if "AgentExists" in name:
-        return Verdict(fate=Fate.NAME_TAKEN)
+        return ClassifiedFailure(failure_class=FailureClass.NAME_TAKEN)
     if error.maybe_applied:
-        return Verdict(fate=Fate.AMBIGUOUS, overload=True, retry_after=error.retry_after)
+        return ClassifiedFailure(failure_class=FailureClass.AMBIGUOUS, overload=True, retry_after=error.retry_after)
     if isinstance(error, RateLimited):
-        return Verdict(fate=Fate.THROTTLED, overload=True, retry_after=error.retry_after)
+        return ClassifiedFailure(failure_class=FailureClass.THROTTLED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Unavailable):
-        return Verdict(fate=Fate.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
+        return ClassifiedFailure(failure_class=FailureClass.NOT_COMMITTED, overload=True, retry_after=error.retry_after)
     if isinstance(error, Conflict):
-        return Verdict(fate=Fate.NAME_TAKEN)
+        return ClassifiedFailure(failure_class=FailureClass.NAME_TAKEN)
     if "max limit" in error.message.lower():
-        return Verdict(fate=Fate.BATCH_REJECTED, named=True)
+        return ClassifiedFailure(failure_class=FailureClass.BATCH_REJECTED, named=True)
     if isinstance(error, AuthenticationFailed | PermissionDenied | NotFound):
-        return Verdict(fate=Fate.BATCH_REJECTED, named="RunnerScaleSetNotFoundException" in name)
+        return ClassifiedFailure(
+            failure_class=FailureClass.BATCH_REJECTED, named="RunnerScaleSetNotFoundException" in name
+        )
     if isinstance(error, Rejected):
-        return Verdict(fate=Fate.ITEM_REJECTED, named=bool(name))
-    return Verdict(fate=Fate.AMBIGUOUS, overload=True)
+        return ClassifiedFailure(failure_class=FailureClass.ITEM_REJECTED, named=bool(name))
+    return ClassifiedFailure(failure_class=FailureClass.AMBIGUOUS, overload=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scaleset_burst.journal import Change, LostNames, State
+from scaleset_burst.journal import Change, State, UnrecordedNames
 from scaleset_burst.minting.call import Slot
-from scaleset_burst.minting.lane import Attempt
+from scaleset_burst.minting.queue import Attempt
 from scaleset_burst.minting.report import ConfigTiming
 from scaleset_client.clock import Clock
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
@@ -31,14 +31,14 @@ class Names(Protocol):
         """Write down names before any request with them leaves.
 
         Raises:
-            LostNames: None of them may be used; a second try will do.
+            UnrecordedNames: None of them may be used; a second try will do.
         """
 
     async def record(self, changes: Sequence[Change]) -> None:
         """Write down what became of names; returns when it would survive a crash.
 
         Raises:
-            LostNames: Some cannot be handed out.
+            UnrecordedNames: Some cannot be handed out.
         """
 
     def record_now(self, change: Change) -> bool:
@@ -87,7 +87,7 @@ class Deliverer:
 
     A call's first config does not wait for its wave: it is written down on the spot and handed out.
 
-    `on_orphan` takes configs that nobody can be given any more; `on_delivered` hears of the others; `on_lost` takes
+    `on_undeliverable` takes configs that nobody can be given any more; `on_delivered` hears of the others; `on_unrecorded` takes
     arrivals whose config is undone and whose slot needs another one.
     """
 
@@ -96,16 +96,16 @@ class Deliverer:
         names: Names,
         *,
         clock: Clock,
-        on_orphan: Callable[[JitConfig], None],
+        on_undeliverable: Callable[[JitConfig], None],
         on_delivered: Callable[[Arrival, ConfigTiming], None],
-        on_lost: Callable[[Arrival], None],
+        on_unrecorded: Callable[[Arrival], None],
     ) -> None:
         self._names = names
         self._clock = clock
         self._written_at = float("-inf")
-        self._on_orphan = on_orphan
+        self._on_undeliverable = on_undeliverable
         self._on_delivered = on_delivered
-        self._on_lost = on_lost
+        self._on_unrecorded = on_unrecorded
         self._gathering: list[Arrival] = []
         self._task: asyncio.Task[None] | None = None
         self._callbacks: dict[asyncio.Task[None], Arrival] = {}
@@ -133,7 +133,7 @@ class Deliverer:
 
     def reject(self, config: JitConfig) -> None:
         """Take a config that nobody waits for; it is undone."""
-        self._on_orphan(config)
+        self._on_undeliverable(config)
 
     async def finish(self, seconds: float) -> None:
         """Wait until everything that arrived has been handed out.
@@ -154,18 +154,18 @@ class Deliverer:
                     await self._clock.sleep(early)
                 self._written_at = self._clock.monotonic()
                 wave, self._gathering = self._gathering, []
-                lost: frozenset[str] = frozenset()
+                unrecorded: frozenset[str] = frozenset()
                 try:
                     await self._names.record([_change(arrival) for arrival in wave])
-                except LostNames as error:
-                    lost = error.names
+                except UnrecordedNames as error:
+                    unrecorded = error.names
                 except Exception:
                     # A journal that cannot write must not lose a config: the caller gets it, the crash guard is gone.
                     logger.exception("the journal could not write; delivering without it")
                 for arrival in wave:
-                    if arrival.config.runner_name in lost:
-                        self._on_orphan(arrival.config)
-                        self._on_lost(arrival)
+                    if arrival.config.runner_name in unrecorded:
+                        self._on_undeliverable(arrival.config)
+                        self._on_unrecorded(arrival)
                     else:
                         self._hand_out(arrival)
         finally:
@@ -174,7 +174,7 @@ class Deliverer:
     def _hand_out(self, arrival: Arrival) -> None:
         slot, config = arrival.slot, arrival.config
         if slot.call.abandoned or slot.call.error is not None:
-            self._on_orphan(config)
+            self._on_undeliverable(config)
             return
         if slot.call.on_ready is None:
             self._settle(arrival)
@@ -207,13 +207,13 @@ class Deliverer:
         if call.settle(arrival.slot, arrival.config) or (call.abandoned and call.on_ready is not None):
             self._on_delivered(arrival, arrival.timing(self._clock.monotonic()))
         elif call.on_ready is None:
-            self._on_orphan(arrival.config)
+            self._on_undeliverable(arrival.config)
 
     def _failed(self, arrival: Arrival, error: BaseException) -> None:
         message = f"on_ready raised {type(error).__name__} for {arrival.config.runner_name}; its registration is undone"
         logger.warning("%s", message)
         arrival.slot.call.settle(arrival.slot, MintFailure(reason=FailureReason.DELIVERY, message=message))
-        self._on_orphan(arrival.config)
+        self._on_undeliverable(arrival.config)
 
 
 def _change(arrival: Arrival) -> Change:

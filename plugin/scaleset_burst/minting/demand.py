@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from scaleset_hookspecs.errors import UsageError
 from scaleset_hookspecs.types import ProvisionSettings, ScaleSetRef
 
-__all__ = ["Roster", "check_count", "needed", "surplus"]
+__all__ = ["Fleet", "check_count", "needed", "surplus"]
 
 MOST_LIVE = 10_000
 """Runners of one scale set at most: a runner group holds no more (docs.github.com, "Actions limits"). Hosts that never
@@ -53,7 +53,7 @@ def surplus(desired: int, live: int, under_way: int) -> int:
 
 
 @dataclass(slots=True)
-class Roster:
+class Fleet:
     """The runners of one scale set that were delivered and have not ended, as far as the host told us.
 
     Attributes:
@@ -98,7 +98,7 @@ class Roster:
         self.reconciled_at = now
         return [name for name, (since, _) in self.names.items() if name.lower() not in shown and now - since > grace]
 
-    def looked(self, name: str, now: float, apart: float, *, there: bool) -> None:
+    def looked_up(self, name: str, now: float, apart: float, *, there: bool) -> None:
         """Note a look by name; drop a runner that all looks since one `apart` seconds ago have missed.
 
         A host that never reports the end of its runners would otherwise be refused new ones for ever.

@@ -1,4 +1,4 @@
-"""Sends mints: as many at a time as limiter, budget and circuit allow, pulled by workers from the lanes."""
+"""Sends mints: as many at a time as limiter, budget and circuit allow, pulled by workers from the queues."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from scaleset_burst.limits.concurrency import Sent
 from scaleset_burst.minting.hedging import Hedging, may_ask_again
-from scaleset_burst.minting.lane import Attempt, Lane
-from scaleset_burst.minting.limiter import Sent
+from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.turns import Turns
 from scaleset_client.clock import Clock
 from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
-__all__ = ["Dispatcher", "Gate", "MintService", "Result"]
+__all__ = ["AdmissionRules", "Dispatcher", "MintService", "Result"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +46,17 @@ class MintService(Protocol):
         """Mint a slice; one result for each request, in order."""
 
 
-class Gate(Protocol):
+class AdmissionRules(Protocol):
     """Decides how much may be sent; every method is a decision without I/O."""
 
     @property
     def carries(self) -> int:
         """How many registrations one request may carry at most."""
 
-    def lane_opens_at(self, now: float, lane: Lane) -> float:
+    def queue_opens_at(self, now: float, queue: MintQueue) -> float:
         """Return when this scale set may send, were it alone."""
 
-    def permit(self, now: float, wanted: int, lane: Lane) -> int:
+    def permit(self, now: float, wanted: int, queue: MintQueue) -> int:
         """Return for how many registrations one request may be sent now; 0: none, whichever scale set asks."""
 
     def sent(self, now: float) -> Sent:
@@ -78,16 +78,16 @@ class Dispatcher:
     def __init__(
         self,
         service: MintService,
-        gate: Gate,
+        admission: AdmissionRules,
         *,
         clock: Clock,
-        refill: Callable[[Lane, str, int], Awaitable[None]],
+        refill: Callable[[MintQueue, str, int], Awaitable[None]],
         on_result: Callable[[Attempt, Sequence[Result], float], None],
         on_wait: Callable[[float], None],
         hedging: Hedging | None,
     ) -> None:
         self._service = service
-        self._gate = gate
+        self._admission = admission
         self._clock = clock
         self._refill_names = refill
         self._on_result = on_result
@@ -101,17 +101,17 @@ class Dispatcher:
         self._background: set[asyncio.Task[None]] = set()
         self._wake: tuple[float, asyncio.Task[None]] | None = None
         self._stopped = False
-        self._short: list[tuple[Lane, str, int]] = []
+        self._short: list[tuple[MintQueue, str, int]] = []
         self.requests_in_flight = 0
 
-    def pump(self, lane: Lane | None = None) -> None:
+    def pump(self, queue: MintQueue | None = None) -> None:
         """Start as many workers as there is work and room for; cheap, and safe to call at any time.
 
         Args:
-            lane: Something of this scale set has changed: it may have more to send than before.
+            queue: Something of this scale set has changed: it may have more to send than before.
         """
-        if lane is not None:
-            self._turns.add(lane)
+        if queue is not None:
+            self._turns.add(queue)
         while not self._stopped and (attempt := self._next()) is not None:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
@@ -154,7 +154,7 @@ class Dispatcher:
             task.cancel()
 
     def _next(self) -> Attempt | None:
-        if not self._gate.has_room(self.requests_in_flight):
+        if not self._admission.has_room(self.requests_in_flight):
             return None
         now = self._clock.monotonic()
         attempt = self._next_waiting(now)
@@ -176,8 +176,8 @@ class Dispatcher:
             self._wake_at(self._late_at)
             return False
         for attempt in self._running:  # oldest first
-            lane = attempt.lane
-            if lane.waiting or lane.held or attempt.trace.unsent:
+            queue = attempt.queue
+            if queue.waiting or queue.held or attempt.trace.unsent:
                 continue
             again = [slot for slot in attempt.slots if slot.wanted and slot.in_flight == 1 and may_ask_again(slot.call)]
             if not again:
@@ -186,44 +186,46 @@ class Dispatcher:
                 self._late_at = attempt.waits_since + seconds
                 self._wake_at(self._late_at)
                 return False
-            if not self._gate.has_plenty(now):
+            if not self._admission.has_plenty(now):
                 return False
             for slot in again:
                 slot.call.hedged += 1
-            lane.push_back(again)
-            self._turns.add(lane)
+            queue.push_back(again)
+            self._turns.add(queue)
             return True
         return False
 
     def _next_waiting(self, now: float) -> Attempt | None:
-        while (lane := self._turns.take(now)) is not None:
-            wanted = self._wanted(lane, now)
+        while (queue := self._turns.take(now)) is not None:
+            wanted = self._wanted(queue, now)
             if not wanted:
                 continue
-            permitted = self._gate.permit(now, wanted, lane)
+            permitted = self._admission.permit(now, wanted, queue)
             if permitted:
-                attempt = self._begin(lane, permitted, now)
-                self._turns.add(lane)
+                attempt = self._begin(queue, permitted, now)
+                self._turns.add(queue)
                 return attempt
-            self._turns.keep(lane)
-            self._closed(self._gate.opens_at(now))
+            self._turns.keep(queue)
+            self._closed(self._admission.opens_at(now))
             return None
         self._wake_at(self._turns.next_at)
         return None
 
-    def _wanted(self, lane: Lane, now: float) -> int:
+    def _wanted(self, queue: MintQueue, now: float) -> int:
         """Return how many slots of a queue can go now; one that has to wait is given its turn by time."""
-        wanted = lane.sendable(now, self._gate.carries)
-        opens_at = max(lane.opens_at, self._gate.lane_opens_at(now, lane)) if lane.waiting and not lane.held else now
+        wanted = queue.sendable(now, self._admission.carries)
+        opens_at = (
+            max(queue.opens_at, self._admission.queue_opens_at(now, queue)) if queue.waiting and not queue.held else now
+        )
         if opens_at > now:
             if opens_at < math.inf:
-                self._turns.add_at(lane, opens_at)
+                self._turns.add_at(queue, opens_at)
             return 0
         if not wanted:
             return 0
-        enough = min(wanted, self._gate.carries)
-        ready = lane.in_stock()
-        self._top_up(lane, wanted, ready, enough)
+        enough = min(wanted, self._admission.carries)
+        ready = queue.in_stock()
+        self._top_up(queue, wanted, ready, enough)
         return min(wanted, ready) if ready >= enough else 0
 
     def _closed(self, opens_at: float | None) -> None:
@@ -232,16 +234,16 @@ class Dispatcher:
         if opens_at is not None:
             self._on_wait(opens_at)
 
-    def _begin(self, lane: Lane, count: int, now: float) -> Attempt:
-        slots, names = lane.take(count)
+    def _begin(self, queue: MintQueue, count: int, now: float) -> Attempt:
+        slots, names = queue.take(count)
         if not self.requests_in_flight:
             self._wave = 1
-        attempt = Attempt(lane, slots, names, now, self._gate.sent(now), lane.scale_set_id, self._wave)
+        attempt = Attempt(queue, slots, names, now, self._admission.sent(now), queue.scale_set_id, self._wave)
         for slot in slots:
             slot.attempts += 1
             slot.in_flight += 1
-        lane.attempts.add(attempt)
-        lane.requests += 1
+        queue.attempts.add(attempt)
+        queue.requests += 1
         self.requests_in_flight += 1
         return attempt
 
@@ -254,7 +256,7 @@ class Dispatcher:
             if self._hedging is not None and isinstance(results[0], MintedRunner):
                 self._hedging.minted(now - attempt.waits_since)
             self._on_result(attempt, results, now)
-            self._turns.add(attempt.lane)
+            self._turns.add(attempt.queue)
             attempt = None if self._stopped or attempt.abandoned else self._next()
             self.pump()
 
@@ -262,14 +264,14 @@ class Dispatcher:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine that runs has a task
         self._running[attempt] = task
-        lane = attempt.lane
+        queue = attempt.queue
         TRACE.set(attempt.trace)
         try:
             if len(attempt.names) == 1:
-                folder = attempt.slots[0].call.settings.work_folder or lane.work_folder
+                folder = attempt.slots[0].call.settings.work_folder or queue.work_folder
                 return (await self._service.generate_jit_config(attempt.scale_set_id, attempt.names[0], folder),)
             requests = [
-                MintRequest(name=name, work_folder=slot.call.settings.work_folder or lane.work_folder)
+                MintRequest(name=name, work_folder=slot.call.settings.work_folder or queue.work_folder)
                 for name, slot in zip(attempt.names, attempt.slots, strict=True)
             ]
             return await self._service.generate_jit_configs(attempt.scale_set_id, requests)
@@ -291,28 +293,28 @@ class Dispatcher:
             del self._running[attempt]
 
     def _end(self, attempt: Attempt) -> None:
-        attempt.lane.attempts.discard(attempt)
-        attempt.lane.requests -= 1
+        attempt.queue.attempts.discard(attempt)
+        attempt.queue.requests -= 1
         self.requests_in_flight -= 1
         for slot in attempt.slots:
             slot.in_flight -= 1
 
-    def _top_up(self, lane: Lane, wanted: int, ready: int, enough: int) -> None:
-        if lane.refilling or ready >= max(enough, min(wanted, REFILL // 2)):
+    def _top_up(self, queue: MintQueue, wanted: int, ready: int, enough: int) -> None:
+        if queue.refilling or ready >= max(enough, min(wanted, REFILL // 2)):
             return
-        prefix = lane.waiting[0].call.name_prefix
-        count = min(wanted - ready, lane.needed(prefix) - ready, max(enough, REFILL if ready else FIRST))
+        prefix = queue.waiting[0].call.name_prefix
+        count = min(wanted - ready, queue.needed(prefix) - ready, max(enough, REFILL if ready else FIRST))
         if count <= 0:
             return
-        lane.refilling = True
-        self._short.append((lane, prefix, count))
+        queue.refilling = True
+        self._short.append((queue, prefix, count))
 
-    async def _refill(self, lane: Lane, prefix: str, count: int) -> None:
+    async def _refill(self, queue: MintQueue, prefix: str, count: int) -> None:
         try:
-            await self._refill_names(lane, prefix, count)
+            await self._refill_names(queue, prefix, count)
         finally:
-            lane.refilling = False
-        self.pump(lane)
+            queue.refilling = False
+        self.pump(queue)
 
     def _wake_at(self, when: float | None) -> None:
         if when is None or (self._wake is not None and self._wake[0] <= when and not self._wake[1].done()):

@@ -9,8 +9,8 @@ from operator import add
 
 from scaleset_burst.histogram import Histogram
 from scaleset_burst.minting.call import Call
-from scaleset_burst.minting.classification import Verdict
-from scaleset_burst.minting.lane import Attempt, Lane
+from scaleset_burst.minting.classification import ClassifiedFailure
+from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.report import PARTS, BurstReport, ConfigTiming
 from scaleset_hookspecs.errors import Rejected
 from scaleset_hookspecs.types import FailureReason, JitConfig
@@ -30,7 +30,7 @@ class _Account:
     started_at: float
     requests: int = 0
     waves: int = 0
-    verdicts: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
     delivered: int = 0
     timings: deque[ConfigTiming] = field(default_factory=lambda: deque(maxlen=MOST_TIMINGS))
 
@@ -48,23 +48,23 @@ class BurstLedger:
         self.bursts = 0
         self.waves = 0
 
-    def begin(self, lane: Lane, now: float) -> None:
+    def begin(self, queue: MintQueue, now: float) -> None:
         """Open an account: the first call of a burst has come."""
-        self._running[id(lane)] = _Account(started_at=now)
+        self._running[id(queue)] = _Account(started_at=now)
 
-    def answered(self, attempt: Attempt, verdicts: Sequence[Verdict | None]) -> None:
+    def answered(self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None]) -> None:
         """Note the answer to one request."""
         if (account := self._answered(attempt)) is not None:
-            for verdict in verdicts:
-                account.verdicts["minted" if verdict is None else verdict.fate.value] += 1
+            for classified in classes:
+                account.classes["minted" if classified is None else classified.failure_class.value] += 1
 
     def minted(self, attempt: Attempt) -> None:
         """Note the answer to a request for one, which was granted."""
         if (account := self._answered(attempt)) is not None:
-            account.verdicts["minted"] += 1
+            account.classes["minted"] += 1
 
     def _answered(self, attempt: Attempt) -> _Account | None:
-        account = self._running.get(id(attempt.lane))
+        account = self._running.get(id(attempt.queue))
         if account is not None:
             account.requests += 1
             if attempt.wave > account.waves:
@@ -72,19 +72,19 @@ class BurstLedger:
                 self.waves += 1
         return account
 
-    def delivered(self, lane: Lane, timing: ConfigTiming) -> None:
+    def delivered(self, queue: MintQueue, timing: ConfigTiming) -> None:
         """Note a config that reached its caller."""
         self.seconds.observe((timing.total,))
         self.parts = ConfigTiming._make(map(add, self.parts, timing))
-        account = self._running.get(id(lane))
+        account = self._running.get(id(queue))
         if account is not None:
             account.delivered += 1
             account.timings.append(timing)
 
-    def returned(self, lane: Lane, call: Call) -> None:
+    def returned(self, queue: MintQueue, call: Call) -> None:
         """Note what the slots of one call came to."""
         rest = FailureReason.REJECTED if isinstance(call.error, Rejected) else FailureReason.UNAVAILABLE
-        name = lane.ref.name if lane.ref.name in self._names or len(self._names) < MOST_NAMES else "other"
+        name = queue.ref.name if queue.ref.name in self._names or len(self._names) < MOST_NAMES else "other"
         self._names.add(name)
         for outcome in call.outcomes:
             if isinstance(outcome, JitConfig):
@@ -92,18 +92,18 @@ class BurstLedger:
             elif outcome is not None or call.error is not None:
                 self.outcomes[name, (rest if outcome is None else outcome.reason).value] += 1
 
-    def end(self, lane: Lane, now: float, *, strays: int) -> BurstReport:
+    def end(self, queue: MintQueue, now: float, *, mints: int) -> BurstReport:
         """Close the account and return its report."""
-        account = self._running.pop(id(lane), _Account(started_at=now))
+        account = self._running.pop(id(queue), _Account(started_at=now))
         self.bursts += 1
         self.last = BurstReport(
-            scale_set=lane.ref.name,
+            scale_set=queue.ref.name,
             seconds=now - account.started_at,
             waves=account.waves,
             requests=account.requests,
-            verdicts=dict(account.verdicts),
+            classes=dict(account.classes),
             timings=tuple(account.timings),
-            strays=strays,
+            mints=mints,
             left_out=account.delivered - len(account.timings),
         )
         return self.last

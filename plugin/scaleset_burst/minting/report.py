@@ -70,27 +70,27 @@ class BurstReport:
     Attributes:
         seconds: From its first call to its last outcome.
         waves: Requests one behind the other, at the most.
-        verdicts: How many names came to what (`minted`, `ambiguous`, …).
+        classes: How many names came to what (`minted`, `ambiguous`, …).
         timings: Of its configs; of the last of them, if there are very many.
         left_out: Configs delivered whose timing is not among them.
-        strays: Names still being resolved off the critical path when it ended.
+        mints: Names still being resolved off the critical path when it ended.
     """
 
     scale_set: str
     seconds: float
     waves: int
     requests: int
-    verdicts: Mapping[str, int]
+    classes: Mapping[str, int]
     timings: tuple[ConfigTiming, ...]
-    strays: int = 0
+    mints: int = 0
     left_out: int = 0
 
     def lines(self) -> list[str]:
         """Return the report as lines of text for people."""
-        verdicts = ", ".join(f"{count} {name}" for name, count in sorted(self.verdicts.items()))
+        classes = ", ".join(f"{count} {name}" for name, count in sorted(self.classes.items()))
         head = (
             f"burst of {self.scale_set}: {len(self.timings) + self.left_out} delivered in {self.seconds:.3f} s, "
-            f"{self.requests} requests in {self.waves} waves ({verdicts or 'nothing sent'})"
+            f"{self.requests} requests in {self.waves} waves ({classes or 'nothing sent'})"
         )
         if not self.timings:
             return [head]

@@ -1,4 +1,4 @@
-"""Resolves strays off the critical path: look, decide, remove; a few at a time, never in the way of a mint."""
+"""Resolves unresolved mints off the critical path: look, decide, remove; a few at a time, never in the way of a mint."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from scaleset_burst.minting.budget import DEFAULT_PAUSE
+from scaleset_burst.limits.budget import DEFAULT_PAUSE
 from scaleset_burst.minting.given import Given
-from scaleset_burst.minting.strays import (
+from scaleset_burst.minting.unresolved import (
     Answering,
     Step,
-    Stray,
+    UnresolvedMint,
     after_absence,
     after_failure,
     after_list,
-    after_look,
+    after_lookup,
     after_refusal,
     due,
 )
@@ -42,7 +42,7 @@ REMOVALS = 32
 at once that GitHub documents (protocol 10.1)."""
 
 LIST_FROM = 24
-"""From this many strays due at once, one list of all runners shows most of those that are registered."""
+"""From this many unresolved mints due at once, one list of all runners shows most of those that are registered."""
 
 LIST_SECONDS = 15.0
 """Runners are listed at most this often."""
@@ -62,14 +62,14 @@ class RunnerService(Protocol):
 
 
 class Resolver:
-    """Owns the strays of one scope until each is settled; `on_settled` hears of every one that is.
+    """Owns the unresolved mints of one scope until each is settled; `on_settled` hears of every one that is.
 
-    `on_known` hears once of each stray that holds a place within the limit, when it is known whether it is registered.
+    `on_known` hears once of each unresolved mint that holds a place within the limit, when it is known whether it is registered.
 
     Attributes:
         on_removed: Hears of each registration that the service removed for us.
         removed: Registrations removed so far.
-        settled: Strays settled so far.
+        settled: Unresolved mints settled so far.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Resolver:
         clock: Clock,
         random: random_module.Random,
         given: Given,
-        on_known: Callable[[Stray], None],
-        on_settled: Callable[[Stray], None],
+        on_known: Callable[[UnresolvedMint], None],
+        on_settled: Callable[[UnresolvedMint], None],
     ) -> None:
         self._service = service
         self._clock = clock
@@ -88,12 +88,12 @@ class Resolver:
         self._given = given
         self._on_known = on_known
         self._on_settled = on_settled
-        self._strays: dict[str, Stray] = {}
+        self._mints: dict[str, UnresolvedMint] = {}
         self._queue: list[tuple[float, str]] = []
         self._taken: set[str] = set()
         """Names that are due, and wait for their turn or are being looked for or removed."""
         self._removals: deque[str] = deque()
-        self._looks: deque[str] = deque()
+        self._lookups: deque[str] = deque()
         self._listing = False
         self._list_at = float("-inf")
         self._answering = Answering()
@@ -106,32 +106,32 @@ class Resolver:
         self.settled = 0
 
     def __len__(self) -> int:
-        """Return how many strays are not settled yet."""
-        return len(self._strays)
+        """Return how many unresolved mints are not settled yet."""
+        return len(self._mints)
 
-    def add(self, strays: Iterable[Stray]) -> None:
-        """Take charge of strays; a known id is removed at once, a name is looked for when it is due."""
-        for stray in strays:
-            if (known := self._strays.get(stray.name)) is not None:
+    def add(self, mints: Iterable[UnresolvedMint]) -> None:
+        """Take charge of unresolved mints; a known id is removed at once, a name is looked for when it is due."""
+        for mint in mints:
+            if (known := self._mints.get(mint.name)) is not None:
                 self._known(replace(known, found=True))
-            self._keep(stray)
-        if self._strays and self._task is None and not self._drained:
+            self._keep(mint)
+        if self._mints and self._task is None and not self._drained:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
 
     def forget(self, names: Iterable[str]) -> None:
         """Leave names to somebody else who resolves them; what holds a place counts as registered."""
         for name in names:
-            if (stray := self._strays.pop(name, None)) is not None:
-                self._known(replace(stray, found=True))
+            if (mint := self._mints.pop(name, None)) is not None:
+                self._known(replace(mint, found=True))
 
-    async def drain(self, seconds: float) -> tuple[Stray, ...]:
+    async def drain(self, seconds: float) -> tuple[UnresolvedMint, ...]:
         """Settle what can be settled within `seconds`, then end; return the rest.
 
         What is returned, and what goes astray later, stays in the journal, and is resolved by the next start.
         """
         until = self._clock.monotonic() + seconds
-        while any(due(stray, until) for stray in self._strays.values()) and self._clock.monotonic() < until:
+        while any(due(mint, until) for mint in self._mints.values()) and self._clock.monotonic() < until:
             await self._clock.sleep(0.05)
         self._drained = True
         if self._task is not None:
@@ -140,12 +140,12 @@ class Resolver:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
             self._task = None
-        return tuple(self._strays.values())
+        return tuple(self._mints.values())
 
     # What is due
 
     async def _run(self) -> None:
-        while self._strays:
+        while self._mints:
             now = self._clock.monotonic()
             self._collect(now)
             await self._sleep_until(self._start(now))
@@ -155,20 +155,20 @@ class Resolver:
         """Take what is due from the queue; a name whose time was changed stands in it more than once."""
         while self._queue and self._queue[0][0] <= now:
             _, name = heappop(self._queue)
-            stray = self._strays.get(name)
-            if stray is not None and name not in self._taken and due(stray, now):
-                self._line_up(stray)
+            mint = self._mints.get(name)
+            if mint is not None and name not in self._taken and due(mint, now):
+                self._line_up(mint)
 
-    def _line_up(self, stray: Stray) -> None:
-        self._taken.add(stray.name)
-        (self._looks if stray.runner_id is None else self._removals).append(stray.name)
+    def _line_up(self, mint: UnresolvedMint) -> None:
+        self._taken.add(mint.name)
+        (self._lookups if mint.runner_id is None else self._removals).append(mint.name)
 
     def _start(self, now: float) -> float:
         """Start as much as may be under way; return when there is more to do if nothing happens before."""
         next_due = self._queue[0][0] if self._queue else float("inf")
         if now < self._answering.waits_until:
-            return self._answering.waits_until if self._removals or self._looks else next_due
-        most = 1 if self._answering.away else REMOVALS
+            return self._answering.waits_until if self._removals or self._lookups else next_due
+        most = 1 if self._answering.unavailable else REMOVALS
         while len(self._tasks) < most and (work := self._next(now)) is not None:
             task = asyncio.create_task(work, name="resolve")
             self._tasks.add(task)
@@ -178,12 +178,12 @@ class Resolver:
     def _next(self, now: float) -> Coroutine[Any, Any, None] | None:
         if self._removals:
             return self._guarded(self._removals.popleft(), self._remove)
-        if self._listing or not self._looks or len(self._tasks) >= PARALLEL:
+        if self._listing or not self._lookups or len(self._tasks) >= PARALLEL:
             return None
-        if len(self._looks) >= LIST_FROM and now >= self._list_at:
+        if len(self._lookups) >= LIST_FROM and now >= self._list_at:
             self._listing = True
             return self._list()
-        return self._guarded(self._looks.popleft(), self._look)
+        return self._guarded(self._lookups.popleft(), self._look_up)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -202,71 +202,73 @@ class Resolver:
 
     # What is done about one
 
-    async def _guarded(self, name: str, work: Callable[[Stray], Coroutine[Any, Any, Stray | None]]) -> None:
+    async def _guarded(
+        self, name: str, work: Callable[[UnresolvedMint], Coroutine[Any, Any, UnresolvedMint | None]]
+    ) -> None:
         """Do what is due about a name, unless it was settled or forgotten while it waited for its turn."""
-        stray = self._strays.get(name)
+        mint = self._mints.get(name)
         try:
-            after = None if stray is None else await work(stray)
+            after = None if mint is None else await work(mint)
         except Exception:  # a fault of ours: the others, and this one later, are resolved all the same
             logger.exception("resolving %s failed", name)
             now = self._clock.monotonic()
-            after = None if stray is None else after_failure(stray, now, 0.0, self._random.random)
+            after = None if mint is None else after_failure(mint, now, 0.0, self._random.random)
         self._taken.discard(name)
-        if after is not None and self._strays.get(name) is stray:
+        if after is not None and self._mints.get(name) is mint:
             self._keep(after)
 
-    async def _look(self, stray: Stray) -> Stray | None:
+    async def _look_up(self, mint: UnresolvedMint) -> UnresolvedMint | None:
         asked_at = self._clock.monotonic()
         try:
-            runner = await self._service.find_runner(stray.name)
+            runner = await self._service.find_runner(mint.name)
         except ServiceError as error:
             if not is_gone(error):
-                logger.info("cannot look for %s yet: %s", stray.name, error)
-                return self._failed(stray, error, asked_at)
+                logger.info("cannot look for %s yet: %s", mint.name, error)
+                return self._failed(mint, error, asked_at)
             runner = None
         self._answering.answered(self._clock.monotonic())
-        if runner is not None and runner.name.lower() != stray.name.lower():
-            logger.warning("looking for %s, the service answered with %s: not believed", stray.name, runner.name)
-            return after_failure(stray, asked_at, 0.0, self._random.random)
+        if runner is not None and runner.name.lower() != mint.name.lower():
+            logger.warning("looking for %s, the service answered with %s: not believed", mint.name, runner.name)
+            return after_failure(mint, asked_at, 0.0, self._random.random)
         if runner is not None and self._given.has(runner.id, None):
             logger.error("%s is the runner %d, which somebody was given: left alone", runner.name, runner.id)
-            return self._decide(Step.CLOSED, replace(stray, found=True))
-        return self._decide(*after_look(stray, runner, asked_at, answering_since=self._answering.since))
+            return self._decide(Step.CLOSED, replace(mint, found=True))
+        return self._decide(*after_lookup(mint, runner, asked_at, answering_since=self._answering.since))
 
-    def _decide(self, step: Step, stray: Stray) -> Stray | None:
-        """Give a place back as soon as a look has shown the runner; return the stray if it is not settled."""
-        if stray.found:
-            stray = self._known(stray)
+    def _decide(self, step: Step, mint: UnresolvedMint) -> UnresolvedMint | None:
+        """Give a place back as soon as a look has shown the runner; return the unresolved mint if it is not settled."""
+        if mint.found:
+            mint = self._known(mint)
         if step is not Step.CLOSED:
-            return stray
-        self._settle(stray)
+            return mint
+        self._settle(mint)
         return None
 
-    async def _remove(self, stray: Stray) -> Stray | None:
-        assert stray.runner_id is not None  # noqa: S101  # only looks that found it, or mints that told it, get here
+    async def _remove(self, mint: UnresolvedMint) -> UnresolvedMint | None:
+        assert mint.runner_id is not None  # noqa: S101  # only looks that found it, or mints that told it, get here
         asked_at = self._clock.monotonic()
         try:
-            gone = await self._service.remove_runner(stray.runner_id)
+            gone = await self._service.remove_runner(mint.runner_id)
         except Rejected as error:  # it has a job, or we may not
             self._answering.answered(self._clock.monotonic())
-            logger.warning("cannot remove the unused runner %s: %s; it stays in the journal", stray.name, error)
-            return after_refusal(stray, self._clock.monotonic(), self._random.random)
+            logger.warning("cannot remove the unused runner %s: %s; it stays in the journal", mint.name, error)
+            return after_refusal(mint, self._clock.monotonic(), self._random.random)
         except ServiceError as error:
-            return self._failed(stray, error, asked_at)
+            return self._failed(mint, error, asked_at)
         now = self._clock.monotonic()
         self._answering.answered(now)
         if not gone:
-            return after_absence(stray, now, self._random.random)
-        self.on_removed(RunnerRef(id=stray.runner_id, name=stray.name))
+            return after_absence(mint, now, self._random.random)
+        self.on_removed(RunnerRef(id=mint.runner_id, name=mint.name))
         self.removed += 1
-        self._settle(stray)
+        self._settle(mint)
         return None
 
-    def _failed(self, stray: Stray, error: ServiceError, asked_at: float) -> Stray:
+    def _failed(self, mint: UnresolvedMint, error: ServiceError, asked_at: float) -> UnresolvedMint:
         now = self._clock.monotonic()
         told = error.retry_after or (DEFAULT_PAUSE if isinstance(error, RateLimited) else 0.0)
         self._answering.failed(asked_at, now, told, self._random.random)
-        return after_failure(stray, now, told, self._random.random)
+        return after_failure(mint, now, told, self._random.random)
 
     async def _list(self) -> None:
         """Find those that a list of all runners shows; what it does not show, looks by name have to settle."""
@@ -279,15 +281,15 @@ class Resolver:
             self._listing = False
             self._list_at = self._clock.monotonic() + LIST_SECONDS
         now = self._clock.monotonic()
-        waiting, self._looks = self._looks, deque()
+        waiting, self._lookups = self._lookups, deque()
         self._taken.difference_update(waiting)
-        for stray in [self._strays[name] for name in waiting if name in self._strays]:
-            runner = shown.get(stray.name.lower())
+        for mint in [self._mints[name] for name in waiting if name in self._mints]:
+            runner = shown.get(mint.name.lower())
             known = runner is not None and not self._given.has(runner.id, None)
-            after = self._decide(*after_look(stray, runner, now)) if known else after_list(stray, now)
+            after = self._decide(*after_lookup(mint, runner, now)) if known else after_list(mint, now)
             if after is None:
                 continue
-            self._strays[stray.name] = after
+            self._mints[mint.name] = after
             if due(after, now):
                 self._line_up(after)
             else:
@@ -295,18 +297,18 @@ class Resolver:
 
     # What becomes of it
 
-    def _keep(self, stray: Stray) -> None:
-        self._strays[stray.name] = stray
-        heappush(self._queue, (stray.next_at, stray.name))
+    def _keep(self, mint: UnresolvedMint) -> None:
+        self._mints[mint.name] = mint
+        heappush(self._queue, (mint.next_at, mint.name))
 
-    def _known(self, stray: Stray) -> Stray:
+    def _known(self, mint: UnresolvedMint) -> UnresolvedMint:
         """Tell whether it is registered, once, so that its place can be used again or counts as used."""
-        if stray.held_until is not None:
-            self._on_known(stray)
-        return replace(stray, held_until=None)
+        if mint.held_until is not None:
+            self._on_known(mint)
+        return replace(mint, held_until=None)
 
-    def _settle(self, stray: Stray) -> None:
-        self._strays.pop(stray.name, None)
-        self._known(stray)
+    def _settle(self, mint: UnresolvedMint) -> None:
+        self._mints.pop(mint.name, None)
+        self._known(mint)
         self.settled += 1
-        self._on_settled(stray)
+        self._on_settled(mint)

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaleset_burst.journal import Change, State
+from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.call import Slot
-from scaleset_burst.minting.classification import Fate, Verdict, classify
+from scaleset_burst.minting.classification import ClassifiedFailure, FailureClass, classify
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.dispatcher import Result
-from scaleset_burst.minting.gate import BurstGate
 from scaleset_burst.minting.given import Given
-from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
 from scaleset_burst.minting.ledger import BurstLedger
+from scaleset_burst.minting.queue import FREE_FAILURES, Attempt, MintQueue
 from scaleset_burst.minting.resolver import Resolver
-from scaleset_burst.minting.strays import FIRST_LOOK, Stray
+from scaleset_burst.minting.unresolved import FIRST_LOOKUP, UnresolvedMint
 from scaleset_client.clock import Clock
 from scaleset_client.failures import SliceRefused
 from scaleset_client.types import MintedRunner
@@ -41,22 +41,22 @@ class Aftermath:
 
     Attributes:
         retried: Slots to be sent again, before all others.
-        strays: Names that may be registered.
+        mints: Names that may be registered.
         backs_off: The service showed that it has too much to do.
     """
 
     retried: list[Slot] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
+    mints: list[str] = field(default_factory=list)
     backs_off: bool = False
 
 
 class Settlement:
-    """Carries out the verdicts. Every method changes state in one step on the loop; I/O is left to others."""
+    """Carries out the failure classes. Every method changes state in one step on the loop; I/O is left to others."""
 
     def __init__(
         self,
         *,
-        gate: BurstGate,
+        admission: Admission,
         clock: Clock,
         random: random_module.Random,
         max_attempts: int,
@@ -65,10 +65,10 @@ class Settlement:
         given: Given,
         deliverer: Deliverer,
         ledger: BurstLedger,
-        re_resolve: Callable[[Lane], Awaitable[int]],
+        re_resolve: Callable[[MintQueue], Awaitable[int]],
         on_minted: Callable[[JitConfig], None],
     ) -> None:
-        self._gate = gate
+        self._admission = admission
         self._clock = clock
         self._random = random
         self._max_attempts = max_attempts
@@ -80,7 +80,7 @@ class Settlement:
         self._re_resolve = re_resolve
         self._on_minted = on_minted
         self._healing: set[asyncio.Task[None]] = set()
-        self.pump: Callable[[Lane], None] = lambda _: None
+        self.pump: Callable[[MintQueue], None] = lambda _: None
 
     def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
         """Settle one request: each of its names, and what it tells about the service."""
@@ -88,45 +88,45 @@ class Settlement:
         given, name = self._given, attempt.names[0]
         if isinstance(first, MintedRunner) and len(results) == 1 and not given.has(first.runner.id, name):
             # The short way, which most go.
-            self._gate.minted(attempt, 1, now)
+            self._admission.minted(attempt, 1, now)
             self._ledger.minted(attempt)
-            attempt.lane.minted()
+            attempt.queue.minted()
             self._minted(attempt, attempt.slots[0], name, first, now)
             return
         if isinstance(first, SliceRefused):
             self._slice_refused(attempt, first, now)
             return
         results = self._believed(attempt, results)
-        verdicts = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
-        self._gate.learn(attempt, verdicts, results, now)
-        if any(verdict is not None and verdict.told_to_wait for verdict in verdicts):
-            self._names.pause(self._gate.budget.pause_left(now))
-        self._ledger.answered(attempt, verdicts)
+        classes = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
+        self._admission.learn(attempt, classes, results, now)
+        if any(classified is not None and classified.told_to_wait for classified in classes):
+            self._names.pause(self._admission.budget.pause_left(now))
+        self._ledger.answered(attempt, classes)
         aftermath = Aftermath()
-        for slot, name, result, verdict in zip(attempt.slots, attempt.names, results, verdicts, strict=True):
+        for slot, name, result, classified in zip(attempt.slots, attempt.names, results, classes, strict=True):
             if isinstance(result, MintedRunner):
-                attempt.lane.minted()
+                attempt.queue.minted()
                 self._minted(attempt, slot, name, result, now)
-            elif verdict is not None:
-                self._failed(attempt, slot, name, verdict, result, aftermath)
-        self._refused_for_all(attempt, verdicts, results, now)
-        if aftermath.strays:
-            self._lost(attempt, aftermath.strays, now)
+            elif classified is not None:
+                self._failed(attempt, slot, name, classified, result, aftermath)
+        self._refused_for_all(attempt, classes, results, now)
+        if aftermath.mints:
+            self._keep_unresolved(attempt, aftermath.mints, now)
         if aftermath.backs_off:
             self._back_off(attempt, now)
-        attempt.lane.push_back(aftermath.retried)
-        if (error := self._gate.circuit_opened()) is not None:
+        attempt.queue.push_back(aftermath.retried)
+        if (error := self._admission.circuit_opened()) is not None:
             failure = MintFailure(reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after)
-            _fail_all(attempt.lane, error, failure)
+            _fail_all(attempt.queue, error, failure)
 
     def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> None:
         """Put everything back: nothing was registered, and the service does not take slices (any more)."""
-        self._gate.slice_refused(attempt, now)
+        self._admission.slice_refused(attempt, now)
         for slot in attempt.slots:
             slot.attempts -= 1
         self._unused(attempt, attempt.names)
-        attempt.lane.push_back(attempt.slots)
-        if self._gate.slicing.mode == "always":
+        attempt.queue.push_back(attempt.slots)
+        if self._admission.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
 
     def _believed(self, attempt: Attempt, results: Sequence[Result]) -> list[Result]:
@@ -150,7 +150,7 @@ class Settlement:
         config = JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
-            scale_set=attempt.lane.ref_of(attempt.scale_set_id),
+            scale_set=attempt.queue.ref_of(attempt.scale_set_id),
             encoded=minted.encoded_jit_config,
             minted_at=self._clock.time(),
         )
@@ -160,44 +160,50 @@ class Settlement:
             return
         slot.claimed = True
         self._given.add(config.runner_id, name)
-        blocked = self._gate.closed_seconds(now) - slot.blocked
+        blocked = self._admission.closed_seconds(now) - slot.blocked
         self._deliverer.add(Arrival(slot, config, attempt, now, blocked))
 
     def _failed(
-        self, attempt: Attempt, slot: Slot, name: str, verdict: Verdict, error: ServiceError, aftermath: Aftermath
+        self,
+        attempt: Attempt,
+        slot: Slot,
+        name: str,
+        classified: ClassifiedFailure,
+        error: ServiceError,
+        aftermath: Aftermath,
     ) -> None:
         slot.first_sent_at = slot.first_sent_at or attempt.sent_at
-        rejected = verdict.fate is Fate.ITEM_REJECTED
-        if verdict.unresolved:
-            aftermath.strays.append(name)
+        rejected = classified.failure_class is FailureClass.ITEM_REJECTED
+        if classified.unresolved:
+            aftermath.mints.append(name)
         elif rejected:  # it may be for the name
             self._names.note([Change(name=name, state=State.CLOSED)])
         else:
             self._unused(attempt, [name])
         if not slot.wanted:
             return
-        full = verdict.refusal and attempt.lane.failures <= FREE_FAILURES
-        explained = verdict.fate is Fate.BATCH_REJECTED and verdict.named
-        free = verdict.fate is Fate.THROTTLED or attempt.never_left or full or explained
+        full = classified.refusal and attempt.queue.failures <= FREE_FAILURES
+        explained = classified.failure_class is FailureClass.BATCH_REJECTED and classified.named
+        free = classified.failure_class is FailureClass.THROTTLED or attempt.never_left or full or explained
         slot.attempts -= free  # it was too early for it, the limit was too high, or the scale set is looked up
         if slot.in_flight:
             return  # it is asked for under another name, too, whose answer decides
         slot.refusals += rejected
-        final = rejected and (verdict.named or slot.refusals >= REPEATED)
+        final = rejected and (classified.named or slot.refusals >= REPEATED)
         if final or (slot.attempts >= self._max_attempts and not free):
-            refused = rejected or verdict.fate is Fate.BATCH_REJECTED
+            refused = rejected or classified.failure_class is FailureClass.BATCH_REJECTED
             reason = FailureReason.REJECTED if refused else FailureReason.UNAVAILABLE
             slot.call.settle(slot, _failure(reason, error))
             return
         aftermath.retried.append(slot)
-        aftermath.backs_off |= verdict.overload and verdict.fate is not Fate.THROTTLED
+        aftermath.backs_off |= classified.overload and classified.failure_class is not FailureClass.THROTTLED
 
     def _unused(self, attempt: Attempt, names: Sequence[str]) -> None:
         """Keep names that were never registered for another try, if a call has a use for them."""
-        left = attempt.lane.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
+        left = attempt.queue.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
         self._names.note([Change(name=name, state=State.CLOSED) for name in left])
 
-    def _lost(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
+    def _keep_unresolved(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
         """Hand names that may be registered to the resolver; the burst goes on without waiting for it.
 
         A name that somebody has is not among them: its runner is in use.
@@ -206,77 +212,81 @@ class Settlement:
         self._names.note(
             [Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id) for name in names]
         )
-        stray = Stray(
+        mint = UnresolvedMint(
             name="",
             scale_set_id=attempt.scale_set_id,
-            next_at=now + FIRST_LOOK,
-            held_until=self._gate.held_until(now),
+            next_at=now + FIRST_LOOKUP,
+            held_until=self._admission.held_until(now),
         )
-        self._resolver.add(replace(stray, name=name) for name in names)
+        self._resolver.add(replace(mint, name=name) for name in names)
 
     def _refused_for_all(
-        self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[Result], now: float
+        self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None], results: Sequence[Result], now: float
     ) -> None:
         """Decide what refusals mean for the scale set: named ones at once, others when they are repeated.
 
         A 404 has the scale set looked up, and counts if it is gone; one router's would else end a burst of 300.
         """
-        lane = attempt.lane
-        for verdict, error in zip(verdicts, results, strict=True):
-            if verdict is None or verdict.fate is not Fate.BATCH_REJECTED or not isinstance(error, ServiceError):
+        queue = attempt.queue
+        for classified, error in zip(classes, results, strict=True):
+            if (
+                classified is None
+                or classified.failure_class is not FailureClass.BATCH_REJECTED
+                or not isinstance(error, ServiceError)
+            ):
                 continue
-            repeated = lane.refused(attempt.sent_at, now) >= REPEATED
-            if not repeated and not verdict.named:
+            repeated = queue.refused(attempt.sent_at, now) >= REPEATED
+            if not repeated and not classified.named:
                 continue
             if not isinstance(error, NotFound):
-                self._reject_lane(lane, error)
-            elif attempt.scale_set_id == lane.scale_set_id and not lane.held:
-                lane.held = True
-                task = asyncio.create_task(self._heal(lane, error), name="re-resolve scale set")
+                self._reject_queue(queue, error)
+            elif attempt.scale_set_id == queue.scale_set_id and not queue.held:
+                queue.held = True
+                task = asyncio.create_task(self._heal(queue, error), name="re-resolve scale set")
                 self._healing.add(task)
                 task.add_done_callback(self._healing.discard)
 
-    def _reject_lane(self, lane: Lane, error: ScalesetError) -> None:
+    def _reject_queue(self, queue: MintQueue, error: ScalesetError) -> None:
         failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
         if isinstance(error, ServiceError):
             reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
             failure = _failure(reason, error)
-        _fail_all(lane, error, failure)
+        _fail_all(queue, error, failure)
 
-    async def _heal(self, lane: Lane, error: ServiceError) -> None:
+    async def _heal(self, queue: MintQueue, error: ServiceError) -> None:
         """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
-        dead = lane.scale_set_id
+        dead = queue.scale_set_id
         try:
-            stale = lane.aim(await self._re_resolve(lane))
+            stale = queue.aim(await self._re_resolve(queue))
             self._names.note([Change(name=name, state=State.CLOSED) for name in stale])
         except ScalesetError as failure:
-            self._reject_lane(lane, failure)
+            self._reject_queue(queue, failure)
         except Exception as failure:
-            logger.exception("the scale set %s could not be resolved once more", lane.ref.name)
-            self._reject_lane(lane, Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
+            logger.exception("the scale set %s could not be resolved once more", queue.ref.name)
+            self._reject_queue(queue, Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
         else:
-            if lane.scale_set_id != dead:
-                lane.refusals = 0
-            elif lane.refusals >= REPEATED:  # it is there, and yet it is not
-                self._reject_lane(lane, error)
+            if queue.scale_set_id != dead:
+                queue.refusals = 0
+            elif queue.refusals >= REPEATED:  # it is there, and yet it is not
+                self._reject_queue(queue, error)
         finally:
-            lane.held = False
-        self.pump(lane)
+            queue.held = False
+        self.pump(queue)
 
     def _back_off(self, attempt: Attempt, now: float) -> None:
-        """Let a lane whose mints fail wait a little longer each time; one wave counts as one failure."""
-        lane = attempt.lane
-        if attempt.sent_at < max(lane.failed_at, lane.opens_at):
+        """Let a queue whose mints fail wait a little longer each time; one wave counts as one failure."""
+        queue = attempt.queue
+        if attempt.sent_at < max(queue.failed_at, queue.opens_at):
             return
-        lane.failures += 1
-        lane.failed_at = now
-        if lane.failures > FREE_FAILURES:
-            wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (lane.failures - FREE_FAILURES - 1))
-            lane.opens_at = now + wait * (0.5 + self._random.random())
+        queue.failures += 1
+        queue.failed_at = now
+        if queue.failures > FREE_FAILURES:
+            wait = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (queue.failures - FREE_FAILURES - 1))
+            queue.opens_at = now + wait * (0.5 + self._random.random())
 
 
-def _fail_all(lane: Lane, error: Exception, failure: MintFailure) -> None:
-    for call in tuple(lane.calls):
+def _fail_all(queue: MintQueue, error: Exception, failure: MintFailure) -> None:
+    for call in tuple(queue.calls):
         call.fail(error, failure)
 
 

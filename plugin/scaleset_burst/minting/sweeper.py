@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from scaleset_burst.minting.dispatcher import Dispatcher
-from scaleset_burst.minting.lane import Lane
+from scaleset_burst.minting.queue import MintQueue
 from scaleset_client.clock import Clock
 
 __all__ = ["Sweeper"]
@@ -19,12 +19,12 @@ class Sweeper:
         self._dispatcher = dispatcher
         self._clock = clock
         self._attempt_timeout = attempt_timeout
-        self._lanes: set[Lane] = set()
+        self._queues: set[MintQueue] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def watch(self, lane: Lane) -> None:
-        """Look after a lane from now on."""
-        self._lanes.add(lane)
+    def watch(self, queue: MintQueue) -> None:
+        """Look after a queue from now on."""
+        self._queues.add(queue)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="sweep mints")
 
@@ -36,10 +36,10 @@ class Sweeper:
                 await self._task
 
     async def _run(self) -> None:
-        while self._lanes:
+        while self._queues:
             now = self._clock.monotonic()
             # What is sent from now on is due later.
             oldest = min(now, self._dispatcher.give_up(now - self._attempt_timeout))
             await self._clock.sleep(oldest + self._attempt_timeout - now)
-            self._lanes = {lane for lane in self._lanes if lane.calls or lane.attempts}
+            self._queues = {queue for queue in self._queues if queue.calls or queue.attempts}
         self._task = None

@@ -6,7 +6,7 @@ from collections import deque
 from heapq import heappop, heappush
 from itertools import count
 
-from scaleset_burst.minting.lane import Lane
+from scaleset_burst.minting.queue import MintQueue
 
 __all__ = ["Turns"]
 
@@ -19,41 +19,41 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._ready: deque[Lane] = deque()
-        self._listed: set[Lane] = set()
-        self._later: list[tuple[float, int, Lane]] = []
-        self._timed: dict[Lane, float] = {}
+        self._ready: deque[MintQueue] = deque()
+        self._listed: set[MintQueue] = set()
+        self._later: list[tuple[float, int, MintQueue]] = []
+        self._timed: dict[MintQueue, float] = {}
         self._order = count()
 
-    def add(self, lane: Lane) -> None:
+    def add(self, queue: MintQueue) -> None:
         """Give a queue its turn behind the others, if it has something to send."""
-        if lane.waiting and lane not in self._listed:
-            self._listed.add(lane)
-            self._ready.append(lane)
+        if queue.waiting and queue not in self._listed:
+            self._listed.add(queue)
+            self._ready.append(queue)
 
-    def keep(self, lane: Lane) -> None:
+    def keep(self, queue: MintQueue) -> None:
         """Let a queue that could not be served now be the next one."""
-        self._listed.add(lane)
-        self._ready.appendleft(lane)
+        self._listed.add(queue)
+        self._ready.appendleft(queue)
 
-    def add_at(self, lane: Lane, when: float) -> None:
+    def add_at(self, queue: MintQueue, when: float) -> None:
         """Give a queue its turn at that monotonic time."""
-        if self._timed.get(lane) != when:
-            self._timed[lane] = when
-            heappush(self._later, (when, next(self._order), lane))
+        if self._timed.get(queue) != when:
+            self._timed[queue] = when
+            heappush(self._later, (when, next(self._order), queue))
 
-    def take(self, now: float) -> Lane | None:
+    def take(self, now: float) -> MintQueue | None:
         """Take the queue whose turn it is, if there is one."""
         while self._later and self._later[0][0] <= now:
-            when, _, lane = heappop(self._later)
-            if self._timed.get(lane) == when:
-                del self._timed[lane]
-            self.add(lane)
+            when, _, queue = heappop(self._later)
+            if self._timed.get(queue) == when:
+                del self._timed[queue]
+            self.add(queue)
         if not self._ready:
             return None
-        lane = self._ready.popleft()
-        self._listed.discard(lane)
-        return lane
+        queue = self._ready.popleft()
+        self._listed.discard(queue)
+        return queue
 
     @property
     def next_at(self) -> float | None:

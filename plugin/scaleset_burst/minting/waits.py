@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.call import Call
-from scaleset_burst.minting.gate import BurstGate
 from scaleset_client.clock import Clock
 from scaleset_hookspecs.types import FailureReason, MintFailure
 
@@ -23,8 +23,8 @@ TOLD = 1.0
 class Waits:
     """Ends calls at their deadline, or as soon as it cannot be kept; tells the others how long it takes."""
 
-    def __init__(self, gate: BurstGate, *, clock: Clock, calls: Callable[[], Iterable[Call]]) -> None:
-        self._gate = gate
+    def __init__(self, admission: Admission, *, clock: Clock, calls: Callable[[], Iterable[Call]]) -> None:
+        self._admission = admission
         self._clock = clock
         self._calls = calls
         self._opens_at = float("-inf")
@@ -52,7 +52,7 @@ class Waits:
     def entered(self, call: Call) -> None:
         """Hear of a new call: if nothing can be sent, it is told at once."""
         if self._opens_at > self._clock.monotonic():
-            self._look((call,))
+            self._look_up((call,))
 
     def stop(self) -> None:
         """Tell nobody any more."""
@@ -62,18 +62,18 @@ class Waits:
     async def _run(self) -> None:
         while self._changed:
             self._changed = False
-            self._look(self._calls())
+            self._look_up(self._calls())
             await self._clock.sleep(TOLD)
         self._task = None
 
-    def _look(self, calls: Iterable[Call]) -> None:
+    def _look_up(self, calls: Iterable[Call]) -> None:
         now, etas = self._clock.monotonic(), dict[int, float]()
         for call in calls:
             if call.deadline is not None and self._opens_at > call.deadline:
                 _expire(call, FailureReason.RATE_LIMITED, self._opens_at - now)
             elif call.remaining:
                 if call.remaining not in etas:
-                    etas[call.remaining] = self._gate.eta(now, call.remaining)
+                    etas[call.remaining] = self._admission.eta(now, call.remaining)
                 self._tell(call, etas[call.remaining])
 
     def _tell(self, call: Call, eta: float) -> None:
@@ -84,7 +84,7 @@ class Waits:
         logger.info(
             "%d runners of %s wait for the limits: ready in about %.0f s",
             call.remaining,
-            call.lane.ref.name,
+            call.queue.ref.name,
             seconds,
         )
         if call.settings.on_wait is not None:

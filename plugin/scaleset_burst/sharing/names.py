@@ -7,10 +7,10 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from scaleset_burst.journal import Change, Journal, JournalNames, LostNames, Orphan, State
+from scaleset_burst.journal import Change, Journal, JournalNames, LeftoverName, State, UnrecordedNames
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.namescripts import CLAIM, MARK, TAKE, UPLOAD
-from scaleset_burst.sharing.store import Away, Store, milliseconds_of
+from scaleset_burst.sharing.store import RedisUnavailable, Store, milliseconds_of
 
 __all__ = ["MOST_NAMES", "SharedNames"]
 
@@ -65,13 +65,13 @@ class SharedNames(JournalNames):
         self._delivered: dict[str, None] = {}
         self._reports_launches = False
         self._present = False
-        self._lost: set[str] = set()
+        self._taken: set[str] = set()
         """Reserved names that another host resolves: their configs, should they come, are not handed out."""
         self._unsure = False
         """Whether names may have been taken over without our hearing of it."""
         self._uploading = asyncio.Lock()
         self.on_taken: Callable[[Sequence[str]], None] = lambda _names: None
-        self.on_found: Callable[[tuple[Orphan, ...]], None] = lambda _orphans: None
+        self.on_found: Callable[[tuple[LeftoverName, ...]], None] = lambda _leftovers: None
 
     # What minting tells
 
@@ -79,7 +79,7 @@ class SharedNames(JournalNames):
         """Write down names here and there before any request with them leaves.
 
         Raises:
-            LostNames: Redis went away: use others.
+            UnrecordedNames: Redis became unavailable: use others.
         """
         value = f"r|{scale_set_id}"
         fitting = names[: max(0, MOST_NAMES - len(self._open))]
@@ -94,7 +94,7 @@ class SharedNames(JournalNames):
         """Write down what became of names.
 
         Raises:
-            LostNames: Redis could not be told that these are delivered, or another host took them over.
+            UnrecordedNames: Redis could not be told that these are delivered, or another host took them over.
         """
         try:
             await super().record(changes)
@@ -111,23 +111,23 @@ class SharedNames(JournalNames):
         minted = [change.name for change in changes if change.state is State.MINTED]
         async with self._uploading:  # what it tells may not know of these
             pass
-        lost = self._lost & {*given, *minted}
+        taken = self._taken & {*given, *minted}
         values = {name: "d|" + open_[2:] for name in given if (open_ := self._open.get(name, "")).startswith("r|")}
         self._open |= values
         self._bound(values)
         concerned = self._mirrored.intersection(values)
         try:
-            lost |= await self._mark({name: values[name] for name in concerned})
-        except Away:
-            lost |= concerned
-        if lost:
-            raise LostNames(lost)
+            taken |= await self._mark({name: values[name] for name in concerned})
+        except RedisUnavailable:
+            taken |= concerned
+        if taken:
+            raise UnrecordedNames(taken)
 
     def note(self, changes: Sequence[Change]) -> None:
         """Write down what became of names, soon."""
         super().note(changes)
         for change in changes:
-            self._lost.discard(change.name)
+            self._taken.discard(change.name)
             if change.state in {State.CLOSED, State.LAUNCHED}:
                 if change.state is State.LAUNCHED and not self._reports_launches:
                     self._reports_launches = True
@@ -152,24 +152,27 @@ class SharedNames(JournalNames):
         while len(self._delivered) > most:
             self._settle(next(iter(self._delivered)))
 
-    async def adopt(self) -> tuple[Orphan, ...]:
+    async def adopt(self) -> tuple[LeftoverName, ...]:
         """Take over what dead processes of this machine left open, but for what another host has taken already."""
-        orphans = await super().adopt()
-        if not orphans:
-            return orphans
-        values = {orphan.name: f"{'d' if orphan.delivered else 'r'}|{orphan.scale_set_id or 0}" for orphan in orphans}
+        leftovers = await super().adopt()
+        if not leftovers:
+            return leftovers
+        values = {
+            leftover.name: f"{'d' if leftover.delivered else 'r'}|{leftover.scale_set_id or 0}"
+            for leftover in leftovers
+        }
         try:
             pairs = [each for pair in values.items() for each in pair]
             keys = [self._keys.taken, self._keys.names(self._host)]
             mine = values.keys() & _texts(await self._store.run(TAKE, keys, [self._host, self._kept, *pairs]))
-        except Away:
+        except RedisUnavailable:
             mine = set(values)
         else:
             self._mirrored |= mine
         self._open |= {name: value for name, value in values.items() if name in mine}
-        return tuple(orphan for orphan in orphans if orphan.name in mine)
+        return tuple(leftover for leftover in leftovers if leftover.name in mine)
 
-    # What the beats do
+    # What the heartbeats do
 
     async def upload(self) -> None:
         """Tell Redis every open name, after it has heard of us anew."""
@@ -182,19 +185,19 @@ class SharedNames(JournalNames):
             keys = [self._keys.names(self._host), self._keys.taken]
             try:
                 reply = await self._store.run(UPLOAD, keys, [self._host, self._kept, *pairs])
-                lost, ours = told.keys() & _texts(reply, 0), _open_names(_texts(reply, 1))
-            except Away:
+                taken, ours = told.keys() & _texts(reply, 0), _open_names(_texts(reply, 1))
+            except RedisUnavailable:
                 self._settled |= settled
                 raise
             self._present, self._unsure = True, False
-        self._mirrored -= lost
+        self._mirrored -= taken
         # Reserved ones may still be minted; what was delivered is in use, and treated with care over there.
-        self._lost |= {name for name in lost if told[name].startswith("r|")}
-        for name in lost:
+        self._taken |= {name for name in taken if told[name].startswith("r|")}
+        for name in taken:
             self._open.pop(name, None)
-        if lost:
-            logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(lost))
-            self.on_taken(tuple(lost))
+        if taken:
+            logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(taken))
+            self.on_taken(tuple(taken))
         self._settled |= settled & ours.keys()
         if unheard := self._taken_over({name: value for name, value in ours.items() if name not in settled}):
             self.on_found(unheard)
@@ -211,52 +214,52 @@ class SharedNames(JournalNames):
                 written = changed.keys() - {REPORTS}
                 self._mirrored |= written & self._open.keys()
                 self._settled |= written - self._open.keys()
-        except Away:
+        except RedisUnavailable:
             self._settled |= gone
             self._changed = changed | self._changed
             raise
 
-    def away(self) -> None:
+    def unavailable(self) -> None:
         """Note that Redis does not answer: names drawn from now on are in the journal of this machine only."""
         self._present = False
 
-    async def claim(self, dead: str, beats: str) -> tuple[Orphan, ...]:
+    async def claim(self, dead: str, heartbeats: str) -> tuple[LeftoverName, ...]:
         """Take over names of a host that fell silent; each name goes to one host only."""
         keys = [self._keys.names(dead), self._keys.names(self._host), self._keys.taken, self._keys.ledger[-1]]
         try:
-            moved = await self._store.run(CLAIM, keys, [dead, self._host, beats, self._kept, CLAIMED])
-        except Away:
+            moved = await self._store.run(CLAIM, keys, [dead, self._host, heartbeats, self._kept, CLAIMED])
+        except RedisUnavailable:
             self._unsure = True
             raise
         return self._taken_over(_open_names(_texts(moved)))
 
-    def _taken_over(self, found: dict[str, str]) -> tuple[Orphan, ...]:
+    def _taken_over(self, found: dict[str, str]) -> tuple[LeftoverName, ...]:
         self._open |= found
         self._mirrored |= found.keys()
-        orphans = tuple(_orphan(name, value) for name, value in found.items())
+        leftovers = tuple(_leftover(name, value) for name, value in found.items())
         super().note(
             [
                 Change(
-                    name=orphan.name,
-                    state=State.DELIVERED if orphan.delivered else State.AMBIGUOUS,
-                    scale_set_id=orphan.scale_set_id,
+                    name=leftover.name,
+                    state=State.DELIVERED if leftover.delivered else State.AMBIGUOUS,
+                    scale_set_id=leftover.scale_set_id,
                 )
-                for orphan in orphans
+                for leftover in leftovers
             ]
         )
-        return orphans
+        return leftovers
 
     async def _mirror(self, values: dict[str, str]) -> None:
         if not self._present or not values:
             return
         try:
             await self._write(values, ())
-        except Away:
+        except RedisUnavailable:
             # Whether it was written is not known: other names, of which Redis surely knows nothing, are better.
             self._present = False
             for name in values:
                 self._open.pop(name, None)
-            raise LostNames(values) from None
+            raise UnrecordedNames(values) from None
         self._mirrored |= set(values)
 
     async def _mark(self, values: dict[str, str]) -> set[str]:
@@ -280,7 +283,7 @@ def _texts(reply: object, *part: int) -> list[str]:
     for index in part:
         reply = reply[index] if isinstance(reply, list) and index < len(reply) else None
     if not isinstance(reply, list) or not all(isinstance(each, str) for each in reply):
-        raise Away("Redis answers what is no list of names")
+        raise RedisUnavailable("Redis answers what is no list of names")
     return reply
 
 
@@ -290,6 +293,6 @@ def _open_names(pairs: list[str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name.isprintable() and _VALUE.fullmatch(value)}
 
 
-def _orphan(name: str, value: str) -> Orphan:
+def _leftover(name: str, value: str) -> LeftoverName:
     state, _, scale_set_id = value.partition("|")
-    return Orphan(name=name, scale_set_id=int(scale_set_id), runner_id=None, delivered=state == "d")
+    return LeftoverName(name=name, scale_set_id=int(scale_set_id), runner_id=None, delivered=state == "d")

@@ -29,7 +29,7 @@ for index = 3, #ARGV, 2 do
 end
 redis.call('PEXPIRE', names, ttl)
 """
-"""Keep names with what they are, but for those that another host has taken over: these are `lost`."""
+"""Keep names with what they are, but for those that another host has taken over: these are `taken`."""
 
 UPLOAD = (
     _OURS

@@ -6,12 +6,12 @@ All times are milliseconds of the server. The state of the limits:
   `sizes` how large the other four were: where one was evicted or cut, all of them are as good as lost, and begin anew
 - `hosts`: a sorted set, host -> end of its lease
 - `state`: a hash, for each host: `sum:` used in the window, `held:` granted and not settled, `prom:` promised for the
-  case that Redis goes away, `want:` wanted and not granted, `busy:` whether anything is in flight or waiting
+  case that Redis became unavailable, `want:` wanted and not granted, `busy:` whether anything is in flight or waiting
 - `spent`, `counts`: what leaves the window when, in buckets of a 300th of the window
 - `pause`: until when the service forbade everything; `probe`: which host finds out whether it is over
 """
 
-__all__ = ["BEAT", "COUNT", "FORGET", "JOIN", "LEARN", "LEAVE"]
+__all__ = ["COUNT", "FORGET", "HEARTBEAT", "JOIN", "LEARN", "LEAVE"]
 
 _COMMON = """
 local meta, hosts, state, spent = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -130,7 +130,7 @@ return epoch
     + _END
 )
 
-BEAT = (
+HEARTBEAT = (
     _COMMON
     + """
 local lease, limit, epoch = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -258,7 +258,7 @@ COUNT = """
 local time = redis.call('TIME')
 return redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), '+inf')
 """
-"""How many hosts live; those whose lease has ended stay until somebody beats."""
+"""How many hosts live; those whose lease has ended stay until somebody heartbeats."""
 
 LEARN = """
 local known, asking, value, left, age = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3])

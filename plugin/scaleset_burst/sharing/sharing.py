@@ -1,4 +1,4 @@
-"""The front of the shared state: one heart, one mirror, one memory, and the news that hosts tell each other."""
+"""The front of the shared state: one heartbeat, one mirror, one memory, and the news that hosts tell each other."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 from scaleset_burst.cache import Metadata
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.journal import Change, Journal, Orphan, State
-from scaleset_burst.minting import BurstGate, Minter
-from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
-from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
+from scaleset_burst.journal import Change, Journal, LeftoverName, State
+from scaleset_burst.minting import Admission, Minter
+from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.cache import RedisCache
+from scaleset_burst.sharing.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Tuning
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.scripts import COUNT
-from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from scaleset_burst.sharing.takeover import Watch
 from scaleset_client.clock import Clock
 from scaleset_hookspecs import Unavailable
@@ -36,8 +36,8 @@ class Sharing:
 
     Attributes:
         host: Our id; another one for each start. Up to its hyphen it names the journal, which outlives us.
-        budget: The limits, to be given to the gate.
-        memory: The second level of the cache.
+        budget: The limits, to be given to admission.
+        cache: The second level of the cache.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Sharing:
         self._clock = clock
         self._lease = lease
         self._hosts = hosts
-        self.memory = SharedMemory(store, self._keys, self.host, clock=clock)
+        self.cache = RedisCache(store, self._keys, self.host, clock=clock)
         self._watch = Watch(lease)
         self._names: SharedNames | None = None
-        self._heart: Heart | None = None
+        self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._give_back: Callable[[], None] = lambda: None
@@ -94,39 +94,39 @@ class Sharing:
 
     async def start(
         self,
-        gate: BurstGate,
+        admission: Admission,
         minter: Minter,
         metadata: Metadata,
-        on_orphans: Callable[[tuple[Orphan, ...]], None],
+        on_leftovers: Callable[[tuple[LeftoverName, ...]], None],
     ) -> None:
-        """Begin to beat, to hear, and to look for hosts that fell silent; once, after `names`.
+        """Begin to heartbeat, to hear, and to look for hosts that fell silent; once, after `names`.
 
         Returns when Redis knows of this host, or does not answer.
         """
         names = self._names
-        if self._heart is not None or self._stopped or names is None:
+        if self._heartbeat is not None or self._stopped or names is None:
             return
-        most = gate.limiter.most
+        most = admission.limiter.most
 
         def ceiling(working: int, hosts: int) -> None:
             # Hosts at work share what there is; one for each of the others, to begin with.
-            gate.limiter.most = max(1, (most - (hosts - working)) // max(1, working))
+            admission.limiter.most = max(1, (most - (hosts - working)) // max(1, working))
 
-        def lost() -> None:
-            names.away()
+        def unavailable() -> None:
+            names.unavailable()
             _forget_stock(minter, names)  # names that are written down there may be taken over by somebody
 
         tuning = Tuning(
             lease=self._lease,
             window=self.budget.window,
             hosts=self._hosts,
-            waiting=lambda: sum(len(lane.waiting) for lane in minter.lanes),
+            waiting=lambda: sum(len(queue.waiting) for queue in minter.queues),
             ceiling=ceiling,
             changed=minter.dispatcher.pump,
         )
         names.on_taken = minter.resolver.forget
-        names.on_found = on_orphans
-        heart = Heart(
+        names.on_found = on_leftovers
+        heartbeat = Heartbeat(
             self._store,
             self._keys,
             self.host,
@@ -134,18 +134,18 @@ class Sharing:
             tuning,
             clock=self._clock,
             joined=names.upload,
-            lost=lost,
+            unavailable=unavailable,
         )
-        self._heart = heart
+        self._heartbeat = heartbeat
         self._give_back = lambda: _forget_stock(minter, names)
         try:
-            await heart.beat()
+            await heartbeat.send_heartbeat()
         finally:  # whoever began this may be cancelled; the host still shares
             if not self._stopped:
                 for work, name in (
-                    (heart.run(), "beat"),
-                    (self._hear(heart, metadata), "hear"),
-                    (self._sweep(heart, names, on_orphans), "sweep"),
+                    (heartbeat.run(), "beat"),
+                    (self._hear(heartbeat, metadata), "hear"),
+                    (self._sweep(heartbeat, names, on_leftovers), "sweep"),
                 ):
                     self._tasks.append(asyncio.create_task(work, name=name))
 
@@ -162,7 +162,7 @@ class Sharing:
         """
         try:
             return int(str(await self._store.run(COUNT, [self._keys.ledger[1]], [])))
-        except Away as error:
+        except RedisUnavailable as error:
             raise Unavailable(str(error)) from None
         except ValueError:
             raise Unavailable("what answers as Redis makes no sense") from None
@@ -180,54 +180,56 @@ class Sharing:
         try:
             if self._names is not None:
                 await self._names.flush()
-        except Away:
+        except RedisUnavailable:
             logger.debug("Redis was not told of the last names; it is once their lease has ended")
-        if self._heart is not None:
-            await self._heart.leave()
+        if self._heartbeat is not None:
+            await self._heartbeat.leave()
         await self._store.aclose()
 
-    async def _hear(self, heart: Heart, metadata: Metadata) -> None:
+    async def _hear(self, heartbeat: Heartbeat, metadata: Metadata) -> None:
         missed = False
         while True:
             try:
                 async for text in self._store.hear(self._keys.news):
                     if text:
-                        self._heard(text, heart, metadata)
+                        self._heard(text, heartbeat, metadata)
                     elif missed:
                         metadata.doubt()
                     missed = True  # should it end
-            except Away:
+            except RedisUnavailable:
                 missed = True
                 logger.debug("no news from Redis for the moment")
-            await self._clock.sleep(BEAT_SECONDS)
+            await self._clock.sleep(HEARTBEAT_SECONDS)
 
-    def _heard(self, text: str, heart: Heart, metadata: Metadata) -> None:
+    def _heard(self, text: str, heartbeat: Heartbeat, metadata: Metadata) -> None:
         sender, _, news = text.partition(" ")
         if sender == self.host:
             return
         what, _, rest = news.partition(" ")
         if what != "drop":
-            heart.wake()
+            heartbeat.wake()
             return
         kind, _, key = rest.partition(" ")
         if kind in {Kind.SCALE_SET_NAME.value, Kind.RUNNER_GROUP.value}:
             metadata.invalid_elsewhere(Kind(kind), key)
 
-    async def _sweep(self, heart: Heart, names: SharedNames, on_orphans: Callable[[tuple[Orphan, ...]], None]) -> None:
+    async def _sweep(
+        self, heartbeat: Heartbeat, names: SharedNames, on_leftovers: Callable[[tuple[LeftoverName, ...]], None]
+    ) -> None:
         gaps = 0
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
-            if heart.gaps != gaps:
+            if heartbeat.gaps != gaps:
                 self._watch.interrupted()
-            gaps = heart.gaps
+            gaps = heartbeat.gaps
             try:
                 await names.flush()
                 counts = await self._store.all_of(self._keys.ledger[-1])
-                for dead, count in self._watch.look(counts, self._clock.monotonic(), but=self.host):
-                    while orphans := await names.claim(dead, count):
-                        logger.warning("taking over %d names of a host that has fallen silent", len(orphans))
-                        on_orphans(orphans)
-            except Away:
+                for dead, count in self._watch.silent(counts, self._clock.monotonic(), but=self.host):
+                    while leftovers := await names.claim(dead, count):
+                        logger.warning("taking over %d names of a host that has fallen silent", len(leftovers))
+                        on_leftovers(leftovers)
+            except RedisUnavailable:
                 self._watch.interrupted()
             except Exception:
                 logger.exception("names of silent hosts could not be taken over; the next look tries again")
@@ -235,5 +237,5 @@ class Sharing:
 
 def _forget_stock(minter: Minter, names: SharedNames) -> None:
     """Let go of names that are written down and were never sent."""
-    for lane in minter.lanes:
-        names.note([Change(name=name, state=State.CLOSED) for name in lane.empty()])
+    for queue in minter.queues:
+        names.note([Change(name=name, state=State.CLOSED) for name in queue.empty()])

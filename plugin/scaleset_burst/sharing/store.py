@@ -16,7 +16,7 @@ from redis.exceptions import (
     RedisError,
 )
 
-__all__ = ["Away", "RedisStore", "Store", "milliseconds_of", "seconds_of"]
+__all__ = ["RedisStore", "RedisUnavailable", "Store", "milliseconds_of", "seconds_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ SECOND = 1000.0
 QUIET_SECONDS = 5.0
 """Silence on the channel after which the server is asked whether it is still there."""
 
-REST_SECONDS, LONGEST_REST = 1.0, 10.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 10.0
 """Between two questions whether a late server answers again; doubled if it answered for less than the longest."""
 
 
@@ -42,12 +42,12 @@ def seconds_of(milliseconds: float) -> float:
     return milliseconds / SECOND
 
 
-class Away(Exception):
+class RedisUnavailable(Exception):
     """Redis did not answer, or not in a way that helps. The host goes on without."""
 
 
 class Store(Protocol):
-    """What the shared rooms need of Redis. Every method raises `Away` within the time limit, and nothing else."""
+    """What the shared rooms need of Redis. Every method raises `RedisUnavailable` within the time limit, and nothing else."""
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
         """Run a script."""
@@ -71,7 +71,7 @@ class Store(Protocol):
         """Publish."""
 
     def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield an empty text once it listens, then what is published from now on, until Redis goes away."""
+        """Yield an empty text once it listens, then what is published from now on, until Redis became unavailable."""
 
 
 class RedisStore:
@@ -106,7 +106,7 @@ class RedisStore:
         self._foreign = False
         self._asking: asyncio.Task[None] | None = None
         self._answered = float("-inf")
-        self._rest = REST_SECONDS
+        self._backoff = FIRST_BACKOFF
         self._closed = False
         self._abandoned: set[asyncio.Future[Any]] = set()
 
@@ -166,17 +166,17 @@ class RedisStore:
         await self._bounded(self._redis.publish(channel, text))
 
     async def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield an empty text once it listens, then what is published from now on, until Redis goes away."""
+        """Yield an empty text once it listens, then what is published from now on, until Redis became unavailable."""
         listening: Any = self._listening.pubsub()
         try:
             await self._bounded(listening.subscribe(channel))
             while (message := await self._heard(listening)) is not None:
                 if message["type"] in {"subscribe", "message"}:
                     yield str(message["data"]) if message["type"] == "message" else ""
-        except Away:
+        except RedisUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  # as below
-            raise Away(type(error).__name__) from None
+            raise RedisUnavailable(type(error).__name__) from None
         finally:
             await _quietly(listening.aclose())
 
@@ -201,10 +201,10 @@ class RedisStore:
         if self._asking is not None:
             if asyncio.iscoroutine(work):
                 work.close()
-            raise Away(_late(self._timeout))
+            raise RedisUnavailable(_late(self._timeout))
         try:
             return await self._answer(work)
-        except Away as late:
+        except RedisUnavailable as late:
             if str(late) == _late(self._timeout):
                 self._begin_asking()
             raise
@@ -215,12 +215,12 @@ class RedisStore:
 
     async def _ask(self) -> None:
         """Ask until it answers; meanwhile nobody else waits for it. Who is late again and again is asked less often."""
-        soon = asyncio.get_running_loop().time() - self._answered > LONGEST_REST
-        self._rest = REST_SECONDS if soon else min(LONGEST_REST, 2 * self._rest)
+        soon = asyncio.get_running_loop().time() - self._answered > LONGEST_BACKOFF
+        self._backoff = FIRST_BACKOFF if soon else min(LONGEST_BACKOFF, 2 * self._backoff)
         answered = False
         while not answered:
-            await asyncio.sleep(self._rest)
-            with suppress(Away):
+            await asyncio.sleep(self._backoff)
+            with suppress(RedisUnavailable):
                 await self._answer(cast("Awaitable[Any]", self._redis.ping()))
                 answered = True
         self._answered, self._asking = asyncio.get_running_loop().time(), None
@@ -246,10 +246,10 @@ class RedisStore:
                 logger.warning(
                     "Redis holds something else under a key of `plugins.burst.sharing.prefix`; it is ignored"
                 )
-            raise Away("Redis holds something else under a key of ours")
+            raise RedisUnavailable("Redis holds something else under a key of ours")
         reason = _reason(error, self._timeout)
         self._say(reason)
-        raise Away(reason)
+        raise RedisUnavailable(reason)
 
     def _forget(self, task: asyncio.Future[Any]) -> None:
         self._abandoned.discard(task)

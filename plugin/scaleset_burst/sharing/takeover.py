@@ -1,4 +1,4 @@
-"""Finds hosts that fell silent: by watching whether their count of beats moves, not by anybody's clock."""
+"""Finds hosts that fell silent: by watching whether their count of heartbeats moves, not by anybody's clock."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class Watch:
 
     lease: float
     _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _looked_at: float = float("-inf")
+    _looked_up_at: float = float("-inf")
 
-    def look(self, beats: Mapping[str, str], now: float, *, but: str) -> list[tuple[str, str]]:
-        """Return the hosts that are dead, each with its last count of beats.
+    def silent(self, heartbeats: Mapping[str, str], now: float, *, but: str) -> list[tuple[str, str]]:
+        """Return the hosts that are dead, each with its last count of heartbeats.
 
         Args:
-            beats: Each host's count of beats.
+            heartbeats: Each host's count of heartbeats.
             now: Monotonic time in seconds.
             but: Ourselves.
         """
-        if now - self._looked_at > self.lease / 2:
+        if now - self._looked_up_at > self.lease / 2:
             self.interrupted()
-        self._looked_at = now
+        self._looked_up_at = now
         self._seen = {
             host: seen if (seen := self._seen.get(host)) is not None and seen[0] == count else (count, now)
-            for host, count in beats.items()
+            for host, count in heartbeats.items()
             if host != but
         }
         return [(host, count) for host, (count, since) in self._seen.items() if now - since >= self.lease]

@@ -13,7 +13,7 @@ from tests.unit.cache.model import ModelService, make
 GROUPED = ScaleSetRef(name="linux", runner_group="builders")
 
 
-class SharedMemory:
+class RedisCache:
     """A second level in this process; fails if told so."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def grouped() -> ModelService:
 
 def test_what_one_host_learnt_another_need_not_ask_and_its_age_is_kept() -> None:
     async def main() -> None:
-        service, shared = grouped(), SharedMemory()
+        service, shared = grouped(), RedisCache()
         first, second = make(service, shared=shared), make(service, seed=2, shared=shared)
         await first.scale_set_settings(GROUPED)
         assert service.requests == 2
@@ -61,7 +61,7 @@ def test_what_one_host_learnt_another_need_not_ask_and_its_age_is_kept() -> None
 
 def test_a_value_late_in_its_life_is_asked_for_again() -> None:
     async def main() -> None:
-        service, shared = grouped(), SharedMemory()
+        service, shared = grouped(), RedisCache()
         first, second = make(service, shared=shared), make(service, shared=shared)
         await first.scale_set_settings(GROUPED)
         await asyncio.sleep(250)
@@ -72,7 +72,7 @@ def test_a_value_late_in_its_life_is_asked_for_again() -> None:
 
 def test_a_dead_id_is_not_taken_over() -> None:
     async def main() -> None:
-        service, shared = grouped(), SharedMemory()
+        service, shared = grouped(), RedisCache()
         cache = make(service, shared=shared)
         dead = await cache.scale_set_id(GROUPED)
         alive = service.add_set("linux", 5).id
@@ -83,7 +83,7 @@ def test_a_dead_id_is_not_taken_over() -> None:
 
 def test_a_shared_that_fails_costs_a_request_and_no_answer() -> None:
     async def main() -> None:
-        service, shared = grouped(), SharedMemory()
+        service, shared = grouped(), RedisCache()
         shared.broken = True
         cache = make(service, shared=shared)
         await cache.scale_set_id(GROUPED)
@@ -94,7 +94,7 @@ def test_a_shared_that_fails_costs_a_request_and_no_answer() -> None:
 
 def test_no_runner_and_no_config_passes_through() -> None:
     async def main() -> None:
-        service, shared = grouped(), SharedMemory()
+        service, shared = grouped(), RedisCache()
         made = service.add_runner("r1")
         cache = make(service, shared=shared)
         config = JitConfig(runner_id=1, runner_name="r2", scale_set=GROUPED, encoded="secret", minted_at=0.0)

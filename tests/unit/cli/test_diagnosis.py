@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaleset_burst.cli.diagnosis import Facts, Level, Shared, burst_seconds, concurrency, diagnose
+from scaleset_burst.cli.diagnosis import Facts, Severity, Shared, burst_seconds, concurrency, diagnose
 from scaleset_burst.settings import BatchSettings, BudgetSettings, ConnectionSettings, Settings
 
 WELL = Facts(
@@ -20,34 +20,34 @@ WELL = Facts(
 )
 
 
-def levels(facts: Facts, settings: Settings | None = None) -> dict[str, Level]:
-    return {finding.name: finding.level for finding in diagnose(facts, settings or Settings())}
+def severities(facts: Facts, settings: Settings | None = None) -> dict[str, Severity]:
+    return {finding.name: finding.severity for finding in diagnose(facts, settings or Settings())}
 
 
 def test_all_is_well() -> None:
-    assert set(levels(WELL).values()) == {Level.OK}
+    assert set(severities(WELL).values()) == {Severity.OK}
 
 
 @pytest.mark.parametrize(
     ("facts", "name", "level"),
     [
-        (replace(WELL, skew=-31.0), "clock", Level.WARNING),
-        (replace(WELL, skew=None), "clock", Level.WARNING),
-        (replace(WELL, round_trips=(1.1,) * 5), "round trip", Level.WARNING),
-        (replace(WELL, opened_meanwhile=5), "connections", Level.WARNING),
-        (replace(WELL, runners=8000), "runner group", Level.WARNING),
-        (replace(WELL, runners=None), "runner group", Level.WARNING),
-        (replace(WELL, scale_set_id=None), "scale set", Level.FAILURE),
+        (replace(WELL, skew=-31.0), "clock", Severity.WARNING),
+        (replace(WELL, skew=None), "clock", Severity.WARNING),
+        (replace(WELL, round_trips=(1.1,) * 5), "round trip", Severity.WARNING),
+        (replace(WELL, opened_meanwhile=5), "connections", Severity.WARNING),
+        (replace(WELL, runners=8000), "runner group", Severity.WARNING),
+        (replace(WELL, runners=None), "runner group", Severity.WARNING),
+        (replace(WELL, scale_set_id=None), "scale set", Severity.FAILURE),
     ],
 )
-def test_one_thing_is_wrong(facts: Facts, name: str, level: Level) -> None:
-    found = levels(facts)
-    assert found.pop(name) is level
-    assert set(found.values()) == {Level.OK}
+def test_one_thing_is_wrong(facts: Facts, name: str, severity: Severity) -> None:
+    found = severities(facts)
+    assert found.pop(name) is severity
+    assert set(found.values()) == {Severity.OK}
 
 
 def test_no_scale_set_named_is_no_fault() -> None:
-    assert levels(replace(WELL, scale_set=None, scale_set_id=None))["scale set"] is Level.OK
+    assert severities(replace(WELL, scale_set=None, scale_set_id=None))["scale set"] is Severity.OK
 
 
 def test_a_burst_takes_round_trips_not_runners() -> None:
@@ -81,17 +81,17 @@ def test_the_report_names_the_limit_and_when_it_is_reached() -> None:
     assert text["limit"] == "1,500 registrations in 5m are reached after about 2.4 s"
 
 
-def redis(shared: Shared | None) -> list[tuple[Level, str]]:
+def redis(shared: Shared | None) -> list[tuple[Severity, str]]:
     found = diagnose(replace(WELL, shared=shared), Settings())
-    return [(finding.level, finding.text) for finding in found if finding.name == "redis"]
+    return [(finding.severity, finding.text) for finding in found if finding.name == "redis"]
 
 
 def test_redis_is_reported_if_limits_are_shared() -> None:
     assert redis(None) == []
-    assert redis(Shared(seconds=0.001, hosts=3)) == [(Level.OK, "answers in 1 ms; 3 hosts share the limits now")]
-    [_, (level, text)] = redis(Shared(hosts=3, evicts="volatile-ttl"))
-    assert level is Level.WARNING
+    assert redis(Shared(seconds=0.001, hosts=3)) == [(Severity.OK, "answers in 1 ms; 3 hosts share the limits now")]
+    [_, (severity, text)] = redis(Shared(hosts=3, evicts="volatile-ttl"))
+    assert severity is Severity.WARNING
     assert "`volatile-ttl`" in text
-    [(level, text)] = redis(Shared(failure="it is a read-only replica"))
-    assert level is Level.FAILURE
+    [(severity, text)] = redis(Shared(failure="it is a read-only replica"))
+    assert severity is Severity.FAILURE
     assert text.startswith("it is a read-only replica; ")

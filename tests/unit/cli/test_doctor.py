@@ -30,7 +30,7 @@ def test_all_is_well(service: Service, tmp_path: Path) -> None:
     result = examine(service, tmp_path, "--scale-set", "linux", "--json")
     assert result.exit_code == 0, result.output
     found = findings(result)
-    assert {level for level, _ in found.values()} == {"ok"}
+    assert {severity for severity, _ in found.values()} == {"ok"}
     assert found["scale set"][1] == "`linux` has the id 3"
     assert found["connections"][1] == "2 open ahead, and used again"
     assert found["runner group"][1].startswith("`Default` holds 2 of 10,000 runners")
@@ -39,8 +39,8 @@ def test_all_is_well(service: Service, tmp_path: Path) -> None:
 
 def test_nothing_is_changed_and_five_round_trips_are_measured(service: Service, tmp_path: Path) -> None:
     examine(service, tmp_path, "--scale-set", "linux")
-    looked = [line for line in service.requests if line.startswith("GET ")]
-    assert [line for line in looked if line.endswith("/runnerscalesets")] == looked[:5]
+    looked_up = [line for line in service.requests if line.startswith("GET ")]
+    assert [line for line in looked_up if line.endswith("/runnerscalesets")] == looked_up[:5]
     posts = [line for line in service.requests if not line.startswith("GET ")]
     assert [line.rpartition("/")[2] for line in posts] == ["registration-token", "runner-registration"]
 

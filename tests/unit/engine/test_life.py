@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scaleset_burst import upkeep
+from scaleset_burst import reconciler
 from scaleset_burst.engine import Engine
 from scaleset_burst.journal import Change, DatabaseJournal, State
 from scaleset_burst.settings import load_settings
@@ -92,7 +92,7 @@ def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pyt
 
     async def main() -> None:
         client = ModelClient()
-        monkeypatch.setattr(upkeep, "ADOPT_SECONDS", 0.02)
+        monkeypatch.setattr(reconciler, "ADOPT_SECONDS", 0.02)
         dead = make_engine(client, tmp_path)
         await dead.provision(LINUX, 5, PLAIN, None)
         journal = next(tmp_path.iterdir())
@@ -128,11 +128,11 @@ def test_a_stop_that_is_cancelled_closes_all_the_same(tmp_path: Path) -> None:
         outcomes = await asyncio.wait_for(call, 60.0)
         assert [getattr(outcome, "reason", None) for outcome in outcomes] == [FailureReason.STOPPED] * 5
         assert len(client.runners) == 5
-        heir = make_engine(client, tmp_path)
-        await heir.start()
+        survivor = make_engine(client, tmp_path)
+        await survivor.start()
         while client.runners:
             await asyncio.sleep(0.02)
-        await heir.stop()
+        await survivor.stop()
 
     asyncio.run(main())
 

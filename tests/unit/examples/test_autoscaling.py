@@ -53,7 +53,7 @@ class World:
     troubles: list[Exception] = field(default_factory=list)
     certainty: Certainty = Certainty.FRESH
     on_stop: Callable[[], None] = lambda: None
-    looked: int = 0
+    looked_up: int = 0
     refused: int = 0
     outcome: Callable[[int], MintFailure | None] = lambda _number: None
     error: Exception | None = None
@@ -94,7 +94,7 @@ class World:
 
     @hookimpl
     def get_runner_info(self, scale_set: ScaleSetRef, runner: RunnerRef) -> Answer[RunnerInfo]:
-        self.looked += 1
+        self.looked_up += 1
         if self.certainty is not Certainty.FRESH:
             return Answer(certainty=self.certainty, reason="down")
         return Answer(certainty=Certainty.FRESH, value=RunnerInfo(id=runner.id or 0, name=runner.name or ""), age=0)
@@ -371,7 +371,7 @@ async def test_a_dead_runner_is_left_alone_only_if_it_is_known_to_be_gone(
     async with autoscaling(world) as autoscaler:
         await autoscaler.once(1)
         autoscaler.on_runner_ended(RunnerRef(name="r1", id=1), 1)
-        await settle(lambda: world.looked == 1)
+        await settle(lambda: world.looked_up == 1)
     assert world.removed == removed
 
 

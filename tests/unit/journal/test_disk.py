@@ -233,9 +233,9 @@ def test_a_week_leaves_nothing_behind(tmp_path: Path) -> None:
                 journal.write([Change(name=name, state=State.DELIVERED, runner_id=number) for name in group])
             journal.write([Change(name=name, state=State.LAUNCHED) for name in names[::2]])
             now[0] += 3600.0
-            for orphan in journal.adopt():
+            for leftover in journal.adopt():
                 assert hour == 0
-                journal.write([Change(name=orphan.name, state=State.CLOSED)])
+                journal.write([Change(name=leftover.name, state=State.CLOSED)])
             count = "SELECT (SELECT COUNT(*) FROM names) + (SELECT COUNT(*) FROM registrations) + COUNT(*) FROM facts"
             most = max(most, journal._database.execute(count).fetchone()[0])
         journal._database.close()

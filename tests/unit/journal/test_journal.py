@@ -83,13 +83,15 @@ def test_what_the_dead_left_is_adopted_once(
         for name, state in last.items()
         if state in OPEN or (state is State.DELIVERED and launches)
     }
-    assert {orphan.name: orphan.delivered for orphan in adopted} == expected
+    assert {leftover.name: leftover.delivered for leftover in adopted} == expected
     assert len(adopted) == len(expected)
     third.write([change("reported", State.LAUNCHED)])
     late = third.adopt()
-    assert {orphan.name for orphan in late} == delivered - set(expected), "delivered names wait for the first report"
+    assert {leftover.name for leftover in late} == delivered - set(expected), (
+        "delivered names wait for the first report"
+    )
     die(second)
-    again = {orphan.name: orphan.delivered for orphan in third.adopt()}
+    again = {leftover.name: leftover.delivered for leftover in third.adopt()}
     assert again == expected
     assert states(third) == before, "nobody learns more of a name by taking it over"
     third.close()
@@ -101,7 +103,7 @@ def test_a_clean_end_leaves_only_what_is_open(tmp_path: Path) -> None:
     first.write([change("never-sent", State.RESERVED), change("hung", State.RESERVED)])
     first.write([change("never-sent", State.CLOSED)])
     first.close()
-    assert [orphan.name for orphan in second.adopt()] == ["hung"]
+    assert [leftover.name for leftover in second.adopt()] == ["hung"]
     second.close()
     assert list(tmp_path.glob("owner-*")) == []
 

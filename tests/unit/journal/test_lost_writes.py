@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from scaleset_burst.background import Background
 from scaleset_burst.journal import Change, DatabaseJournal, JournalNames
 from scaleset_burst.journal.writer import GroupWriter
-from scaleset_burst.minting import BurstGate
+from scaleset_burst.minting import Admission
+from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.settings import load_settings
-from scaleset_burst.upkeep import Upkeep
 from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import ServiceError
@@ -96,17 +96,17 @@ class Died(Exception):
 class Disk(DatabaseJournal):
     """Takes a write, refuses it, says that it took it and did not, or sees its process die before or after it."""
 
-    def __init__(self, process: "Process", place: Path, fates: Iterator[str]) -> None:
-        self._process, self._fates = process, fates
+    def __init__(self, process: "Process", place: Path, failure_classes: Iterator[str]) -> None:
+        self._process, self._failure_classes = process, failure_classes
         super().__init__(place, now=VirtualClock().time)
 
     def write(self, changes: Sequence[Change]) -> None:
-        fate = next(self._fates, "taken")
-        if fate == "fails":
+        failure_class = next(self._failure_classes, "taken")
+        if failure_class == "fails":
             raise sqlite3.OperationalError("database or disk is full")
-        if fate not in {"lost", "dies before"}:
+        if failure_class not in {"lost", "dies before"}:
             super().write(changes)
-        if fate.startswith("dies"):
+        if failure_class.startswith("dies"):
             self._process.die()
 
 
@@ -155,31 +155,31 @@ class Mortal:
 class Process:
     """One life of a host."""
 
-    def __init__(self, world: World, place: Path, fates: Sequence[str], seed: int) -> None:
+    def __init__(self, world: World, place: Path, failure_classes: Sequence[str], seed: int) -> None:
         self.dead = False
         self.world = world
-        self.journal = Disk(self, place, iter(fates))
+        self.journal = Disk(self, place, iter(failure_classes))
         self.names = JournalNames(self.journal)
         self.names._writer = OnTheLoop(self, self.names._write_down)
         service: Any = Mortal(self, world)
-        self.minter, self.lane, _ = make_minter(service, seed=seed, most=4, attempt_timeout=2.0, written_by=self.names)
-        gate = self.minter.dispatcher._gate
-        assert isinstance(gate, BurstGate)
+        self.minter, self.queue, _ = make_minter(service, seed=seed, most=4, attempt_timeout=2.0, written_by=self.names)
+        admission = self.minter.dispatcher._admission
+        assert isinstance(admission, Admission)
         self.background = Background()
-        self.upkeep = Upkeep(service, SETTINGS, gate, clock=VirtualClock(), background=self.background)
+        self.reconciler = Reconciler(service, SETTINGS, admission, clock=VirtualClock(), background=self.background)
 
     def start(self) -> None:
         self.names.launched("launched-before", 1)  # the host is known to report launches
         self.background.spawn(self._adopt(), "adopt")
 
     async def _adopt(self) -> None:
-        await self.upkeep.adopt(self.names, self.minter)
-        await self.upkeep.keep_adopting(self.names, self.minter)
+        await self.reconciler.adopt(self.names, self.minter)
+        await self.reconciler.keep_adopting(self.names, self.minter)
 
     async def burst(self, count: int, *, one_by_one: bool) -> None:
         on_ready = self._given if one_by_one else None
         try:
-            outcomes = await self.minter.provision(self.lane, count, ProvisionSettings(), on_ready)
+            outcomes = await self.minter.provision(self.queue, count, ProvisionSettings(), on_ready)
         except ServiceError:
             return
         for outcome in outcomes:
@@ -221,7 +221,7 @@ class Life:
         copied_at: When a copy is made that is put back after the death; `None`: the file stays.
     """
 
-    fates: tuple[str, ...]
+    failure_classes: tuple[str, ...]
     count: int
     one_by_one: bool
     seconds: float
@@ -229,11 +229,11 @@ class Life:
     down: float
 
 
-fate = st.sampled_from(["taken", "taken", "taken", "fails", "lost", "dies before", "dies after"])
+failure_class = st.sampled_from(["taken", "taken", "taken", "fails", "lost", "dies before", "dies after"])
 lives = st.lists(
     st.builds(
         Life,
-        fates=st.lists(fate, max_size=12).map(tuple),
+        failure_classes=st.lists(failure_class, max_size=12).map(tuple),
         count=st.integers(1, 8),
         one_by_one=st.booleans(),
         seconds=st.one_of(st.floats(0.0, 0.5), st.floats(0.5, 200.0)),
@@ -247,7 +247,7 @@ lives = st.lists(
 
 async def live(world: World, place: Path, life: Life, seed: int) -> None:
     """Live one life."""
-    process = Process(world, place, life.fates, seed)
+    process = Process(world, place, life.failure_classes, seed)
     process.start()
     burst = asyncio.create_task(process.burst(life.count, one_by_one=life.one_by_one))
     copy, copied_after = None, min(life.seconds, life.copied_at or 0.0)
@@ -280,7 +280,7 @@ async def history(place: Path, lived: Sequence[Life], faults: str, seed: int) ->
     await asyncio.sleep(1800.0)
     assert world.wrongs == []
     ghosts = set(world.runners) - world.handed_out
-    whole = all(set(life.fates) <= {"taken", "dies after"} and life.copied_at is None for life in lived)
+    whole = all(set(life.failure_classes) <= {"taken", "dies after"} and life.copied_at is None for life in lived)
     assert ghosts == set() if whole else not ghosts & known
     assert len(last.minter.resolver) == 0
     await last.bury()

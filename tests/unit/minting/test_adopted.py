@@ -2,10 +2,10 @@
 
 import asyncio
 
-from scaleset_burst.journal import Orphan
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.gate import BurstGate
-from scaleset_burst.minting.strays import CERTAIN, adopted
+from scaleset_burst.journal import LeftoverName
+from scaleset_burst.limits.admission import Admission
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.minting.unresolved import CERTAIN, adopted
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -14,8 +14,8 @@ from tests.kit.virtual import run_virtually
 WINDOW = 300.0
 
 
-def orphan(name: str, *, delivered: bool = False) -> Orphan:
-    return Orphan(name=name, scale_set_id=42, runner_id=None, delivered=delivered)
+def leftover(name: str, *, delivered: bool = False) -> LeftoverName:
+    return LeftoverName(name=name, scale_set_id=42, runner_id=None, delivered=delivered)
 
 
 def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
@@ -23,22 +23,22 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, budget=Budget(10, WINDOW))
-        gate = minter.dispatcher._gate
-        assert isinstance(gate, BurstGate)
+        minter, queue, _ = make_minter(service, budget=Budget(10, WINDOW))
+        admission = minter.dispatcher._admission
+        assert isinstance(admission, Admission)
         await service.generate_jit_config(42, "theirs-0")
         loop = asyncio.get_running_loop()
-        left, until = [orphan(f"theirs-{number}") for number in range(3)], gate.held_until(loop.time())
-        strays = adopted(left, loop.time(), 60.0, hold=gate.holdable, held_until=until)
-        gate.hold(strays)
-        minter.resolver.add(strays)
+        left, until = [leftover(f"theirs-{number}") for number in range(3)], admission.held_until(loop.time())
+        mints = adopted(left, loop.time(), 60.0, hold=admission.holdable, held_until=until)
+        admission.hold(mints)
+        minter.resolver.add(mints)
         times: list[float] = []
         began = loop.time()
 
         def ready(_config: JitConfig) -> None:
             times.append(loop.time() - began)
 
-        outcomes = await minter.provision(lane, 10, ProvisionSettings(), ready)
+        outcomes = await minter.provision(queue, 10, ProvisionSettings(), ready)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
         early, late = [at for at in times if at < CERTAIN + 5.0], [at for at in times if at >= WINDOW]
         assert [len([at for at in times if at < 5.0]), len(early), len(late)] == [7, 9, 1]
@@ -49,14 +49,14 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
 
 def test_only_what_can_have_been_in_flight_holds_a_place() -> None:
     """Names that were only reserved are many, and what was delivered is counted already."""
-    orphans = [orphan("a"), orphan("b", delivered=True), orphan("c"), orphan("d")]
-    strays = adopted(orphans, 0.0, 60.0, hold=2, held_until=500.0)
-    assert [stray.held_until for stray in strays] == [500.0, None, 500.0, None]
+    leftovers = [leftover("a"), leftover("b", delivered=True), leftover("c"), leftover("d")]
+    mints = adopted(leftovers, 0.0, 60.0, hold=2, held_until=500.0)
+    assert [mint.held_until for mint in mints] == [500.0, None, 500.0, None]
 
 
 def test_a_dead_process_never_holds_all_there_is() -> None:
     """Else a host with a small limit of its own would wait for look-ups that may fail for long."""
     minter, _, _ = make_minter(ModelService(), budget=Budget(5, WINDOW))
-    gate = minter.dispatcher._gate
-    assert isinstance(gate, BurstGate)
-    assert gate.holdable == 2
+    admission = minter.dispatcher._admission
+    assert isinstance(admission, Admission)
+    assert admission.holdable == 2

@@ -6,11 +6,11 @@ from collections.abc import Sized
 
 import pytest
 
-from scaleset_burst.minting import Lane, Minter
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.admission import Admission
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.minting import Minter, MintQueue
 from scaleset_burst.minting.delivery import Deliverer
 from scaleset_burst.minting.dispatcher import Dispatcher
-from scaleset_burst.minting.gate import BurstGate
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.settlement import Settlement
@@ -24,7 +24,7 @@ from tests.kit.virtual import run_virtually
 
 DAY = 86_400.0
 LASTING = (
-    BurstGate, BurstLedger, Budget, Deliverer, Dispatcher, Lane, Minter, Resolver, Settlement, Sweeper, Turns, Waits,
+    Admission, BurstLedger, Budget, Deliverer, Dispatcher, MintQueue, Minter, Resolver, Settlement, Sweeper, Turns, Waits,
 )  # fmt: skip
 
 
@@ -56,11 +56,11 @@ def test_a_week_of_calls_that_overlap_holds_no_more_than_a_day() -> None:
 
     async def main() -> None:
         service = ModelService(latency=60.0, fault=lambda name: "lost" if name.endswith("7") else None)
-        minter, lane, _ = make_minter(service, budget=Budget(10**6, 300.0), attempt_timeout=100.0)
+        minter, queue, _ = make_minter(service, budget=Budget(10**6, 300.0), attempt_timeout=100.0)
         got: list[JitConfig] = []
 
         async def demand(count: int) -> None:
-            await minter.provision(lane, count, ProvisionSettings(desired=None), got.append)
+            await minter.provision(queue, count, ProvisionSettings(desired=None), got.append)
 
         async def week() -> list[dict[str, int]]:
             seen = []
@@ -69,21 +69,21 @@ def test_a_week_of_calls_that_overlap_holds_no_more_than_a_day() -> None:
                     calls.append(asyncio.create_task(demand(2)))
                     await asyncio.sleep(DAY / 24 / 40)
                 for config in got:  # the host reports their ends
-                    lane.roster.drop(config.runner_name, None)
+                    queue.fleet.drop(config.runner_name, None)
                     service.runners.pop(config.runner_name.lower(), None)
                 got.clear()
                 calls[:] = [call for call in calls if not call.done()]
-                fresh = minter.add_lane(
-                    ("default", f"new-{hour}"), Lane(ScaleSetRef(name=f"new-{hour}"), 1000 + hour, "x", "_work")
+                fresh = minter.add_queue(
+                    ("default", f"new-{hour}"), MintQueue(ScaleSetRef(name=f"new-{hour}"), 1000 + hour, "x", "_work")
                 )
                 await minter.provision(fresh, 1, ProvisionSettings(), None)
-                minter._lanes.pop(("default", f"new-{hour}"))
+                minter._queues.pop(("default", f"new-{hour}"))
                 if hour % 24 == 23:
                     seen.append(sizes(minter))
             return seen
 
         calls: list[asyncio.Task[None]] = []
-        forever = asyncio.create_task(keep_one_call_open(minter, lane))
+        forever = asyncio.create_task(keep_one_call_open(minter, queue))
         days = await week()
         forever.cancel()
         await asyncio.gather(forever, *calls, return_exceptions=True)
@@ -98,11 +98,11 @@ def test_a_week_of_calls_that_overlap_holds_no_more_than_a_day() -> None:
     run_virtually(main)
 
 
-async def keep_one_call_open(minter: Minter, lane: Lane) -> None:
+async def keep_one_call_open(minter: Minter, queue: MintQueue) -> None:
     """Have calls overlap for ever, so that the burst never ends."""
     open_calls: list[asyncio.Task[object]] = []
     while True:
-        open_calls.append(asyncio.ensure_future(minter.provision(lane, 1, ProvisionSettings(), None)))
+        open_calls.append(asyncio.ensure_future(minter.provision(queue, 1, ProvisionSettings(), None)))
         open_calls = [call for call in open_calls if not call.done()]
         await asyncio.sleep(30.0)
 
@@ -113,9 +113,9 @@ def test_scale_sets_without_end_are_forgotten_and_counted_together() -> None:
     async def main() -> None:
         minter, _, names = make_minter(ModelService(latency=0.001), budget=Budget(10**6, 300.0))
         for number in range(2500):
-            lane = Lane(ScaleSetRef(name=f"set-{number}"), number, "x", "_work")
-            await minter.provision(minter.add_lane(("default", lane.ref.name), lane), 1, ProvisionSettings(), None)
-        assert len(minter.lanes) == 1000
+            queue = MintQueue(ScaleSetRef(name=f"set-{number}"), number, "x", "_work")
+            await minter.provision(minter.add_queue(("default", queue.ref.name), queue), 1, ProvisionSettings(), None)
+        assert len(minter.queues) == 1000
         assert len(minter.ledger.outcomes) == 1001
         assert sum(minter.ledger.outcomes.values()) == 2500
         open_names = sum(states[-1] == "reserved" for states in names.states.values())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.budget import DEFAULT_PAUSE, LONGEST_PAUSE, Budget
+from scaleset_burst.limits.budget import DEFAULT_PAUSE, LONGEST_PAUSE, Budget
 
 WINDOW = 300.0
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.circuit import Circuit
+from scaleset_burst.limits.circuit import Circuit
 
 
 def down(now: float = 0.0) -> Circuit:

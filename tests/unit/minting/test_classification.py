@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.classification import Fate, classify
+from scaleset_burst.minting.classification import FailureClass, classify
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,
@@ -17,27 +17,27 @@ from scaleset_hookspecs import (
 )
 
 ROWS = [
-    ("connection refused", Unavailable("x"), Fate.NOT_COMMITTED),
-    ("timeout after sending", Unavailable("x", maybe_applied=True), Fate.AMBIGUOUS),
-    ("5xx", Unavailable("x", status=502, maybe_applied=True), Fate.AMBIGUOUS),
-    ("200, body unreadable", Unavailable("x", status=200, maybe_applied=True), Fate.AMBIGUOUS),
-    ("429", RateLimited("x", status=429, retry_after=3.0), Fate.THROTTLED),
-    ("403 as rate limit", RateLimited("x", status=403), Fate.THROTTLED),
-    ("401", AuthenticationFailed("x", status=401), Fate.BATCH_REJECTED),
-    ("403", PermissionDenied("x", status=403), Fate.BATCH_REJECTED),
-    ("404", NotFound("x", status=404), Fate.BATCH_REJECTED),
-    ("400", Rejected("x", status=400), Fate.ITEM_REJECTED),
-    ("group full", Rejected("reached max limit of 10000 runners", status=422), Fate.BATCH_REJECTED),
-    ("409 AgentExists", Conflict("x", status=409, type_name="TaskAgentExistsException"), Fate.NAME_TAKEN),
-    ("400 AgentExists", Rejected("x", status=400, type_name="AgentExistsException"), Fate.NAME_TAKEN),
-    ("409 untyped", Conflict("x", status=409), Fate.NAME_TAKEN),
+    ("connection refused", Unavailable("x"), FailureClass.NOT_COMMITTED),
+    ("timeout after sending", Unavailable("x", maybe_applied=True), FailureClass.AMBIGUOUS),
+    ("5xx", Unavailable("x", status=502, maybe_applied=True), FailureClass.AMBIGUOUS),
+    ("200, body unreadable", Unavailable("x", status=200, maybe_applied=True), FailureClass.AMBIGUOUS),
+    ("429", RateLimited("x", status=429, retry_after=3.0), FailureClass.THROTTLED),
+    ("403 as rate limit", RateLimited("x", status=403), FailureClass.THROTTLED),
+    ("401", AuthenticationFailed("x", status=401), FailureClass.BATCH_REJECTED),
+    ("403", PermissionDenied("x", status=403), FailureClass.BATCH_REJECTED),
+    ("404", NotFound("x", status=404), FailureClass.BATCH_REJECTED),
+    ("400", Rejected("x", status=400), FailureClass.ITEM_REJECTED),
+    ("group full", Rejected("reached max limit of 10000 runners", status=422), FailureClass.BATCH_REJECTED),
+    ("409 AgentExists", Conflict("x", status=409, type_name="TaskAgentExistsException"), FailureClass.NAME_TAKEN),
+    ("400 AgentExists", Rejected("x", status=400, type_name="AgentExistsException"), FailureClass.NAME_TAKEN),
+    ("409 untyped", Conflict("x", status=409), FailureClass.NAME_TAKEN),
 ]
 
 
 @pytest.mark.parametrize(("error", "fate"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_every_row_of_the_table(error: ServiceError, fate: Fate) -> None:
+def test_every_row_of_the_table(error: ServiceError, failure_class: FailureClass) -> None:
     """Each outcome has the action the protocol names."""
-    assert classify(error).fate is fate
+    assert classify(error).failure_class is failure_class
 
 
 @given(
@@ -52,9 +52,9 @@ def test_doubt_is_never_taken_for_safety(
     kind: type[ServiceError], status: int | None, maybe: bool, name: str | None
 ) -> None:
     """Whatever may have been applied is never called not committed, nor tried again under its name."""
-    verdict = classify(kind("x", status=status, maybe_applied=maybe, type_name=name))
+    classified = classify(kind("x", status=status, maybe_applied=maybe, type_name=name))
     if maybe and not issubclass(kind, RateLimited):
-        assert verdict.fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+        assert classified.failure_class in {FailureClass.AMBIGUOUS, FailureClass.NAME_TAKEN}
 
 
 @pytest.mark.parametrize(("status", "refusal"), [(429, True), (503, True), (502, False), (None, False)])

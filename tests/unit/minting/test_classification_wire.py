@@ -1,10 +1,10 @@
-"""What a failed mint means, from the bytes of the answer to the verdict."""
+"""What a failed mint means, from the bytes of the answer to the failure class."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.classification import Fate, classify
+from scaleset_burst.minting.classification import FailureClass, classify
 from scaleset_client.failures import failure
 from scaleset_client.kinds import Kind
 from scaleset_client.transport import Response
@@ -31,20 +31,22 @@ ERRORS = (
 )
 
 ROWS = [
-    pytest.param(Rejected("no", status=501, maybe_applied=True), Fate.AMBIGUOUS, True, id="maybe, though refused"),
-    pytest.param(ServiceError("what?"), Fate.AMBIGUOUS, True, id="of no known kind"),
-    pytest.param(Unavailable("refused"), Fate.NOT_COMMITTED, True, id="never sent"),
-    pytest.param(RateLimited("slow", status=429), Fate.THROTTLED, True, id="429"),
-    pytest.param(Conflict("conflict", status=409), Fate.NAME_TAKEN, False, id="name taken"),
-    pytest.param(PermissionDenied("no", status=403), Fate.BATCH_REJECTED, False, id="no permission"),
+    pytest.param(
+        Rejected("no", status=501, maybe_applied=True), FailureClass.AMBIGUOUS, True, id="maybe, though refused"
+    ),
+    pytest.param(ServiceError("what?"), FailureClass.AMBIGUOUS, True, id="of no known kind"),
+    pytest.param(Unavailable("refused"), FailureClass.NOT_COMMITTED, True, id="never sent"),
+    pytest.param(RateLimited("slow", status=429), FailureClass.THROTTLED, True, id="429"),
+    pytest.param(Conflict("conflict", status=409), FailureClass.NAME_TAKEN, False, id="name taken"),
+    pytest.param(PermissionDenied("no", status=403), FailureClass.BATCH_REJECTED, False, id="no permission"),
 ]
 
 
 @pytest.mark.parametrize(("error", "fate", "overload"), ROWS)
-def test_what_counts_against_the_service(error: ServiceError, fate: Fate, overload: bool) -> None:
+def test_what_counts_against_the_service(error: ServiceError, failure_class: FailureClass, overload: bool) -> None:
     """A refusal that is our own fault opens no circuit."""
-    verdict = classify(error)
-    assert (verdict.fate, verdict.overload) == (fate, overload)
+    classified = classify(error)
+    assert (classified.failure_class, classified.overload) == (failure_class, overload)
 
 
 def errors() -> st.SearchStrategy[ServiceError]:
@@ -63,16 +65,16 @@ def errors() -> st.SearchStrategy[ServiceError]:
 @given(error=errors())
 def test_every_error_has_a_verdict(error: ServiceError) -> None:
     """Nothing raises, and a wait the service named survives where it is a limit."""
-    verdict = classify(error)
-    assert isinstance(verdict.fate, Fate)
-    if verdict.fate is Fate.THROTTLED:
-        assert verdict.retry_after == error.retry_after
+    classified = classify(error)
+    assert isinstance(classified.failure_class, FailureClass)
+    if classified.failure_class is FailureClass.THROTTLED:
+        assert classified.retry_after == error.retry_after
 
 
 @given(error=errors().filter(lambda error: error.maybe_applied and not isinstance(error, RateLimited)))
 def test_a_name_that_may_be_registered_is_never_tried_again(error: ServiceError) -> None:
     """Whatever else the error says: perhaps applied is resolved (protocol 8.4)."""
-    assert classify(error).fate in {Fate.AMBIGUOUS, Fate.NAME_TAKEN}
+    assert classify(error).failure_class in {FailureClass.AMBIGUOUS, FailureClass.NAME_TAKEN}
 
 
 def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
@@ -81,13 +83,13 @@ def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
     error = failure(Kind.MINT, Response(503, [], body), now=0.0)
     assert isinstance(error, RateLimited)
     assert error.maybe_applied
-    assert classify(error).fate is Fate.AMBIGUOUS
+    assert classify(error).failure_class is FailureClass.AMBIGUOUS
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 507])
 def test_a_server_error_of_the_real_client_is_ambiguous(status: int) -> None:
-    """From the bytes of the answer to the verdict."""
-    assert classify(failure(Kind.MINT, Response(status, [], b"oops"), now=0.0)).fate is Fate.AMBIGUOUS
+    """From the bytes of the answer to the failure class."""
+    assert classify(failure(Kind.MINT, Response(status, [], b"oops"), now=0.0)).failure_class is FailureClass.AMBIGUOUS
 
 
 def test_a_wait_named_by_a_server_error_is_kept() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.demand import MOST_LIVE, Roster, check_count, needed, surplus
+from scaleset_burst.minting.demand import MOST_LIVE, Fleet, check_count, needed, surplus
 from scaleset_hookspecs import ProvisionSettings, ScaleSetRef, UsageError
 
 numbers = st.integers(min_value=0, max_value=2000)
@@ -43,50 +43,50 @@ def test_a_fall_cancels_only_what_is_under_way(desired: int, live: int, under_wa
 
 def test_an_ended_runner_makes_room() -> None:
     """A runner counts until its end is reported, by name or by id."""
-    roster = Roster()
-    roster.add("a", 1, 0.0)
-    roster.add("b", 2, 0.0)
-    roster.drop("a", None)
-    roster.drop(None, 2)
-    roster.drop("never-seen", 99)
-    assert len(roster) == 0
+    fleet = Fleet()
+    fleet.add("a", 1, 0.0)
+    fleet.add("b", 2, 0.0)
+    fleet.drop("a", None)
+    fleet.drop(None, 2)
+    fleet.drop("never-seen", 99)
+    assert len(fleet) == 0
 
 
 def test_a_silent_host_is_not_refused_for_ever() -> None:
-    """Runners that no list shows and that two looks by name miss leave the roster; young ones are not doubted."""
-    roster = Roster()
-    roster.add("old", 1, 0.0)
-    roster.add("kept", 2, 0.0)
-    roster.add("young", 3, 95.0)
-    assert roster.unlisted(["KEPT"], now=100.0, grace=60.0) == ["old"]
-    roster.looked("old", 100.0, 30.0, there=False)
-    assert set(roster.names) == {"old", "kept", "young"}
-    roster.looked("old", 160.0, 30.0, there=False)
-    assert set(roster.names) == {"kept", "young"}
+    """Runners that no list shows and that two looks by name miss leave the fleet; young ones are not doubted."""
+    fleet = Fleet()
+    fleet.add("old", 1, 0.0)
+    fleet.add("kept", 2, 0.0)
+    fleet.add("young", 3, 95.0)
+    assert fleet.unlisted(["KEPT"], now=100.0, grace=60.0) == ["old"]
+    fleet.looked_up("old", 100.0, 30.0, there=False)
+    assert set(fleet.names) == {"old", "kept", "young"}
+    fleet.looked_up("old", 160.0, 30.0, there=False)
+    assert set(fleet.names) == {"kept", "young"}
 
 
 @pytest.mark.parametrize("how", ["named", "listed"])
 def test_a_look_that_shows_a_runner_ends_the_doubt(how: str) -> None:
     """One look that misses a runner is no proof, nor are two with one between them that shows it."""
-    roster = Roster()
-    roster.add("live", 1, 0.0)
+    fleet = Fleet()
+    fleet.add("live", 1, 0.0)
     for now in range(100, 1000, 100):
-        roster.looked("live", float(now), 30.0, there=False)
+        fleet.looked_up("live", float(now), 30.0, there=False)
         if how == "named":
-            roster.looked("live", now + 50.0, 30.0, there=True)
+            fleet.looked_up("live", now + 50.0, 30.0, there=True)
         else:
-            assert roster.unlisted(["Live"], now + 50.0, 0.0) == []
-    assert set(roster.names) == {"live"}
-    assert not roster.missed_at
+            assert fleet.unlisted(["Live"], now + 50.0, 0.0) == []
+    assert set(fleet.names) == {"live"}
+    assert not fleet.missed_at
 
 
 def test_a_roster_is_bounded() -> None:
     """A host that never reports the end of its runners does not fill the memory."""
-    roster = Roster()
+    fleet = Fleet()
     for number in range(2 * MOST_LIVE):
-        roster.add(f"r{number}", number, float(number))
-    assert len(roster) == len(roster.ids) == MOST_LIVE
-    assert f"r{2 * MOST_LIVE - 1}" in roster.names
+        fleet.add(f"r{number}", number, float(number))
+    assert len(fleet) == len(fleet.ids) == MOST_LIVE
+    assert f"r{2 * MOST_LIVE - 1}" in fleet.names
 
 
 @given(st.text(st.characters(categories=["Cs", "Cc", "L"]), min_size=1, max_size=4))

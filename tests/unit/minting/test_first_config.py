@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from scaleset_burst.journal import Change, State
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -24,7 +24,7 @@ def test_the_first_config_is_handed_out_before_the_next_wave_is_sent(count: int,
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service, budget=Budget(1000, 300.0))
+        minter, queue, names = make_minter(service, budget=Budget(1000, 300.0))
         if not instant:
             names.record_now = _at_no_time  # type: ignore[method-assign]
         sent: list[int] = []
@@ -33,7 +33,7 @@ def test_the_first_config_is_handed_out_before_the_next_wave_is_sent(count: int,
             assert names.states[config.runner_name][-1] is State.DELIVERED
             sent.append(service.requests["mint"])
 
-        await minter.provision(lane, count, ProvisionSettings(), ready)
+        await minter.provision(queue, count, ProvisionSettings(), ready)
         assert len(sent) == count
         if instant:
             assert sent[0] == min(count, 64)
@@ -46,7 +46,7 @@ def test_the_first_wave_is_sent_before_more_names_are_written_down() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, journal = make_minter(service, budget=Budget(1000, 300.0))
+        minter, queue, journal = make_minter(service, budget=Budget(1000, 300.0))
         sent: list[int] = []
         reserve = journal.reserve
 
@@ -55,7 +55,7 @@ def test_the_first_wave_is_sent_before_more_names_are_written_down() -> None:
             await reserve(scale_set_id, names)
 
         journal.reserve = note  # type: ignore[method-assign]
-        await minter.provision(lane, 300, ProvisionSettings(), lambda _config: None)
+        await minter.provision(queue, 300, ProvisionSettings(), lambda _config: None)
         assert sent[:2] == [0, 64]
 
     run_virtually(main)
@@ -65,7 +65,7 @@ def test_only_the_first_config_has_a_transaction_of_its_own() -> None:
     """The others share one for each wave, or a burst would have a transaction for every runner."""
 
     async def main() -> None:
-        minter, lane, journal = make_minter(ModelService(), budget=Budget(1000, 300.0))
+        minter, queue, journal = make_minter(ModelService(), budget=Budget(1000, 300.0))
         alone: list[str] = []
 
         def note(change: Change) -> bool:
@@ -73,7 +73,7 @@ def test_only_the_first_config_has_a_transaction_of_its_own() -> None:
             return True
 
         journal.record_now = note  # type: ignore[method-assign]
-        await minter.provision(lane, 300, ProvisionSettings(), lambda _config: None)
+        await minter.provision(queue, 300, ProvisionSettings(), lambda _config: None)
         assert len(alone) == 1
 
     run_virtually(main)

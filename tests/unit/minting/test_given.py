@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaleset_burst.limits.slices import Slicing
 from scaleset_burst.minting.given import MOST, Given
-from scaleset_burst.minting.slices import Slicing
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
@@ -59,9 +59,9 @@ def test_no_runner_is_handed_out_twice_or_removed_in_anothers_name(
     async def main() -> None:
         service = Repeating(answers, slices=mode == "always")
         slicing = Slicing("always", 8) if mode == "always" else None
-        minter, lane, _ = make_minter(service, max_attempts=20, slicing=slicing)
+        minter, queue, _ = make_minter(service, max_attempts=20, slicing=slicing)
         got: list[JitConfig] = []
-        outcomes = await minter.provision(lane, 20, ProvisionSettings(), got.append if one_by_one else None)
+        outcomes = await minter.provision(queue, 20, ProvisionSettings(), got.append if one_by_one else None)
         configs = [each for each in outcomes if isinstance(each, JitConfig)]
         assert len(configs) == 20
         assert len({config.runner_id for config in configs}) == 20

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.minting import Lane
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.minting import MintQueue
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_client.types import MintedRunner
@@ -46,10 +46,10 @@ def test_a_failure_waits_for_the_other_name(error: ServiceError) -> None:
 
     async def main() -> None:
         service = Late()
-        minter, lane, _ = make_minter(service, hedge=True, max_attempts=2, attempt_timeout=300.0)
-        await minter.provision(lane, 64, PLAIN, None)
+        minter, queue, _ = make_minter(service, hedge=True, max_attempts=2, attempt_timeout=300.0)
+        await minter.provision(queue, 64, PLAIN, None)
         service.fails = error
-        outcomes = await minter.provision(lane, 1, PLAIN, None)
+        outcomes = await minter.provision(queue, 1, PLAIN, None)
         assert [type(outcome) for outcome in outcomes] == [JitConfig]
         assert service.requests["late"] == 2
 
@@ -60,15 +60,15 @@ def test_a_slot_is_queued_once() -> None:
     """A hedge that waits for room is the retry of an attempt that fails meanwhile."""
 
     async def main() -> None:
-        lane = Lane(REF, 42, "linux", "_work")
-        lane.stock["linux"] = deque(["a", "b", "c"])
-        (slot,) = Call(lane, 1, PLAIN, None, 0.0).slots
-        lane.push([slot])
-        lane.push_back([slot])
-        assert lane.take(3) == ([slot], ["a"])
-        lane.push_back([slot])
-        lane.push_back([slot])
-        assert lane.take(3) == ([slot], ["b"])
+        queue = MintQueue(REF, 42, "linux", "_work")
+        queue.stock["linux"] = deque(["a", "b", "c"])
+        (slot,) = Call(queue, 1, PLAIN, None, 0.0).slots
+        queue.push([slot])
+        queue.push_back([slot])
+        assert queue.take(3) == ([slot], ["a"])
+        queue.push_back([slot])
+        queue.push_back([slot])
+        assert queue.take(3) == ([slot], ["b"])
 
     run_virtually(main)
 
@@ -78,15 +78,15 @@ def test_a_slot_that_lost_its_config_is_queued_again(carries: int) -> None:
     """Its hedge left the queue when the first answer came; if that config cannot be handed out, it needs another."""
 
     async def main() -> None:
-        lane = Lane(REF, 42, "linux", "_work")
-        (slot,) = Call(lane, 1, PLAIN, None, 0.0).slots
-        lane.push([slot])
+        queue = MintQueue(REF, 42, "linux", "_work")
+        (slot,) = Call(queue, 1, PLAIN, None, 0.0).slots
+        queue.push([slot])
         slot.claimed = True
-        lane.sendable(0.0, carries)
-        assert not lane.waiting
+        queue.sendable(0.0, carries)
+        assert not queue.waiting
         slot.claimed = False
-        lane.push_back([slot])
-        assert list(lane.waiting) == [slot]
+        queue.push_back([slot])
+        assert list(queue.waiting) == [slot]
 
     run_virtually(main)
 
@@ -111,10 +111,10 @@ def test_no_more_than_one_in_ten_is_late(latencies: list[float], in_flight: int)
 @given(
     seed=st.integers(0, 2**32),
     sigma=st.floats(0.0, 1.2),
-    lost=st.sampled_from((0.0, 0.05, 0.2)),
+    unrecorded=st.sampled_from((0.0, 0.05, 0.2)),
     sizes=st.lists(st.integers(1, 80), min_size=1, max_size=4),
 )
-def test_exactly_once_whatever_is_late_or_lost(seed: int, sigma: float, lost: float, sizes: list[int]) -> None:
+def test_exactly_once_whatever_is_late_or_lost(seed: int, sigma: float, unrecorded: float, sizes: list[int]) -> None:
     """Each runner asked for is given once, and in the end the service knows those and no other."""
 
     async def main() -> None:
@@ -124,10 +124,12 @@ def test_exactly_once_whatever_is_late_or_lost(seed: int, sigma: float, lost: fl
             async def _latency(self) -> None:
                 await asyncio.sleep(0.25 * math.exp(chance.gauss(0.0, sigma)))
 
-        service = Uneven(fault=lambda _: chance.choice(("hang", "lost")) if chance.random() < lost else None)
-        minter, lane, _ = make_minter(service, seed=seed, hedge=True, most=32, max_attempts=20)
+        service = Uneven(fault=lambda _: chance.choice(("hang", "lost")) if chance.random() < unrecorded else None)
+        minter, queue, _ = make_minter(service, seed=seed, hedge=True, most=32, max_attempts=20)
         given: list[str] = []
-        calls = [minter.provision(lane, size, PLAIN, lambda config: given.append(config.runner_name)) for size in sizes]
+        calls = [
+            minter.provision(queue, size, PLAIN, lambda config: given.append(config.runner_name)) for size in sizes
+        ]
         outcomes = [outcome for call in await asyncio.gather(*calls) for outcome in call]
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
         assert len(set(given)) == len(given) == sum(sizes)
@@ -144,11 +146,11 @@ def test_the_last_quarter_of_the_window_is_kept_for_what_is_asked_for() -> None:
     async def main(registrations: int) -> float:
         service = Late()
         budget = Budget(registrations, 300.0)
-        minter, lane, _ = make_minter(service, hedge=True, attempt_timeout=60.0, budget=budget)
-        await minter.provision(lane, 64, PLAIN, None)
+        minter, queue, _ = make_minter(service, hedge=True, attempt_timeout=60.0, budget=budget)
+        await minter.provision(queue, 64, PLAIN, None)
         service.fails = Unavailable("reset", maybe_applied=True)
         began = asyncio.get_running_loop().time()
-        await minter.provision(lane, 1, PLAIN, None)
+        await minter.provision(queue, 1, PLAIN, None)
         return asyncio.get_running_loop().time() - began
 
     assert run_virtually(lambda: main(200)) < 21.0

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from scaleset_burst.minting import Lane, Minter
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.minting import Minter, MintQueue
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef, Unavailable
 from tests.kit.minting import make_minter
@@ -39,24 +39,26 @@ class Partly(ModelService):
         raise ERRORS[self.error]
 
 
-def add(minter: Minter, number: int) -> Lane:
+def add(minter: Minter, number: int) -> MintQueue:
     """Serve one more scale set."""
-    return minter.add_lane(("default", f"set-{number}"), Lane(ScaleSetRef(name=f"set-{number}"), number, "x", "_work"))
+    return minter.add_queue(
+        ("default", f"set-{number}"), MintQueue(ScaleSetRef(name=f"set-{number}"), number, "x", "_work")
+    )
 
 
-async def ask(minter: Minter, lane: Lane, count: int) -> str:
+async def ask(minter: Minter, queue: MintQueue, count: int) -> str:
     """Ask for runners; return what came of it."""
     try:
-        outcomes = await minter.provision(lane, count, ProvisionSettings(), None)
+        outcomes = await minter.provision(queue, count, ProvisionSettings(), None)
     except Unavailable:
         return "unavailable"
     return "served" if all(isinstance(outcome, JitConfig) for outcome in outcomes) else "failed"
 
 
-async def keep_asking(minter: Minter, lane: Lane, count: int, every: float) -> None:
+async def keep_asking(minter: Minter, queue: MintQueue, count: int, every: float) -> None:
     """Ask again and again, as a host does whose jobs wait."""
     while True:
-        await ask(minter, lane, count)
+        await ask(minter, queue, count)
         await asyncio.sleep(every)
 
 
@@ -91,16 +93,18 @@ def test_a_service_that_is_down_gets_a_probe_of_each_now_and_then(error: str) ->
         service = Partly(*range(42, 62))
         service.error = error
         minter, first, _ = make_minter(service, budget=Budget(10**9, 300.0))
-        lanes = [first, *(add(minter, number) for number in range(43, 62))]
+        queues = [first, *(add(minter, number) for number in range(43, 62))]
         begun = asyncio.get_running_loop().time()
-        asking = [asyncio.create_task(keep_asking(minter, lane, 20, 1.0)) for lane in lanes]
+        asking = [asyncio.create_task(keep_asking(minter, queue, 20, 1.0)) for queue in queues]
         await asyncio.sleep(600.0)
         late = Counter(number for at, number in service.sent if at > begun + 300.0)
         assert set(late) == set(range(42, 62)), "the probes go round"
         assert max(late.values()) <= 7
         service.broken.clear()
         await asyncio.sleep(90.0)
-        assert [await ask(minter, lane, 20) for lane in lanes] == ["served"] * 20, "and all are served when it is back"
+        assert [await ask(minter, queue, 20) for queue in queues] == ["served"] * 20, (
+            "and all are served when it is back"
+        )
         for task in asking:
             task.cancel()
 
@@ -114,7 +118,7 @@ def test_the_first_success_after_an_outage_lets_every_scale_set_try() -> None:
         service = Partly(42, 43)
         minter, one, _ = make_minter(service, budget=Budget(10**9, 300.0))
         other = add(minter, 43)
-        asking = [asyncio.create_task(keep_asking(minter, lane, 20, 1.0)) for lane in (one, other)]
+        asking = [asyncio.create_task(keep_asking(minter, queue, 20, 1.0)) for queue in (one, other)]
         await asyncio.sleep(600.0)
         for task in asking:
             task.cancel()

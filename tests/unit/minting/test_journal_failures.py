@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from scaleset_burst.journal import Change, LostNames, State
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.journal import Change, State, UnrecordedNames
+from scaleset_burst.limits.budget import Budget
 from scaleset_hookspecs import FailureReason, JitConfig, OnReady, ProvisionSettings
 from tests.kit.minting import RecordingNames, make_minter
 from tests.kit.service import ModelService
@@ -23,13 +23,13 @@ def test_a_full_disk_costs_no_config(step: str, on_ready: OnReady | None) -> Non
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service)
+        minter, queue, names = make_minter(service)
 
         async def fail(*_: object) -> None:
             raise FULL
 
         setattr(names, step, fail)
-        outcomes = await minter.provision(lane, 20, ProvisionSettings(), on_ready)
+        outcomes = await minter.provision(queue, 20, ProvisionSettings(), on_ready)
         delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
         assert len(delivered) == 20
         assert set(service.runners) == delivered
@@ -47,26 +47,26 @@ class LosesDelivered(RecordingNames):
 
     async def record(self, changes: Sequence[Change]) -> None:
         """Note changes, or lose some."""
-        lost = [change.name for change in changes if change.state is State.DELIVERED][: self.left]
-        self.left -= len(lost)
-        await super().record([change for change in changes if change.name not in lost])
-        if lost:
-            raise LostNames(lost)
+        unrecorded = [change.name for change in changes if change.state is State.DELIVERED][: self.left]
+        self.left -= len(unrecorded)
+        await super().record([change for change in changes if change.name not in unrecorded])
+        if unrecorded:
+            raise UnrecordedNames(unrecorded)
 
 
 @pytest.mark.parametrize("lost", [1, 20, 45])
-def test_names_lost_at_the_end_of_a_call_are_not_handed_over(lost: int) -> None:
+def test_names_lost_at_the_end_of_a_call_are_not_handed_over(unrecorded: int) -> None:
     """Another host may remove their runners: the caller gets others, and these are undone."""
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
-        minter._names = minter._settlement._names = minter.deliverer._names = names = LosesDelivered(lost)
-        outcomes = await minter.provision(lane, 20, ProvisionSettings(), None)
+        minter, queue, _ = make_minter(service)
+        minter._names = minter._settlement._names = minter.deliverer._names = names = LosesDelivered(unrecorded)
+        outcomes = await minter.provision(queue, 20, ProvisionSettings(), None)
         delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
         assert len(delivered) == 20
         assert {name for name, states in names.states.items() if State.DELIVERED in states} == delivered
-        assert set(lane.roster.names) == delivered
+        assert set(queue.fleet.names) == delivered
         await asyncio.sleep(600.0)
         assert set(service.runners) == delivered
         assert len(minter.resolver) == 0
@@ -80,11 +80,11 @@ def test_where_no_others_can_be_minted_the_lost_ones_are_failures(after: str) ->
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
         minter._names = minter._settlement._names = minter.deliverer._names = LosesDelivered(5)
         service.fault = lambda _name: None if service.requests["mint"] <= 20 else "refused"
         settings = ProvisionSettings(deadline=30.0) if after == "deadline" else ProvisionSettings()
-        call = asyncio.ensure_future(minter.provision(lane, 20, settings, None))
+        call = asyncio.ensure_future(minter.provision(queue, 20, settings, None))
         if after == "cancelled":
             await asyncio.sleep(0.3)
             call.cancel()
@@ -107,11 +107,11 @@ def test_a_config_lost_after_the_deadline_is_not_replaced() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service, budget=Budget(5, 300.0))
+        minter, queue, names = make_minter(service, budget=Budget(5, 300.0))
 
         async def lose_late(changes: Sequence[Change]) -> None:
             await asyncio.sleep(30.0)
-            raise LostNames(change.name for change in changes)
+            raise UnrecordedNames(change.name for change in changes)
 
         def never(change: Change) -> bool:
             del change
@@ -119,7 +119,7 @@ def test_a_config_lost_after_the_deadline_is_not_replaced() -> None:
 
         names.record_now = never  # type: ignore[method-assign]
         names.record = lose_late  # type: ignore[method-assign]
-        call = minter.provision(lane, 5, ProvisionSettings(deadline=20.0), lambda _config: None)
+        call = minter.provision(queue, 5, ProvisionSettings(deadline=20.0), lambda _config: None)
         outcomes = await asyncio.wait_for(call, 200.0)
         assert [getattr(outcome, "reason", None) for outcome in outcomes] == [FailureReason.DEADLINE] * 5
         await asyncio.sleep(60.0)

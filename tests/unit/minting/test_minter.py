@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.journal import State
-from scaleset_burst.minting import Lane
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.slices import Slicing
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.slices import Slicing
+from scaleset_burst.minting import MintQueue
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import (
     FailureReason,
@@ -43,7 +43,7 @@ def reasons(outcomes: tuple[Outcome, ...]) -> Counter[FailureReason]:
 
 
 async def settled(minter: object, seconds: float = 400.0) -> None:
-    """Wait until no stray is left."""
+    """Wait until no unresolved mint is left."""
     until = asyncio.get_running_loop().time() + seconds
     while len(minter.resolver) and asyncio.get_running_loop().time() < until:  # type: ignore[attr-defined]
         await asyncio.sleep(1.0)
@@ -69,9 +69,9 @@ def test_a_burst_takes_as_many_waves_as_the_limit_divides() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service)
+        minter, queue, names = make_minter(service)
         seen: list[JitConfig] = []
-        outcomes = await minter.provision(lane, 300, PLAIN, seen.append)
+        outcomes = await minter.provision(queue, 300, PLAIN, seen.append)
         assert len(configs(outcomes)) == 300
         assert {config.runner_name for config in seen} == {config.runner_name for config in configs(outcomes)}
         assert service.requests == {"mint": 300}
@@ -89,22 +89,24 @@ def test_a_burst_takes_as_many_waves_as_the_limit_divides() -> None:
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(1, 120),
-    lost=st.sampled_from([0.0, 0.05, 0.3]),
+    unrecorded=st.sampled_from([0.0, 0.05, 0.3]),
     late=st.sampled_from([0.0, 0.05]),
     hang=st.sampled_from([0.0, 0.03]),
     wait=st.sampled_from([0.0, 0.02]),
 )
 def test_exactly_once_whatever_happens(
-    seed: int, count: int, lost: float, late: float, hang: float, wait: float
+    seed: int, count: int, unrecorded: float, late: float, hang: float, wait: float
 ) -> None:
     """N asked, N outcomes; nothing twice; in the end the service holds what was delivered and nothing else."""
 
     async def main() -> None:
-        fault = faults(seed, lost=lost, late=late, hang=hang, wait7=wait, taken=0.02, reset=0.02, refused=0.02)
+        fault = faults(
+            seed, unrecorded=unrecorded, late=late, hang=hang, wait7=wait, taken=0.02, reset=0.02, refused=0.02
+        )
         service = ModelService(fault=fault, seed=seed)
-        minter, lane, names = make_minter(service, seed=seed, max_attempts=20)
+        minter, queue, names = make_minter(service, seed=seed, max_attempts=20)
         seen: list[str] = []
-        outcomes = await minter.provision(lane, count, PLAIN, lambda config: seen.append(config.runner_name))
+        outcomes = await minter.provision(queue, count, PLAIN, lambda config: seen.append(config.runner_name))
         assert len(outcomes) == count
         delivered = [config.runner_name for config in configs(outcomes)]
         assert len(set(delivered)) == len(delivered)
@@ -122,10 +124,10 @@ def test_a_slow_window_is_waited_out_and_never_overspent() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, budget=Budget(100, 300.0))
+        minter, queue, _ = make_minter(service, budget=Budget(100, 300.0))
         told: list[tuple[float, int]] = []
         wanted = ProvisionSettings(on_wait=lambda seconds, missing: told.append((seconds, missing)))
-        outcomes = await minter.provision(lane, 250, wanted, None)
+        outcomes = await minter.provision(queue, 250, wanted, None)
         assert len(configs(outcomes)) == 250
         times = sorted(service.registrations)
         assert all(later - times[index] >= 300.0 for index, later in enumerate(times[100:]))
@@ -148,8 +150,8 @@ def test_told_to_wait_means_zero_requests_then_one_probe() -> None:
             return "wait30"
 
         service = ModelService(fault=once)
-        minter, lane, _ = make_minter(service, most=8)
-        outcomes = await minter.provision(lane, 100, PLAIN, None)
+        minter, queue, _ = make_minter(service, most=8)
+        outcomes = await minter.provision(queue, 100, PLAIN, None)
         assert len(configs(outcomes)) == 100
         assert service.broken_promises == 0
 
@@ -161,8 +163,8 @@ def test_a_deadline_fails_what_is_missing() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, budget=Budget(50, 300.0))
-        outcomes = await minter.provision(lane, 80, ProvisionSettings(deadline=20.0), None)
+        minter, queue, _ = make_minter(service, budget=Budget(50, 300.0))
+        outcomes = await minter.provision(queue, 80, ProvisionSettings(deadline=20.0), None)
         assert len(configs(outcomes)) == 50
         assert reasons(outcomes) == {FailureReason.RATE_LIMITED: 30}
         await settled(minter)
@@ -176,10 +178,10 @@ def test_a_deadline_counts_from_the_hosts_call() -> None:
 
     async def main() -> None:
         service = ModelService(latency=3.0)
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
         asked = asyncio.get_running_loop().time() - 18.0
         for since, failed in ((asked, {FailureReason.DEADLINE: 5}), (None, {})):
-            outcomes = await minter.provision(lane, 5, ProvisionSettings(deadline=20.0), None, since=since)
+            outcomes = await minter.provision(queue, 5, ProvisionSettings(deadline=20.0), None, since=since)
             assert reasons(outcomes) == failed
         await settled(minter)
         assert len(service.runners) == 5
@@ -198,9 +200,9 @@ def test_one_hung_request_delays_nobody() -> None:
             return "hang" if hung and len(first) == 1 else None
 
         service = ModelService(fault=fault)
-        minter, lane, _ = make_minter(service, most=10)
+        minter, queue, _ = make_minter(service, most=10)
         early: list[int] = []
-        outcomes = await minter.provision(lane, 100, PLAIN, lambda _config: early.append(service.requests["mint"]))
+        outcomes = await minter.provision(queue, 100, PLAIN, lambda _config: early.append(service.requests["mint"]))
         assert len(configs(outcomes)) == 100
         await settled(minter)
         assert len(service.runners) == 100
@@ -221,9 +223,9 @@ def test_no_attempt_outlives_its_time_limit(late_by: float) -> None:
             asked_at.append(loop.time())
             return "hang" if len(asked_at) == 1 else None
 
-        minter, lane, _ = make_minter(ModelService(fault=fault), attempt_timeout=15.0)
+        minter, queue, _ = make_minter(ModelService(fault=fault), attempt_timeout=15.0)
         await asyncio.sleep(late_by)
-        assert len(configs(await minter.provision(lane, 1, PLAIN, None))) == 1
+        assert len(configs(await minter.provision(queue, 1, PLAIN, None))) == 1
         hung, again = asked_at
         assert 13.0 <= again - hung <= 15.0
 
@@ -235,11 +237,11 @@ def test_the_same_demand_ten_times_mints_it_once() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
         wanted = ProvisionSettings(desired=40)
-        together = await asyncio.gather(*(minter.provision(lane, 40, wanted, None) for _ in range(5)))
+        together = await asyncio.gather(*(minter.provision(queue, 40, wanted, None) for _ in range(5)))
         for _ in range(5):
-            together.append(await minter.provision(lane, 40, wanted, None))
+            together.append(await minter.provision(queue, 40, wanted, None))
         assert sum(len(configs(outcomes)) for outcomes in together) == 40
         assert all(len(outcomes) == 40 for outcomes in together)
         assert len(service.runners) == 40
@@ -252,11 +254,11 @@ def test_a_falling_demand_cancels_what_was_not_sent() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=32)
-        call = asyncio.create_task(minter.provision(lane, 500, ProvisionSettings(desired=500), None))
+        minter, queue, _ = make_minter(service, most=32)
+        call = asyncio.create_task(minter.provision(queue, 500, ProvisionSettings(desired=500), None))
         while len(service.runners) < 64:
             await asyncio.sleep(0.01)
-        lane.lower_demand(100)
+        queue.lower_demand(100)
         outcomes = await call
         assert len(outcomes) == 500
         assert 100 <= len(configs(outcomes)) <= 132
@@ -273,11 +275,11 @@ def test_a_cancelled_caller_leaves_no_ghost(moment: float, seed: int, given_back
     """Whenever the caller goes, what it did not get is undone, and what it got stays."""
 
     async def main() -> None:
-        service = ModelService(seed=seed, fault=faults(seed, lost=0.1, hang=0.02))
-        minter, lane, _ = make_minter(service, most=16, seed=seed)
+        service = ModelService(seed=seed, fault=faults(seed, unrecorded=0.1, hang=0.02))
+        minter, queue, _ = make_minter(service, most=16, seed=seed)
         seen: list[str] = []
         on_ready = (lambda config: seen.append(config.runner_name)) if given_back else None
-        call = asyncio.create_task(minter.provision(lane, 100, PLAIN, on_ready))
+        call = asyncio.create_task(minter.provision(queue, 100, PLAIN, on_ready))
         await asyncio.sleep(moment)
         if call.done():
             seen[:] = [config.runner_name for config in configs(call.result())]
@@ -297,14 +299,14 @@ def test_what_a_cancelled_caller_did_not_get_meets_no_demand() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=8)
+        minter, queue, _ = make_minter(service, most=8)
         wanted = ProvisionSettings(desired=100)
-        call = asyncio.create_task(minter.provision(lane, 100, wanted, None))
+        call = asyncio.create_task(minter.provision(queue, 100, wanted, None))
         while len(service.runners) < 40:
             await asyncio.sleep(0.01)
         call.cancel()
         await asyncio.wait([call])
-        assert len(configs(await minter.provision(lane, 100, wanted, None))) == 100
+        assert len(configs(await minter.provision(queue, 100, wanted, None))) == 100
 
     run_virtually(main)
 
@@ -314,7 +316,7 @@ def test_what_a_cancelled_caller_launched_meets_demand() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=8)
+        minter, queue, _ = make_minter(service, most=8)
         wanted = ProvisionSettings(desired=100)
         launched: list[str] = []
 
@@ -322,7 +324,7 @@ def test_what_a_cancelled_caller_launched_meets_demand() -> None:
             await asyncio.sleep(30.0)
             launched.append(config.runner_name)
 
-        call = asyncio.create_task(minter.provision(lane, 100, wanted, launch))
+        call = asyncio.create_task(minter.provision(queue, 100, wanted, launch))
         while len(service.runners) < 40:
             await asyncio.sleep(0.01)
         call.cancel()
@@ -330,7 +332,7 @@ def test_what_a_cancelled_caller_launched_meets_demand() -> None:
         await asyncio.sleep(60.0)
         await settled(minter)
         assert set(service.runners) == set(launched)
-        await minter.provision(lane, 100, wanted, launch)
+        await minter.provision(queue, 100, wanted, launch)
         assert len(service.runners) == len(launched) == 100
 
     run_virtually(main)
@@ -341,15 +343,15 @@ def test_a_host_that_stops_leaves_no_ghost() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=16)
-        call = asyncio.create_task(minter.provision(lane, 200, PLAIN, None))
+        minter, queue, _ = make_minter(service, most=16)
+        call = asyncio.create_task(minter.provision(queue, 200, PLAIN, None))
         await asyncio.sleep(0.12)
         await minter.stop(10.0)
         outcomes = await call
         assert reasons(outcomes)[FailureReason.STOPPED] == 200 - len(configs(outcomes))
         assert len(service.runners) == len(configs(outcomes))
         with pytest.raises(Unavailable):
-            await minter.provision(lane, 1, PLAIN, None)
+            await minter.provision(queue, 1, PLAIN, None)
 
     run_virtually(main)
 
@@ -359,9 +361,9 @@ def test_what_can_never_work_fails_fast() -> None:
 
     async def main() -> None:
         service = ModelService(fault=lambda _name: "forbidden")
-        minter, lane, _ = make_minter(service, most=8)
+        minter, queue, _ = make_minter(service, most=8)
         with pytest.raises(PermissionDenied):
-            await minter.provision(lane, 300, PLAIN, None)
+            await minter.provision(queue, 300, PLAIN, None)
         assert service.requests["mint"] <= 10
 
     run_virtually(main)
@@ -373,7 +375,7 @@ def test_what_is_being_launched_was_minted(fault: str) -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=4, max_attempts=1000)
+        minter, queue, _ = make_minter(service, most=4, max_attempts=1000)
         launched: list[str] = []
 
         async def launch(config: JitConfig) -> None:
@@ -381,7 +383,7 @@ def test_what_is_being_launched_was_minted(fault: str) -> None:
             await asyncio.sleep(60.0)
             launched.append(config.runner_name)
 
-        outcomes = await minter.provision(lane, 20, PLAIN, launch)
+        outcomes = await minter.provision(queue, 20, PLAIN, launch)
         assert sorted(launched) == sorted(config.runner_name for config in configs(outcomes))
         assert len(outcomes) == 20
         await settled(minter)
@@ -401,8 +403,8 @@ def test_one_bad_item_fails_alone() -> None:
             return "item" if len(names) == 5 else None
 
         service = ModelService(fault=fault)
-        minter, lane, _ = make_minter(service)
-        outcomes = await minter.provision(lane, 50, PLAIN, None)
+        minter, queue, _ = make_minter(service)
+        outcomes = await minter.provision(queue, 50, PLAIN, None)
         assert len(configs(outcomes)) == 49
         assert reasons(outcomes) == {FailureReason.REJECTED: 1}
 
@@ -414,8 +416,8 @@ def test_a_scale_set_deleted_and_recreated_heals() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service, most=16, new_id=43)
-        call = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
+        minter, queue, names = make_minter(service, most=16, new_id=43)
+        call = asyncio.create_task(minter.provision(queue, 100, PLAIN, None))
         await asyncio.sleep(0.12)
         service.dead_scale_sets.add(42)
         outcomes = await call
@@ -435,9 +437,9 @@ def test_a_scale_set_that_is_gone_fails_the_call() -> None:
 
     async def main() -> None:
         service = ModelService(dead_scale_sets={42})
-        minter, lane, _ = make_minter(service, most=16)
+        minter, queue, _ = make_minter(service, most=16)
         with pytest.raises(NotFound):
-            await minter.provision(lane, 100, PLAIN, None)
+            await minter.provision(queue, 100, PLAIN, None)
         assert service.requests["mint"] <= 18
 
     run_virtually(main)
@@ -448,13 +450,13 @@ def test_a_scale_set_that_cannot_be_resolved_now_may_be_later() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, most=16)
+        minter, queue, _ = make_minter(service, most=16)
 
-        async def resolve(_lane: Lane) -> int:
+        async def resolve(_queue: MintQueue) -> int:
             raise Unavailable("gateway", status=502, retry_after=7.0)
 
         minter._settlement._re_resolve = resolve
-        call = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
+        call = asyncio.create_task(minter.provision(queue, 100, PLAIN, None))
         await asyncio.sleep(0.12)
         service.dead_scale_sets.add(42)
         outcomes = await call
@@ -469,17 +471,17 @@ def test_a_service_that_is_down_is_left_alone() -> None:
 
     async def main() -> None:
         service = ModelService(fault=lambda _name: "down")
-        minter, lane, _ = make_minter(service, most=16, max_attempts=1000)
+        minter, queue, _ = make_minter(service, most=16, max_attempts=1000)
         with pytest.raises(Unavailable) as raised:
-            await minter.provision(lane, 50, PLAIN, None)
+            await minter.provision(queue, 50, PLAIN, None)
         assert raised.value.retry_after is not None
         sent = service.requests["mint"]
         with pytest.raises(Unavailable):
-            await minter.provision(lane, 50, PLAIN, None)
+            await minter.provision(queue, 50, PLAIN, None)
         assert service.requests["mint"] == sent
         service.fault = lambda _name: None
         await asyncio.sleep(10.0)
-        outcomes = await minter.provision(lane, 50, PLAIN, None)
+        outcomes = await minter.provision(queue, 50, PLAIN, None)
         assert len(configs(outcomes)) == 50
 
     run_virtually(main)
@@ -490,8 +492,8 @@ def test_slices_are_tried_once_and_then_used() -> None:
 
     async def main() -> None:
         service = ModelService(slices=True)
-        minter, lane, _ = make_minter(service, slicing=Slicing("auto", 50))
-        both = await asyncio.gather(*(minter.provision(lane, 150, PLAIN, None) for _ in range(2)))
+        minter, queue, _ = make_minter(service, slicing=Slicing("auto", 50))
+        both = await asyncio.gather(*(minter.provision(queue, 150, PLAIN, None) for _ in range(2)))
         assert [len(configs(outcomes)) for outcomes in both] == [150, 150]
         assert service.requests == {"slice": 6}
 
@@ -503,9 +505,9 @@ def test_a_service_without_slices_costs_one_request_more() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service, slicing=Slicing("auto", 50))
+        minter, queue, _ = make_minter(service, slicing=Slicing("auto", 50))
         for _ in range(2):
-            assert len(configs(await minter.provision(lane, 100, PLAIN, None))) == 100
+            assert len(configs(await minter.provision(queue, 100, PLAIN, None))) == 100
         assert service.requests == {"slice": 1, "mint": 200}
 
     run_virtually(main)
@@ -518,14 +520,14 @@ def test_a_slice_counts_only_what_it_carries() -> None:
         for mode, kept in (("always", 120), ("auto", 1)):
             budget = Budget(1500, 300.0)
             service = ModelService(slices=True)
-            minter, lane, _ = make_minter(service, slicing=Slicing(mode, 50), budget=budget, most=1)  # type: ignore[arg-type]
-            stays = asyncio.create_task(minter.provision(lane, kept, PLAIN, None))
-            goes = asyncio.create_task(minter.provision(lane, 100, PLAIN, None))
+            minter, queue, _ = make_minter(service, slicing=Slicing(mode, 50), budget=budget, most=1)  # type: ignore[arg-type]
+            stays = asyncio.create_task(minter.provision(queue, kept, PLAIN, None))
+            goes = asyncio.create_task(minter.provision(queue, 100, PLAIN, None))
             await asyncio.sleep(0.003)
             goes.cancel()
             assert len(configs(await stays)) == kept
             assert budget.sent == 0
-            assert len(configs(await asyncio.wait_for(minter.provision(lane, 60, PLAIN, None), 60.0))) == 60
+            assert len(configs(await asyncio.wait_for(minter.provision(queue, 60, PLAIN, None), 60.0))) == 60
 
     run_virtually(main)
 
@@ -548,8 +550,8 @@ def test_slices_are_exactly_once_too(seed: int) -> None:
             return struck if service.slices else None
 
         service.fault = fault
-        minter, lane, _ = make_minter(service, seed=seed, slicing=Slicing("always", 25), max_attempts=50)
-        outcomes = await minter.provision(lane, 200, PLAIN, None)
+        minter, queue, _ = make_minter(service, seed=seed, slicing=Slicing("always", 25), max_attempts=50)
+        outcomes = await minter.provision(queue, 200, PLAIN, None)
         assert len(outcomes) == 200
         await settled(minter)
         assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
@@ -563,10 +565,10 @@ def test_calls_at_once_keep_their_work_folders(mode: Literal["never", "always"])
 
     async def main() -> None:
         service = ModelService(slices=True)
-        minter, lane, _ = make_minter(service, slicing=Slicing(mode, 50), most=4)
+        minter, queue, _ = make_minter(service, slicing=Slicing(mode, 50), most=4)
         wishes = [ProvisionSettings(work_folder=folder) for folder in ("one", "two")] + [PLAIN]
-        got = await asyncio.gather(*(minter.provision(lane, 30, wish, None) for wish in wishes))
-        for outcomes, folder in zip(got, ("one", "two", lane.work_folder), strict=True):
+        got = await asyncio.gather(*(minter.provision(queue, 30, wish, None) for wish in wishes))
+        for outcomes, folder in zip(got, ("one", "two", queue.work_folder), strict=True):
             assert {service.work_folders[config.runner_name] for config in configs(outcomes)} == {folder}
 
     run_virtually(main)
@@ -583,16 +585,16 @@ def test_calls_at_once_keep_their_prefixes(mode: Literal["never", "always"], *, 
         service = ModelService(
             slices=mode == "always", fault=lambda _name: chance.choice(failures) if chance.random() < 0.1 else None
         )
-        minter, lane, names = make_minter(service, slicing=Slicing(mode, 7), most=16, hedge=hedge, max_attempts=50)
+        minter, queue, names = make_minter(service, slicing=Slicing(mode, 7), most=16, hedge=hedge, max_attempts=50)
         wishes = [ProvisionSettings(name_prefix=prefix) for prefix in ("one", "two", "three")] + [PLAIN]
-        calls = [minter.provision(lane, 1 + number % 23, wishes[number % 4], None) for number in range(60)]
+        calls = [minter.provision(queue, 1 + number % 23, wishes[number % 4], None) for number in range(60)]
         for number, outcomes in enumerate(await asyncio.gather(*calls)):
             made = configs(outcomes)
             assert len(made) == 1 + number % 23
             assert {config.runner_name.rsplit("-", 1)[0] for config in made} == {
-                wishes[number % 4].name_prefix or lane.name_prefix
+                wishes[number % 4].name_prefix or queue.name_prefix
             }
-        assert not lane.stock
+        assert not queue.stock
         assert State.RESERVED not in {states[-1] for states in names.states.values()}
 
     run_virtually(main)
@@ -603,14 +605,14 @@ def test_prefixes_without_end_leave_no_names_behind() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, names = make_minter(service)
+        minter, queue, names = make_minter(service)
         calls = [
-            minter.provision(lane, 2, ProvisionSettings(name_prefix=f"call-{number}"), None) for number in range(300)
+            minter.provision(queue, 2, ProvisionSettings(name_prefix=f"call-{number}"), None) for number in range(300)
         ]
         assert sum(len(configs(outcomes)) for outcomes in await asyncio.gather(*calls)) == 600
         assert len(names.states) <= 2 * 600, "few more names are written down than the calls need"
         assert State.RESERVED not in {states[-1] for states in names.states.values()}
-        assert not lane.stock
+        assert not queue.stock
 
     run_virtually(main)
 
@@ -623,8 +625,8 @@ def test_a_service_that_spells_names_its_own_way_leaves_none_in_doubt() -> None:
             return await super().generate_jit_config(scale_set_id, name.upper(), work_folder)
 
     async def main() -> None:
-        minter, lane, names = make_minter(Shouting())
-        outcomes = await minter.provision(lane, 5, PLAIN, None)
+        minter, queue, names = make_minter(Shouting())
+        outcomes = await minter.provision(queue, 5, PLAIN, None)
         last = {name: states[-1] for name, states in names.states.items()}
         given = {config.runner_name for config in configs(outcomes)}
         assert {name for name, state in last.items() if state is State.DELIVERED} == given
@@ -638,7 +640,7 @@ def test_a_failed_delivery_is_undone() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
         calls = [0]
 
         def on_ready(_config: JitConfig) -> None:
@@ -646,7 +648,7 @@ def test_a_failed_delivery_is_undone() -> None:
             if calls[0] == 3:
                 raise OSError("no machine")
 
-        outcomes = await minter.provision(lane, 20, PLAIN, on_ready)
+        outcomes = await minter.provision(queue, 20, PLAIN, on_ready)
         assert reasons(outcomes) == {FailureReason.DELIVERY: 1}
         await settled(minter)
         assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
@@ -660,7 +662,7 @@ def test_a_cancelled_delivery_ends_its_slot_only(waits: bool) -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
         launches: list[asyncio.Future[None]] = []
 
         def on_ready(_config: JitConfig) -> Awaitable[None] | None:
@@ -672,7 +674,7 @@ def test_a_cancelled_delivery_ends_its_slot_only(waits: bool) -> None:
                 launch.set_result(None)
             return launch if waits else launch.result()
 
-        outcomes = await asyncio.wait_for(minter.provision(lane, 20, PLAIN, on_ready), 60.0)
+        outcomes = await asyncio.wait_for(minter.provision(queue, 20, PLAIN, on_ready), 60.0)
         assert reasons(outcomes) == {FailureReason.DELIVERY: 1}
         await settled(minter)
         assert set(service.runners) == {config.runner_name for config in configs(outcomes)}
@@ -691,9 +693,9 @@ def test_a_late_mint_is_hedged_under_another_name() -> None:
             return "hang" if len(names) == 70 else None
 
         service = ModelService(fault=fault)
-        minter, lane, _ = make_minter(service, hedge=True, most=32, attempt_timeout=300.0)
+        minter, queue, _ = make_minter(service, hedge=True, most=32, attempt_timeout=300.0)
         start = asyncio.get_running_loop().time()
-        outcomes = await minter.provision(lane, 100, PLAIN, None)
+        outcomes = await minter.provision(queue, 100, PLAIN, None)
         assert len(configs(outcomes)) == 100
         assert asyncio.get_running_loop().time() - start < 150.0
         await asyncio.sleep(400.0)
@@ -707,9 +709,9 @@ def test_every_part_of_the_time_is_accounted_for() -> None:
     """The parts of each config's time sum to its total, from demand to delivery."""
 
     async def main() -> None:
-        service = ModelService(fault=faults(3, lost=0.2))
-        minter, lane, _ = make_minter(service, budget=Budget(50, 30.0))
-        await minter.provision(lane, 80, PLAIN, None)
+        service = ModelService(fault=faults(3, unrecorded=0.2))
+        minter, queue, _ = make_minter(service, budget=Budget(50, 30.0))
+        await minter.provision(queue, 80, PLAIN, None)
         report = minter.last_report
         assert report is not None
         assert len(report.timings) == 80

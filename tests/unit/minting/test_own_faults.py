@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.minting import Lane
+from scaleset_burst.minting import MintQueue
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
 from tests.kit.minting import make_minter
@@ -39,8 +39,8 @@ def test_a_bug_below_ends_no_burst_and_no_resolver() -> None:
 
     async def main() -> None:
         service = Faulty()
-        minter, lane, _ = make_minter(service)
-        outcomes = await asyncio.wait_for(minter.provision(lane, 20, PLAIN, None), 300.0)
+        minter, queue, _ = make_minter(service)
+        outcomes = await asyncio.wait_for(minter.provision(queue, 20, PLAIN, None), 300.0)
         delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
         assert len(delivered) == 20
         await asyncio.sleep(300.0)
@@ -54,13 +54,13 @@ def test_a_bug_in_resolving_the_scale_set_ends_the_call() -> None:
     """What waits for the new id does not wait for ever."""
 
     async def main() -> None:
-        minter, lane, _ = make_minter(ModelService(dead_scale_sets={42}))
+        minter, queue, _ = make_minter(ModelService(dead_scale_sets={42}))
 
-        async def resolve(_lane: Lane) -> int:
+        async def resolve(_queue: MintQueue) -> int:
             raise RuntimeError("a bug")
 
         minter._settlement._re_resolve = resolve
         with pytest.raises(Unavailable, match="RuntimeError"):
-            await asyncio.wait_for(minter.provision(lane, 20, PLAIN, None), 300.0)
+            await asyncio.wait_for(minter.provision(queue, 20, PLAIN, None), 300.0)
 
     run_virtually(main)

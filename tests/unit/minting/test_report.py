@@ -61,9 +61,9 @@ def report(count: int) -> BurstReport:
         seconds=float(count),
         waves=3,
         requests=count + 2,
-        verdicts={"minted": count, "ambiguous": 2},
+        classes={"minted": count, "ambiguous": 2},
         timings=timings,
-        strays=2,
+        mints=2,
     )
 
 
@@ -94,5 +94,5 @@ def test_a_burst_without_a_config_has_a_report_too() -> None:
 def test_configs_that_took_no_time_are_rendered() -> None:
     """Virtual time can stand still."""
     timing = ConfigTiming.from_times(queued=1.0, first_sent=1.0, sent=1.0, answered=1.0, delivered=1.0)
-    still = BurstReport(scale_set="a", seconds=0.0, waves=1, requests=1, verdicts={}, timings=(timing,))
+    still = BurstReport(scale_set="a", seconds=0.0, waves=1, requests=1, classes={}, timings=(timing,))
     assert len(still.lines()) == 10

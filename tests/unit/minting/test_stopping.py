@@ -23,8 +23,8 @@ def test_what_went_astray_is_removed_before_the_end(fault: str) -> None:
 
     async def main() -> None:
         service = ModelService(fault=lambda _name: fault)
-        minter, lane, _ = make_minter(service, most=8)
-        call = asyncio.create_task(minter.provision(lane, 20, PLAIN, None))
+        minter, queue, _ = make_minter(service, most=8)
+        call = asyncio.create_task(minter.provision(queue, 20, PLAIN, None))
         await asyncio.sleep(0.12)
         started = now()
         await minter.stop(10.0)
@@ -42,14 +42,14 @@ def test_a_launch_that_takes_long_does_not_hold_the_end(ends_well: bool) -> None
 
     async def main() -> None:
         service = ModelService()
-        minter, lane, _ = make_minter(service)
+        minter, queue, _ = make_minter(service)
 
         async def launch(_config: JitConfig) -> None:
             await asyncio.sleep(3600.0)
             if not ends_well:
                 raise OSError("no machine")
 
-        call = asyncio.create_task(minter.provision(lane, 5, PLAIN, launch))
+        call = asyncio.create_task(minter.provision(queue, 5, PLAIN, launch))
         await asyncio.sleep(1.0)
         started = now()
         await minter.stop(10.0)
@@ -68,12 +68,12 @@ def test_a_launch_may_stop_the_host() -> None:
     """A callback that waits for the end does not wait for itself."""
 
     async def main() -> None:
-        minter, lane, _ = make_minter(ModelService())
+        minter, queue, _ = make_minter(ModelService())
 
         async def launch(_config: JitConfig) -> None:
             await minter.stop(10.0)
 
-        outcomes = await asyncio.wait_for(minter.provision(lane, 1, PLAIN, launch), 60.0)
+        outcomes = await asyncio.wait_for(minter.provision(queue, 1, PLAIN, launch), 60.0)
         assert [type(outcome) for outcome in outcomes] == [JitConfig]
 
     run_virtually(main)

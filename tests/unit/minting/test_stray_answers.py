@@ -21,7 +21,7 @@ GONE = b'{"typeName":"GitHub.Actions.RunnerScaleSetNotFoundException, X","messag
 
 
 class Between(ModelService):
-    """Behind a gateway that answers by itself now and then: `stray(number)` says whether this time."""
+    """Behind a gateway that answers by itself now and then: `unresolved mint(number)` says whether this time."""
 
     def __init__(self, status: int, body: bytes, share: float = 0.0, first: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ def test_one_stray_answer_costs_one_retry(status: int, body: bytes, count: int) 
 
     async def main() -> None:
         service = Between(status, body, first=1)
-        minter, lane, _ = make_minter(service)
-        outcomes = await minter.provision(lane, count, ProvisionSettings(), None)
+        minter, queue, _ = make_minter(service)
+        outcomes = await minter.provision(queue, count, ProvisionSettings(), None)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
         assert service.requests["mint"] == count + 1
         assert service.requests["resolve"] == 0
@@ -60,8 +60,8 @@ def test_a_gateway_that_errs_now_and_then_ends_no_burst(status: int, body: bytes
     """Up to one in ten: the burst goes on; at most a runner that met three of them in a row is refused."""
 
     async def main() -> None:
-        minter, lane, _ = make_minter(Between(status, body, share, seed=seed))
-        outcomes = await minter.provision(lane, 100, ProvisionSettings(), None)
+        minter, queue, _ = make_minter(Between(status, body, share, seed=seed))
+        outcomes = await minter.provision(queue, 100, ProvisionSettings(), None)
         assert sum(isinstance(outcome, MintFailure) for outcome in outcomes) <= 3
 
     run_virtually(main)
@@ -74,9 +74,9 @@ def test_a_refusal_that_is_repeated_ends_the_burst(status: int, body: bytes) -> 
 
     async def main() -> None:
         service = Between(status, body, share=1.0)
-        minter, lane, _ = make_minter(service, most=16)
+        minter, queue, _ = make_minter(service, most=16)
         with pytest.raises(Rejected):
-            await minter.provision(lane, 300, ProvisionSettings(), None)
+            await minter.provision(queue, 300, ProvisionSettings(), None)
         assert service.requests["mint"] <= 18
         assert (len(minter.resolver), len(service.runners)) == (0, 0)
 
@@ -89,8 +89,8 @@ def test_an_item_that_is_refused_again_and_again_is_refused(status: int) -> None
 
     async def main() -> None:
         service = Between(status, b"", share=1.0)
-        minter, lane, _ = make_minter(service)
-        outcomes = await minter.provision(lane, 50, ProvisionSettings(), None)
+        minter, queue, _ = make_minter(service)
+        outcomes = await minter.provision(queue, 50, ProvisionSettings(), None)
         assert {outcome.reason for outcome in outcomes if isinstance(outcome, MintFailure)} == {"rejected"}
         assert service.requests["mint"] == 150
 
@@ -102,8 +102,8 @@ def test_a_404_that_names_the_scale_set_has_it_looked_up_at_once() -> None:
 
     async def main() -> None:
         service = ModelService(dead_scale_sets={42})
-        minter, lane, _ = make_minter(service, most=4, new_id=43)
-        outcomes = await minter.provision(lane, 20, ProvisionSettings(), None)
+        minter, queue, _ = make_minter(service, most=4, new_id=43)
+        outcomes = await minter.provision(queue, 20, ProvisionSettings(), None)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
         assert (service.requests["resolve"], service.requests["mint"]) == (1, 24)
 
@@ -115,13 +115,13 @@ def test_a_404_that_names_nothing_has_the_scale_set_looked_up_when_it_is_repeate
 
     async def main() -> None:
         service = Between(404, b"not found", share=1.0)
-        minter, lane, _ = make_minter(service, most=4)
+        minter, queue, _ = make_minter(service, most=4)
 
-        async def gone(_lane: object) -> int:
+        async def gone(_queue: object) -> int:
             raise NotFound("there is none called linux", status=200)
 
         minter._settlement._re_resolve = gone
         with pytest.raises(NotFound, match="none called linux"):
-            await minter.provision(lane, 20, ProvisionSettings(), None)
+            await minter.provision(queue, 20, ProvisionSettings(), None)
 
     run_virtually(main)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
 from scaleset_burst.minting.resolver import PARALLEL, REMOVALS
-from scaleset_burst.minting.strays import CERTAIN, Stray
+from scaleset_burst.minting.unresolved import CERTAIN, UnresolvedMint
 from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import Conflict, NotFound, RateLimited, Rejected, Unavailable
@@ -29,7 +29,7 @@ class Wild(ModelService):
     """A service whose answers get lost, whose commits come late, whose lists lie and whose removals fail.
 
     Attributes:
-        fates: What becomes of the mints, in turn: minted, or an answer that was none and a commit that many seconds
+        failure_classes: What becomes of the mints, in turn: minted, or an answer that was none and a commit that many seconds
             after the request; infinitely late is never.
         outages: When nothing is answered: seconds after the start, and how long.
         lag: For how many seconds after an outage look-ups show nothing that was registered before its end.
@@ -37,7 +37,7 @@ class Wild(ModelService):
         removals: What becomes of the removals of each runner, one after the other; of further ones, as of the last.
     """
 
-    fates: list[float] = field(default_factory=lambda: [0.0])
+    failure_classes: list[float] = field(default_factory=lambda: [0.0])
     outages: list[tuple[float, float]] = field(default_factory=list)
     lag: float = 0.0
     lists: str = "honest"
@@ -46,8 +46,8 @@ class Wild(ModelService):
     removed: list[str] = field(default_factory=list)
     tried: Counter[int] = field(default_factory=Counter)
     sent: list[str] = field(default_factory=list)
-    looking: int = 0
-    most_looking: int = 0
+    looking_up: int = 0
+    most_looking_up: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,7 +71,7 @@ class Wild(ModelService):
 
     async def _mint(self, scale_set_id: int, name: str) -> MintedRunner:
         self.sent.append(name)
-        late = self.fates[len(self.sent) % len(self.fates)]
+        late = self.failure_classes[len(self.sent) % len(self.failure_classes)]
         self._reachable()
         await self._latency()
         if late == 0.0:
@@ -81,14 +81,14 @@ class Wild(ModelService):
         raise Unavailable("gateway", status=504, maybe_applied=True)
 
     async def find_runner(self, name: str) -> Runner | None:
-        self.looking += 1
-        self.most_looking = max(self.looking, self.most_looking)
+        self.looking_up += 1
+        self.most_looking_up = max(self.looking_up, self.most_looking_up)
         try:
             self._reachable()
             await super().find_runner(name)
             return self._shows(name)
         finally:
-            self.looking -= 1
+            self.looking_up -= 1
 
     async def list_runners(self) -> tuple[Runner, ...]:
         await super().list_runners()
@@ -103,23 +103,23 @@ class Wild(ModelService):
         self.requests["remove"] += 1
         self._reachable()
         await self._latency()
-        fate = self.removals[min(self.tried[runner_id], len(self.removals) - 1)]
+        failure_class = self.removals[min(self.tried[runner_id], len(self.removals) - 1)]
         self.tried[runner_id] += 1
-        if fate == "busy":
+        if failure_class == "busy":
             raise Conflict("job", status=400, type_name="JobStillRunningException")
-        if fate == "unknown":
+        if failure_class == "unknown":
             raise NotFound("page not found", status=404)
-        if fate == "forbidden":
+        if failure_class == "forbidden":
             raise Rejected("not now", status=403)
-        if fate == "down":
+        if failure_class == "down":
             raise Unavailable("upstream", status=503)
-        if fate == "absent":
+        if failure_class == "absent":
             return False
         for name, runner in list(self.runners.items()):
             if runner.id == runner_id:
                 self.removed.append(runner.name)
                 del self.runners[name]
-        if fate == "lost":
+        if failure_class == "lost":
             raise Unavailable("reset")
         return True
 
@@ -136,17 +136,17 @@ removal = st.sampled_from(["done", "busy", "unknown", "forbidden", "down", "abse
 
 @settings(max_examples=200, deadline=None)
 @given(
-    fates=st.lists(late, max_size=4).map(lambda fates: [*fates, 0.0, 0.0]),
+    failure_classes=st.lists(late, max_size=4).map(lambda failure_classes: [*failure_classes, 0.0, 0.0]),
     outages=st.lists(st.tuples(st.floats(0.0, 300.0), st.floats(0.5, 200.0)), max_size=3),
     lag=st.sampled_from([0.0, 5.0, 20.0]),
     lists=st.sampled_from(["honest", "empty", "broken", "cut", "behind"]),
-    removals=st.lists(removal, max_size=6).map(lambda fates: [*fates, "done"]),
+    removals=st.lists(removal, max_size=6).map(lambda failure_classes: [*failure_classes, "done"]),
     count=st.integers(1, 40),
     limit=st.integers(8, 40),
 )
 def test_no_ghosts_and_no_window_too_full(
     *,
-    fates: list[float],
+    failure_classes: list[float],
     outages: list[tuple[float, float]],
     lag: float,
     lists: str,
@@ -157,12 +157,12 @@ def test_no_ghosts_and_no_window_too_full(
     """Commits up to 50 s late, outages at any time, lists that lie, removals that fail in every way."""
 
     async def main() -> None:
-        service = Wild(fates=fates, outages=outages, lag=lag, lists=lists, removals=removals)
-        minter, lane, _ = make_minter(service, budget=Budget(limit, WINDOW), max_attempts=1000)
+        service = Wild(failure_classes=failure_classes, outages=outages, lag=lag, lists=lists, removals=removals)
+        minter, queue, _ = make_minter(service, budget=Budget(limit, WINDOW), max_attempts=1000)
         given_out: list[str] = []
         while len(given_out) < count:
             try:
-                outcomes = await minter.provision(lane, count - len(given_out), PLAIN, None)
+                outcomes = await minter.provision(queue, count - len(given_out), PLAIN, None)
             except Unavailable:
                 await asyncio.sleep(10.0)
             else:
@@ -172,7 +172,7 @@ def test_no_ghosts_and_no_window_too_full(
         assert not set(service.removed) & set(given_out)
         assert {runner.name for runner in service.runners.values()} == set(given_out)
         assert fullest_window(service.registrations) <= limit
-        assert service.most_looking <= PARALLEL
+        assert service.most_looking_up <= PARALLEL
 
     run_virtually(main)
 
@@ -181,11 +181,11 @@ def test_a_commit_that_comes_after_many_looks_is_found_and_counted() -> None:
     """All of the window is unresolved and committed 50 s later: nothing else is registered meanwhile."""
 
     async def main() -> None:
-        service = Wild(fates=[50.0] * 100 + [0.0] * 100)
-        service.sent.append("")  # the turns begin with the second fate
+        service = Wild(failure_classes=[50.0] * 100 + [0.0] * 100)
+        service.sent.append("")  # the turns begin with the second failure class
         service.sent.clear()
-        minter, lane, _ = make_minter(service, budget=Budget(100, WINDOW))
-        outcomes = await minter.provision(lane, 100, PLAIN, None)
+        minter, queue, _ = make_minter(service, budget=Budget(100, WINDOW))
+        outcomes = await minter.provision(queue, 100, PLAIN, None)
         await asyncio.sleep(3600.0)
         assert len(service.runners) == len([each for each in outcomes if isinstance(each, JitConfig)])
         assert fullest_window(service.registrations) <= 100
@@ -197,11 +197,11 @@ def test_failures_of_one_moment_are_one_wave() -> None:
     """A hundred answers that fail at the instant they were asked for: the wait before the next is short."""
 
     async def main() -> None:
-        service = Wild(latency=0.0, fates=[float("inf")])
-        minter, lane, _ = make_minter(service)
-        call = asyncio.ensure_future(minter.provision(lane, 100, PLAIN, None))
+        service = Wild(latency=0.0, failure_classes=[float("inf")])
+        minter, queue, _ = make_minter(service)
+        call = asyncio.ensure_future(minter.provision(queue, 100, PLAIN, None))
         await asyncio.sleep(0.01)
-        service.fates = [0.0]
+        service.failure_classes = [0.0]
         await call
         assert asyncio.get_running_loop().time() - service.born < 5.0
 
@@ -212,12 +212,12 @@ def test_a_place_is_given_back_when_its_mint_never_happened() -> None:
     """A window full of mints that were never committed opens again when that is certain, not a window later."""
 
     async def main() -> None:
-        service = Wild(fates=[float("inf")] * 10)
-        minter, lane, _ = make_minter(service, budget=Budget(10, 7200.0), max_attempts=3)
-        call = asyncio.ensure_future(minter.provision(lane, 10, PLAIN, None))
+        service = Wild(failure_classes=[float("inf")] * 10)
+        minter, queue, _ = make_minter(service, budget=Budget(10, 7200.0), max_attempts=3)
+        call = asyncio.ensure_future(minter.provision(queue, 10, PLAIN, None))
         await asyncio.sleep(CERTAIN - 5.0)
         assert len(service.sent) == 10
-        service.fates = [0.0]
+        service.failure_classes = [0.0]
         outcomes = await call
         assert all(isinstance(each, JitConfig) for each in outcomes)
         assert asyncio.get_running_loop().time() - service.born < 2 * CERTAIN
@@ -233,11 +233,11 @@ def test_a_place_is_not_held_for_ever() -> None:
             async def find_runner(self, name: str) -> Runner | None:
                 raise Rejected(f"may not look for {name}", status=403)
 
-        service = Blind(fates=[float("inf")])
-        minter, lane, _ = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
-        call = asyncio.ensure_future(minter.provision(lane, 10, PLAIN, None))
+        service = Blind(failure_classes=[float("inf")])
+        minter, queue, _ = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
+        call = asyncio.ensure_future(minter.provision(queue, 10, PLAIN, None))
         await asyncio.sleep(10.0)
-        service.fates = [0.0]
+        service.failure_classes = [0.0]
         outcomes = await call
         assert all(isinstance(each, JitConfig) for each in outcomes)
         assert len(minter.resolver) == 10, "nobody knows yet what became of them"
@@ -249,13 +249,13 @@ def test_waiting_for_unresolved_mints_has_an_eta() -> None:
     """Whoever waits for places that unresolved mints hold hears how long it will take."""
 
     async def main() -> None:
-        service = Wild(fates=[float("inf")])
-        minter, lane, _ = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
+        service = Wild(failure_classes=[float("inf")])
+        minter, queue, _ = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
         told: list[float] = []
         heard = ProvisionSettings(on_wait=lambda seconds, _count: told.append(seconds))
-        call = asyncio.ensure_future(minter.provision(lane, 10, heard, None))
+        call = asyncio.ensure_future(minter.provision(queue, 10, heard, None))
         await asyncio.sleep(10.0)
-        service.fates = [0.0]
+        service.failure_classes = [0.0]
         await call
         assert len(told) >= 1
         assert CERTAIN - 10.0 <= max(told) <= CERTAIN + WINDOW
@@ -268,9 +268,9 @@ def test_a_list_that_misses_runners_proves_nothing(lists: str) -> None:
     """Fifty lost answers at once, and a list that does not show them: looks by name find them within seconds."""
 
     async def main() -> None:
-        service = Wild(fates=[0.2] * 50 + [0.0] * 1000, lists=lists)
-        minter, lane, _ = make_minter(service)
-        outcomes = await minter.provision(lane, 300, PLAIN, None)
+        service = Wild(failure_classes=[0.2] * 50 + [0.0] * 1000, lists=lists)
+        minter, queue, _ = make_minter(service)
+        outcomes = await minter.provision(queue, 300, PLAIN, None)
         await asyncio.sleep(15.0)
         given_out = {each.runner_name for each in outcomes if isinstance(each, JitConfig)}
         assert len(given_out) == 300
@@ -287,7 +287,7 @@ def test_an_honest_list_saves_looks() -> None:
         minter, _, _ = make_minter(service)
         for number in range(200):
             service._commit(42, f"ours-{number}")
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(200))
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(200))
         await asyncio.sleep(60.0)
         assert not service.runners
         assert service.requests["list"] >= 1
@@ -304,7 +304,7 @@ def test_what_a_dead_host_left_is_removed_many_at_a_time() -> None:
         minter, _, _ = make_minter(service)
         for number in range(160):
             service._commit(42, f"theirs-{number}")
-        minter.resolver.add(Stray(name=f"theirs-{number}", scale_set_id=42) for number in range(160))
+        minter.resolver.add(UnresolvedMint(name=f"theirs-{number}", scale_set_id=42) for number in range(160))
         await asyncio.sleep(0.35 * (1 + 160 / REMOVALS) + 0.2)
         assert not service.runners
 
@@ -316,16 +316,16 @@ def test_five_thousand_names_cost_few_looks_and_no_mint_waits() -> None:
 
     async def main() -> None:
         service = Wild(latency=0.3)
-        minter, lane, _ = make_minter(service)
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(5000))
+        minter, queue, _ = make_minter(service)
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(5000))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await minter.provision(lane, 64, PLAIN, None)
+        await minter.provision(queue, 64, PLAIN, None)
         assert loop.time() - began < 1.0, "virtual seconds: one round trip and a little"
         await asyncio.sleep(3600.0)
         assert len(minter.resolver) == 0
         assert service.requests["find"] <= 2.2 * 5000
-        assert service.most_looking <= PARALLEL
+        assert service.most_looking_up <= PARALLEL
 
     run_virtually(main)
 
@@ -347,7 +347,7 @@ def test_an_outage_is_met_with_few_look_ups() -> None:
         minter, _, _ = make_minter(service)
         for number in range(300):
             service._commit(42, f"ours-{number}")
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(300))
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(300))
         await asyncio.sleep(590.0)
         assert attempts < 100
         await asyncio.sleep(120.0)
@@ -373,7 +373,7 @@ def test_looks_that_fail_now_and_then_delay_little(share: float, count: int) -> 
         minter, _, _ = make_minter(service)
         for number in range(0, count, 2):
             service._commit(42, f"ours-{number}")
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(count))
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(count))
         await asyncio.sleep(1200.0)
         assert len(minter.resolver) == 0
         assert not service.runners
@@ -400,7 +400,7 @@ def test_told_to_wait_nobody_looks(said: float | None, quiet: float) -> None:
         service = Limited(lists="broken")
         service.until = said or 30.0
         minter, _, _ = make_minter(service)
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(100))
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(100))
         await asyncio.sleep(quiet)
         assert service.requests["asked"] <= PARALLEL
         await asyncio.sleep(600.0)
@@ -423,7 +423,7 @@ def test_a_hung_look_holds_up_no_other() -> None:
         minter, _, _ = make_minter(service)
         for number in range(20):
             service._commit(42, f"ours-{number}")
-        minter.resolver.add(Stray(name=f"ours-{number}", scale_set_id=42) for number in range(20))
+        minter.resolver.add(UnresolvedMint(name=f"ours-{number}", scale_set_id=42) for number in range(20))
         await asyncio.sleep(5.0)
         assert [runner.name for runner in service.runners.values()] == ["ours-0"]
 
@@ -448,7 +448,7 @@ def test_a_look_that_answers_with_another_runner_is_not_believed(other: Runner) 
 
         service = Mistaken()
         minter, _, _ = make_minter(service)
-        minter.resolver.add([Stray(name="ours", scale_set_id=42)])
+        minter.resolver.add([UnresolvedMint(name="ours", scale_set_id=42)])
         await asyncio.sleep(3600.0)
         assert service.requests["remove"] == 0
         assert len(minter.resolver) == 1
@@ -465,7 +465,7 @@ def test_a_spelling_of_the_service_is_still_ours() -> None:
         service._commit(42, "ours")
         service.runners["ours"] = replace(service.runners["ours"], name="OURS")
         service.registered_at["OURS"] = service.registered_at["ours"]
-        minter.resolver.add([Stray(name="ours", scale_set_id=42)])
+        minter.resolver.add([UnresolvedMint(name="ours", scale_set_id=42)])
         await asyncio.sleep(5.0)
         assert not service.runners
 
@@ -476,12 +476,12 @@ def test_names_that_another_host_resolves_count_as_used() -> None:
     """Whoever took a name over may find it registered: its place is not given back."""
 
     async def main() -> None:
-        service = Wild(fates=[float("inf")])
-        minter, lane, names = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
+        service = Wild(failure_classes=[float("inf")])
+        minter, queue, names = make_minter(service, budget=Budget(10, WINDOW), max_attempts=3)
         assert isinstance(names, RecordingNames)
-        call = asyncio.ensure_future(minter.provision(lane, 10, PLAIN, None))
+        call = asyncio.ensure_future(minter.provision(queue, 10, PLAIN, None))
         await asyncio.sleep(5.0)
-        service.fates = [0.0]
+        service.failure_classes = [0.0]
         sent, at = list(service.sent), asyncio.get_running_loop().time()
         minter.resolver.forget(sent)
         await call

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
 from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
@@ -38,9 +38,9 @@ def test_a_slow_token_costs_neither_registrations_nor_attempts(seconds: float, l
     async def main() -> None:
         service = SlowToSend(latency=latency)
         budget = Budget(1500, 3000.0)
-        minter, lane, _ = make_minter(service, budget=budget, max_attempts=1)
+        minter, queue, _ = make_minter(service, budget=budget, max_attempts=1)
         service.token_at = asyncio.get_running_loop().time() + seconds
-        outcomes = await minter.provision(lane, 100, ProvisionSettings(), None)
+        outcomes = await minter.provision(queue, 100, ProvisionSettings(), None)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
         assert (budget.used, budget.sent) == (100, 0)
         assert service.requests["mint"] == 100
@@ -55,10 +55,10 @@ def test_a_token_that_does_not_come_ends_the_call_and_costs_nothing() -> None:
     async def main() -> None:
         service = SlowToSend()
         budget = Budget(1500, 3000.0)
-        minter, lane, _ = make_minter(service, budget=budget)
+        minter, queue, _ = make_minter(service, budget=budget)
         service.token_at = asyncio.get_running_loop().time() + 1000.0
         with pytest.raises(Unavailable):
-            await minter.provision(lane, 100, ProvisionSettings(), None)
+            await minter.provision(queue, 100, ProvisionSettings(), None)
         await asyncio.sleep(16.0)
         assert (budget.used, budget.sent, service.requests["mint"]) == (0, 0, 0)
         assert len(minter.resolver) == 0

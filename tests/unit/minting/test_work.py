@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting import Lane
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.minting import MintQueue
 from scaleset_burst.minting.call import Call
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, ProvisionSettings, ScaleSetRef
 from tests.kit.minting import make_minter
@@ -28,13 +28,13 @@ def calls_per_answer(sets: int, calls: int, count: int, allowed: int, latency: f
         service = ModelService(latency=latency)
         minter, _, _ = make_minter(service, budget=Budget(allowed, 3000.0), most=16)
         got: list[JitConfig] = []
-        lanes = [
-            minter.add_lane(("default", f"{number}"), Lane(ScaleSetRef(name=f"{number}"), number, "x", "_work"))
+        queues = [
+            minter.add_queue(("default", f"{number}"), MintQueue(ScaleSetRef(name=f"{number}"), number, "x", "_work"))
             for number in range(sets)
         ]
         asked = [
-            asyncio.create_task(minter.provision(lane, count, ProvisionSettings(), got.append))
-            for lane in lanes
+            asyncio.create_task(minter.provision(queue, count, ProvisionSettings(), got.append))
+            for queue in queues
             for _ in range(calls)
         ]
         await asyncio.sleep(latency / 2)
@@ -86,29 +86,29 @@ def test_a_thousand_small_calls_are_not_walked_for_each_name() -> None:
     """How many names they need was summed over all of them, for each of them that asked for a name."""
 
     async def main() -> None:
-        minter, lane, _ = make_minter(ModelService())
-        lane.calls = walked = Walked()
-        asked = (minter.provision(lane, 1, ProvisionSettings(name_prefix=f"p{n % 3}"), None) for n in range(1000))
+        minter, queue, _ = make_minter(ModelService())
+        queue.calls = walked = Walked()
+        asked = (minter.provision(queue, 1, ProvisionSettings(name_prefix=f"p{n % 3}"), None) for n in range(1000))
         outcomes = await asyncio.gather(*asked)
         assert all(isinstance(each, JitConfig) for (each,) in outcomes)
         assert walked.walked < 1000
-        assert lane.missing == lane.stock == {}
+        assert queue.missing == queue.stock == {}
 
     run_virtually(main)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(0, 3), st.booleans()), max_size=12))
 def test_what_is_needed_is_what_the_calls_under_way_lack(told: list[tuple[str, int, int, bool]]) -> None:
-    lane = Lane(ScaleSetRef(name="linux"), 42, "linux", "_work")
+    queue = MintQueue(ScaleSetRef(name="linux"), 42, "linux", "_work")
     failure = MintFailure(reason=FailureReason.DEADLINE, message="")
     for prefix, count, settled, ends in told:
-        call = Call(lane, count, ProvisionSettings(name_prefix=prefix), None, 0.0)
+        call = Call(queue, count, ProvisionSettings(name_prefix=prefix), None, 0.0)
         call.refuse(call.slots[0], FailureReason.ALREADY_PROVIDED, "") if ends else None
-        lane.enter(call)
+        queue.enter(call)
         for slot in call.slots[:settled]:
             call.settle(slot, failure)
         if ends or not call.remaining:
-            lane.leave(call)
+            queue.leave(call)
         for each in "ab":
-            assert lane.needed(each) == sum(other.remaining for other in lane.calls if other.name_prefix == each)
-        assert lane.under_way == sum(other.remaining for other in lane.calls)
+            assert queue.needed(each) == sum(other.remaining for other in queue.calls if other.name_prefix == each)
+        assert queue.under_way == sum(other.remaining for other in queue.calls)

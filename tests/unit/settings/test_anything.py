@@ -24,7 +24,7 @@ values = st.one_of(
     st.lists(st.integers(), max_size=2),
     st.fixed_dictionaries({}, optional={"$env": st.sampled_from(["T", "U", MARK]), "$file": st.just("f")}),
 )
-stray = st.dictionaries(st.one_of(st.text(max_size=4), st.booleans(), st.just(MARK)), values, max_size=1)
+mint = st.dictionaries(st.one_of(st.text(max_size=4), st.booleans(), st.just(MARK)), values, max_size=1)
 
 
 def sections(section: type[Section]) -> st.SearchStrategy[dict[Any, Any]]:
@@ -39,7 +39,7 @@ def sections(section: type[Section]) -> st.SearchStrategy[dict[Any, Any]]:
         else:
             keys[name] = st.one_of(sections(inner), values)
     known = st.fixed_dictionaries({}, optional=keys)
-    return st.tuples(known, stray).map(lambda both: {**both[0], **both[1]})
+    return st.tuples(known, mint).map(lambda both: {**both[0], **both[1]})
 
 
 @given(sections(Settings))

@@ -1,11 +1,11 @@
-"""Hosts that are only a budget and its beats, on a real Redis and a clock that is set by hand."""
+"""Hosts that are only a budget and its heartbeats, on a real Redis and a clock that is set by hand."""
 
 from dataclasses import dataclass, field
 
 from redis import Redis
 
-from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
-from scaleset_burst.sharing.heart import Heart, Tuning
+from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.heartbeat import Heartbeat, Tuning
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.store import RedisStore
 
@@ -60,7 +60,7 @@ class BareHost:
             ceiling=lambda *_: None,
             changed=lambda: None,
         )
-        self.heart = Heart(
+        self.heartbeat = Heartbeat(
             self.store,
             KEYS,
             self.name,
@@ -68,13 +68,13 @@ class BareHost:
             tuning,
             clock=self.clock,
             joined=self._joined,
-            lost=self._lost,
+            taken=self._taken,
         )
 
     async def _joined(self) -> None:
         pass
 
-    def _lost(self) -> None:
+    def _taken(self) -> None:
         self.losses += 1
 
     def register(self, wanted: int) -> int:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.journal import Change, LostNames, MemoryJournal, State
-from scaleset_burst.sharing.memory import SharedMemory
+from scaleset_burst.journal import Change, MemoryJournal, State, UnrecordedNames
+from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.scripts import COUNT
-from scaleset_burst.sharing.store import Away
+from scaleset_burst.sharing.store import RedisUnavailable
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import KEYS, LIMIT, BareHost, HandClock, settle
 
@@ -84,10 +84,10 @@ async def test_nothing_that_stands_in_redis_ends_in_a_raw_error(server: RedisSer
         client.flushall()
         host, other = BareHost(server.url, "me"), BareHost(server.url, "one")
         names = SharedNames(MemoryJournal(), host.store, KEYS, "me")
-        memory = SharedMemory(host.store, KEYS, "me", clock=HandClock())
+        cache = RedisCache(host.store, KEYS, "me", clock=HandClock())
         host.waiting = other.waiting = 50
         for each in (host, other):
-            await each.heart.beat()
+            await each.heartbeat.send_heartbeat()
         await names.upload()
         await names.reserve(7, ["a"])
         settle(server.url)
@@ -95,27 +95,27 @@ async def test_nothing_that_stands_in_redis_ends_in_a_raw_error(server: RedisSer
             put(client, place, kind, values)
         for _ in range(2):
             for each in (host, other):
-                await each.heart.beat()
+                await each.heartbeat.send_heartbeat()
                 assert each.register(50) <= LIMIT
                 assert each.budget.tokens >= 0 <= each.budget.promise <= LIMIT
-                assert not each.heart._puzzled
-        with suppress(LostNames):
+                assert not each.heartbeat._puzzled
+        with suppress(UnrecordedNames):
             await names.record([Change(name="a", state=State.DELIVERED, runner_id=1)])
-        with suppress(LostNames):
+        with suppress(UnrecordedNames):
             await names.reserve(7, ["b"])
-        with suppress(Away):
+        with suppress(RedisUnavailable):
             await names.flush()
-        with suppress(Away):
-            for orphan in await names.claim("dead", "1"):
-                assert orphan.name.isprintable()
-        known = await memory.get(Kind.SCALE_SET_NAME, "default/linux")
+        with suppress(RedisUnavailable):
+            for leftover in await names.claim("dead", "1"):
+                assert leftover.name.isprintable()
+        known = await cache.get(Kind.SCALE_SET_NAME, "default/linux")
         assert known is None or known.value.name == "linux"
-        with suppress(Away):
+        with suppress(RedisUnavailable):
             await host.store.all_of(KEYS.ledger[-1])
             await host.store.run(COUNT, [KEYS.ledger[1]], [])
         await names.close()
         for each in (host, other):
-            await each.heart.leave()
+            await each.heartbeat.leave()
             await each.store.aclose()
 
 
@@ -127,16 +127,16 @@ async def test_foreign_types_are_replaced_and_named_once(server: RedisServer, ca
             client.delete(place)
             client.rpush(place, "x")
             for _ in range(2):
-                await host.heart.beat()
+                await host.heartbeat.send_heartbeat()
             settle(server.url)
             host.waiting = 10
-            await host.heart.beat()
+            await host.heartbeat.send_heartbeat()
             assert host.budget.online
         for _ in range(3):
             client.delete("any")
             client.rpush("any", "x")
-            with pytest.raises(Away):
+            with pytest.raises(RedisUnavailable):
                 await host.store.all_of("any")
-            await host.heart.beat()
+            await host.heartbeat.send_heartbeat()
     assert len(caplog.records) == 1
     await host.store.aclose()

@@ -9,9 +9,9 @@ from redis import Redis
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared
 from scaleset_burst.journal import Change, MemoryJournal, State
-from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.names import MOST_NAMES, SharedNames
 from scaleset_client.types import RunnerGroup
 from tests.kit.redis_server import RedisServer
@@ -31,7 +31,7 @@ def test_what_a_host_spent_leaves_its_memory_with_the_window() -> None:
         if online:
             budget.came_back(20, 5)
         elif budget.online:
-            budget.went_away(float(now), 4)
+            budget.became_unavailable(float(now), 4)
         sent = budget.allow(float(now), 10)
         budget.reserve(float(now), sent)
         for _ in range(sent):
@@ -59,7 +59,7 @@ def test_names_that_nobody_launches_leave_room_for_those_that_are_reserved(*, re
             await names.record([Change(name=name, state=State.DELIVERED, runner_id=1) for name in wave])
             await names.flush()
             assert len(store.fields) <= MOST_NAMES // 2 + 200
-        kept = [names._open, names._mirrored, names._delivered, names._settled, names._changed, names._lost]
+        kept = [names._open, names._mirrored, names._delivered, names._settled, names._changed, names._taken]
         assert sum(len(each) for each in kept) < 3 * MOST_NAMES
         await names.close()
 
@@ -69,7 +69,7 @@ def test_names_that_nobody_launches_leave_room_for_those_that_are_reserved(*, re
 @pytest.mark.anyio
 async def test_every_key_expires(server: RedisServer) -> None:
     one, other = BareHost(server.url, "one"), BareHost(server.url, "other")
-    memory = SharedMemory(one.store, KEYS, "one", clock=HandClock())
+    cache = RedisCache(one.store, KEYS, "one", clock=HandClock())
     mirrors = [SharedNames(MemoryJournal(), each.store, KEYS, each.name) for each in (one, other)]
     with Redis.from_url(server.url, decode_responses=True) as client:
         found = set()
@@ -80,7 +80,7 @@ async def test_every_key_expires(server: RedisServer) -> None:
                 found.add(key.removeprefix(KEYS.key()).split(":")[1])
 
         for each, mirror in zip((one, other), mirrors, strict=True):
-            await each.heart.beat()
+            await each.heartbeat.send_heartbeat()
             await mirror.upload()
             await mirror.reserve(7, [f"{each.name}-{number}" for number in range(3)])
             await mirror.record([Change(name=f"{each.name}-0", state=State.DELIVERED, runner_id=1)])
@@ -89,24 +89,22 @@ async def test_every_key_expires(server: RedisServer) -> None:
             scan()
         settle(server.url)
         one.waiting = 9
-        await one.heart.beat()
+        await one.heartbeat.send_heartbeat()
         one.register(9)
         one.budget.told, one.waiting = one.clock.now + 0.05, 5
-        await one.heart.beat()
+        await one.heartbeat.send_heartbeat()
         await asyncio.sleep(0.1)
-        await one.heart.beat()
+        await one.heartbeat.send_heartbeat()
         scan()
-        assert await memory.get(Kind.RUNNER_GROUP, "builders") is None
+        assert await cache.get(Kind.RUNNER_GROUP, "builders") is None
         scan()
-        await memory.put(
-            Kind.RUNNER_GROUP, "builders", Shared(value=RunnerGroup(id=5, name="builders"), said_at=0), 1e5
-        )
-        await memory.invalidate(Kind.RUNNER_GROUP, "gone")
-        beats = client.hget(KEYS.ledger[-1], "other")
-        assert len(await mirrors[0].claim("other", str(beats))) == 2
+        await cache.put(Kind.RUNNER_GROUP, "builders", Shared(value=RunnerGroup(id=5, name="builders"), said_at=0), 1e5)
+        await cache.invalidate(Kind.RUNNER_GROUP, "gone")
+        heartbeats = client.hget(KEYS.ledger[-1], "other")
+        assert len(await mirrors[0].claim("other", str(heartbeats))) == 2
         scan()
-        await one.heart.leave()
-        await other.heart.leave()
+        await one.heartbeat.leave()
+        await other.heartbeat.leave()
         scan()
     assert found >= {"meta", "hosts", "state", "spent", "counts", "pause", "probe", "owners", "names", "taken", "known"}
     for each in (one, other):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from scaleset_burst.journal import Change, LostNames, MemoryJournal, Orphan, State
+from scaleset_burst.journal import Change, LeftoverName, MemoryJournal, State, UnrecordedNames
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.namescripts import CLAIM, UPLOAD
-from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from tests.kit.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +25,9 @@ class Left(MemoryJournal):
         super().__init__()
         self.left = names
 
-    def adopt(self) -> tuple[Orphan, ...]:
+    def adopt(self) -> tuple[LeftoverName, ...]:
         names, self.left = self.left, ()
-        return tuple(Orphan(name=name, scale_set_id=7, runner_id=None, delivered=False) for name in names)
+        return tuple(LeftoverName(name=name, scale_set_id=7, runner_id=None, delivered=False) for name in names)
 
 
 class Store(RedisStore):
@@ -41,21 +41,21 @@ class Store(RedisStore):
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401
         if self.down:
-            raise Away("down")
+            raise RedisUnavailable("down")
         if self.holds is not None and self.holds[0] == script:
             await self.holds[1].wait()
         reply = await super().run(script, keys, arguments)
         if script == self.loses:
-            raise Away("no answer")
+            raise RedisUnavailable("no answer")
         return reply
 
     async def update(self, key: str, values: dict[str, str], gone: Sequence[str], milliseconds: int) -> None:
         if self.down:
-            raise Away("down")
+            raise RedisUnavailable("down")
         await super().update(key, values, gone, milliseconds)
 
-    async def beat(self, host: str) -> None:
-        """Let a host beat as the limits know it."""
+    async def send_heartbeat(self, host: str) -> None:
+        """Let a host heartbeat as the limits know it."""
         await self._redis.hset(KEYS.ledger[-1], host, "1")
 
 
@@ -68,7 +68,7 @@ async def store(server: RedisServer) -> AsyncIterator[Store]:
 
 async def names_of(store: Store, host: str, *left: str) -> SharedNames:
     """Return the names of one more host, which Redis knows."""
-    await store.beat(host)
+    await store.send_heartbeat(host)
     made = SharedNames(Left(*left), store, KEYS, host)
     await made.upload()
     return made
@@ -78,8 +78,8 @@ def delivered(*names: str) -> list[Change]:
     return [Change(name=name, state=State.DELIVERED, runner_id=1) for name in names]
 
 
-def found(orphans: Sequence[Orphan]) -> set[str]:
-    return {orphan.name for orphan in orphans}
+def found(leftovers: Sequence[LeftoverName]) -> set[str]:
+    return {leftover.name for leftover in leftovers}
 
 
 @pytest.mark.parametrize("heard", [False, True])
@@ -92,9 +92,9 @@ async def test_a_host_that_was_merely_paused_hands_out_nothing_that_another_one_
     assert found(await other.claim("paused", "1")) == {"a"}
     if heard:  # it joins anew before the answer to its mint arrives
         await paused.upload()
-    with pytest.raises(LostNames) as lost:
+    with pytest.raises(UnrecordedNames) as taken:
         await paused.record(delivered("a"))
-    assert lost.value.names == {"a"}
+    assert taken.value.names == {"a"}
     await paused.record(delivered("b"))
 
 
@@ -111,9 +111,9 @@ async def test_what_waits_for_the_end_of_its_call_was_never_used_if_its_host_die
     await host.reserve(7, ["a", "b"])
     await host.record([Change(name=name, state=State.MINTED, runner_id=1) for name in "ab"])
     await host.record(delivered("b"))
-    orphans = await other.claim("host", "1")
-    assert [(orphan.name, orphan.delivered) for orphan in orphans] == [("a", False)]
-    with pytest.raises(LostNames):  # should it have been paused only
+    leftovers = await other.claim("host", "1")
+    assert [(leftover.name, leftover.delivered) for leftover in leftovers] == [("a", False)]
+    with pytest.raises(UnrecordedNames):  # should it have been paused only
         await host.record(delivered("a"))
 
 
@@ -122,15 +122,15 @@ async def test_what_redis_calls_undelivered_is_not_handed_out_without_telling_it
     await host.reserve(7, ["a"])
     await host.record([Change(name="a", state=State.MINTED, runner_id=1)])
     store.down = True
-    with pytest.raises(LostNames):
+    with pytest.raises(UnrecordedNames):
         await host.record(delivered("a"))
 
 
 async def test_taken_over_twice_each_time_by_one_only(store: Store) -> None:
     first = await names_of(store, "first")
     await first.reserve(7, ["a"])
-    heir, later, third = [await names_of(store, host) for host in ("heir", "later", "third")]
-    assert found(await heir.claim("first", "1")) == {"a"}
+    survivor, later, third = [await names_of(store, host) for host in ("heir", "later", "third")]
+    assert found(await survivor.claim("first", "1")) == {"a"}
     assert found(await later.claim("first", "1")) == set()
     assert found(await later.claim("heir", "1")) == {"a"}
     assert found(await third.claim("heir", "1")) == set()
@@ -147,24 +147,24 @@ async def test_what_a_restart_finds_on_its_disk_is_taken_over_should_it_die_as_w
 async def test_names_taken_over_with_an_answer_that_was_lost_are_resolved_all_the_same(store: Store) -> None:
     first = await names_of(store, "first")
     await first.reserve(7, ["a"])
-    heir = await names_of(store, "heir")
-    heard: list[Orphan] = []
-    heir.on_found = heard.extend
+    survivor = await names_of(store, "heir")
+    heard: list[LeftoverName] = []
+    survivor.on_found = heard.extend
     store.loses = CLAIM
-    with pytest.raises(Away):
-        await heir.claim("first", "1")
+    with pytest.raises(RedisUnavailable):
+        await survivor.claim("first", "1")
     store.loses = None
-    await heir.flush()
+    await survivor.flush()
     assert found(heard) == {"a"}
-    await heir.flush()
-    heir.note([Change(name="a", state=State.CLOSED)])
-    await heir.upload()
+    await survivor.flush()
+    survivor.note([Change(name="a", state=State.CLOSED)])
+    await survivor.upload()
     assert len(heard) == 1
 
 
 async def test_what_is_delivered_while_redis_hears_of_us_anew_is_not_told_as_reserved(store: Store) -> None:
     host = await names_of(store, "host")
-    host.away()
+    host.unavailable()
     await host.reserve(7, ["a"])
     store.holds = UPLOAD, asyncio.Event()
     telling = asyncio.create_task(host.upload())
@@ -187,7 +187,7 @@ async def test_what_turns_out_to_be_lost_just_before_its_delivery_is_not_handed_
     recording = asyncio.create_task(host.record(delivered("a")))
     await asyncio.sleep(0.05)
     store.holds[1].set()
-    with pytest.raises(LostNames):
+    with pytest.raises(UnrecordedNames):
         await recording
     await telling
 
@@ -204,9 +204,9 @@ async def test_what_is_settled_while_it_is_told_to_be_in_doubt_does_not_stay(sto
 
 
 async def test_each_name_that_was_taken_is_forgotten_by_itself(store: Store) -> None:
-    first, heir = await names_of(store, "first"), await names_of(store, "heir")
+    first, survivor = await names_of(store, "first"), await names_of(store, "heir")
     await first.reserve(7, ["a"])
-    await heir.claim("first", "1")
+    await survivor.claim("first", "1")
     assert 0 < await store._redis.pttl(f"{KEYS.taken}:a") <= 86_400_000
     assert not await store._redis.exists(KEYS.taken)
 
@@ -215,7 +215,7 @@ async def test_a_redis_that_went_away_refuses_names_once_and_then_is_not_asked(s
     """Names told to nobody were taken for told: none of their configs could be handed out until Redis came back."""
     host = await names_of(store, "host")
     store.down = True
-    with pytest.raises(LostNames):
+    with pytest.raises(UnrecordedNames):
         await host.reserve(7, ["a"])
     for number in range(3):
         await host.flush()

@@ -12,12 +12,12 @@ from redis import Redis
 import scaleset_burst.sharing.store as store_module
 from scaleset_burst.cache import Shared
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.sharing.allowance import NEVER, Fallback, SharedBudget
-from scaleset_burst.sharing.heart import BEAT_SECONDS, Heart, Tuning
+from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
+from scaleset_burst.sharing.cache import RedisCache
+from scaleset_burst.sharing.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Tuning
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.sharing import Sharing
-from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from scaleset_client.clock import SystemClock
 from scaleset_client.types import RunnerGroup
 from tests.kit.redis_server import RedisServer, find_server
@@ -31,7 +31,7 @@ async def test_one_host_asks_and_the_others_wait_on_any_supported_server(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    one, other = (SharedMemory(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
+    one, other = (RedisCache(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
     assert await one.get(Kind.RUNNER_GROUP, "builders") is None
     waiting = asyncio.create_task(other.get(Kind.RUNNER_GROUP, "builders"))
     await asyncio.sleep(0.1)
@@ -51,8 +51,8 @@ class Wrong(SystemClock):
 
 async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    right = SharedMemory(store, KEYS, "a", clock=SystemClock())
-    wrong = SharedMemory(store, KEYS, "b", clock=Wrong())
+    right = RedisCache(store, KEYS, "a", clock=SystemClock())
+    wrong = RedisCache(store, KEYS, "b", clock=Wrong())
     group = RunnerGroup(id=5, name="builders")
     for teller, asker in ((right, wrong), (wrong, right)):
         told = Shared(value=group, said_at=teller._clock.time() - 100.0)
@@ -66,7 +66,7 @@ async def test_the_age_of_what_another_host_learnt_needs_no_common_clock(server:
 
 async def test_a_late_answer_brings_nothing_back_that_is_no_longer_true(server: RedisServer) -> None:
     store = RedisStore(server.url, timeout=1.0)
-    late, other = (SharedMemory(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
+    late, other = (RedisCache(store, KEYS, host, clock=SystemClock()) for host in ("a", "b"))
     before = Shared(value=RunnerGroup(id=5, name="builders"), said_at=SystemClock().time() - 2.0)
     await other.invalidate(Kind.RUNNER_GROUP, "builders")
     await late.put(Kind.RUNNER_GROUP, "builders", before, 300.0)
@@ -118,9 +118,9 @@ async def test_a_server_that_takes_nothing_more_is_said_once(caplog: pytest.LogC
         pytest.skip("needs redis-server or valkey-server: make redis fetches one")
     with RedisServer("--maxmemory", "1", "--maxmemory-policy", "noeviction") as full:
         store = RedisStore(full.url, timeout=1.0)
-        heart = beating(store)
+        heartbeat = beating(store)
         for _ in range(3):
-            await heart.beat()
+            await heartbeat.send_heartbeat()
             assert await store.all_of("anything") == {}
         await store.aclose()
     said = [record.getMessage() for record in caplog.records]
@@ -139,16 +139,16 @@ async def test_whatever_else_listens_there_the_host_goes_on_and_beats_again(answ
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
         store = RedisStore(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0", timeout=0.2)
-        heart = beating(store)
+        heartbeat = beating(store)
         for _ in range(2):
-            assert await heart.beat() == BEAT_SECONDS
+            assert await heartbeat.send_heartbeat() == HEARTBEAT_SECONDS
         await store.aclose()
 
 
 async def test_a_redis_that_hangs_is_waited_for_once_and_asked_in_the_background(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(store_module, "REST_SECONDS", 0.05)
+    monkeypatch.setattr(store_module, "FIRST_BACKOFF", 0.05)
     store, waited = RedisStore(server.url, timeout=0.2), list[object]()
     answer = store._answer
 
@@ -161,16 +161,16 @@ async def test_a_redis_that_hangs_is_waited_for_once_and_asked_in_the_background
         assert await store.fetch("key") is None
         waited.clear()
         server.signal(signal.SIGSTOP)
-        with pytest.raises(Away):
+        with pytest.raises(RedisUnavailable):
             await store.fetch("key")
         for _ in range(100):
-            with pytest.raises(Away, match="does not answer"):
+            with pytest.raises(RedisUnavailable, match="does not answer"):
                 await store.fetch("key")
         assert len(waited) == 1
         assert store._asking is not None
         server.signal(signal.SIGCONT)
         await store._asking
-        assert store._rest == 0.05 * hang, "who hangs again at once is asked less often"
+        assert store._backoff == 0.05 * hang, "who hangs again at once is asked less often"
     assert len(caplog.records) == 1
     await store.aclose()
 
@@ -187,7 +187,7 @@ async def test_a_connection_that_says_nothing_any_more_is_given_up(
     await store.tell("news", "still here")
     assert await message == "still here"
     server.signal(signal.SIGSTOP)
-    with pytest.raises((Away, StopAsyncIteration)):
+    with pytest.raises((RedisUnavailable, StopAsyncIteration)):
         await asyncio.wait_for(anext(hearing), 5)
     server.signal(signal.SIGCONT)
     await store.aclose()
@@ -207,7 +207,7 @@ def sharing_on(store: RedisStore) -> Sharing:
     )
 
 
-def beating(store: RedisStore) -> Heart:
+def beating(store: RedisStore) -> Heartbeat:
     share = Fallback(100, 100, NEVER, 300.0)
     budget = SharedBudget(limit=100, window=300.0, whole=100, fallback=share)
 
@@ -215,4 +215,4 @@ def beating(store: RedisStore) -> Heart:
         pass
 
     tuning = Tuning(lease=30.0, window=300.0, hosts=1, waiting=lambda: 0, ceiling=lambda *_: None, changed=lambda: None)
-    return Heart(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, lost=lambda: None)
+    return Heartbeat(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, taken=lambda: None)

@@ -14,8 +14,8 @@ from redis import Redis
 
 from scaleset_burst.settings import Settings
 from scaleset_burst.settings.model import SharingSettings
-from scaleset_burst.sharing.heart import BEAT_SECONDS
-from scaleset_burst.sharing.store import Away, RedisStore
+from scaleset_burst.sharing.heartbeat import HEARTBEAT_SECONDS
+from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from scaleset_burst.wiring import build_sharing
 from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import UsageError
@@ -106,14 +106,14 @@ async def test_tls_and_a_password(server: RedisServer, authority: trustme.CA, tm
 async def _limits_are_shared(url: str, ca_file: str, admin: str) -> None:
     hosts = [BareHost(url, name, ca_file=ca_file) for name in ("a", "b")]
     for host in hosts:
-        assert await host.heart.beat() == BEAT_SECONDS
+        assert await host.heartbeat.send_heartbeat() == HEARTBEAT_SECONDS
     settle(admin)
     for host in hosts:
         host.waiting = 100
     for _ in range(10):
         for host in hosts:
-            await host.heart.beat()
-    assert all(host.budget.online and not host.heart.gaps for host in hosts), "not each on its own"
+            await host.heartbeat.send_heartbeat()
+    assert all(host.budget.online and not host.heartbeat.gaps for host in hosts), "not each on its own"
     assert [host.register(100) for host in hosts] == [50, 50]
     for host in hosts:
         await host.store.aclose()
@@ -136,7 +136,7 @@ async def test_a_certificate_that_proves_nothing_gets_no_password(
         store = RedisStore(url, timeout=5.0, ca_file=str(ca_file) if trusted else None)
         asks: tuple[Callable[[], Awaitable[object]], ...] = (lambda: store.fetch("x"), lambda: anext(store.hear("x")))
         for ask in asks:
-            with pytest.raises(Away, match="certificate of Redis"):
+            with pytest.raises(RedisUnavailable, match="certificate of Redis"):
                 await ask()
         await store.aclose()
     (record,) = caplog.records
@@ -152,7 +152,7 @@ async def test_too_few_rights_are_no_wrong_password(
     with Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "scaleset", "on", f">{PASSWORD}", *rights(), missing)
     host = BareHost(f"redis://scaleset:{PASSWORD}@127.0.0.1:{server.port}/0", "a")
-    await host.heart.beat()
+    await host.heartbeat.send_heartbeat()
     await host.store.aclose()
     (record,) = caplog.records
     assert "too few rights" in record.getMessage()

@@ -6,20 +6,20 @@ import math
 import random as random_module
 from collections.abc import Iterable, Sequence
 
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.circuit import Circuit
-from scaleset_burst.minting.classification import Verdict
-from scaleset_burst.minting.lane import FREE_FAILURES, Attempt, Lane
-from scaleset_burst.minting.limiter import Limiter, Sent
-from scaleset_burst.minting.slices import Slicing
-from scaleset_burst.minting.strays import CERTAIN, Stray
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.circuit import Circuit
+from scaleset_burst.limits.concurrency import Limiter, Sent
+from scaleset_burst.limits.slices import Slicing
+from scaleset_burst.minting.classification import ClassifiedFailure
+from scaleset_burst.minting.queue import FREE_FAILURES, Attempt, MintQueue
+from scaleset_burst.minting.unresolved import CERTAIN, UnresolvedMint
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import Unavailable
 
-__all__ = ["BurstGate"]
+__all__ = ["Admission"]
 
 
-class BurstGate:
+class Admission:
     """The shared limits of one scope. Decides without I/O; learns from every answer.
 
     Each scale set has a circuit breaker of its own, since its failures are its own. One more counts the mints of all:
@@ -65,17 +65,17 @@ class BurstGate:
         """How many registrations one request may carry at most."""
         return self.slicing.carries
 
-    def lane_opens_at(self, now: float, lane: Lane) -> float:
+    def queue_opens_at(self, now: float, queue: MintQueue) -> float:
         """Return when the circuits let a scale set send: in the past if now, never if only an answer can tell."""
-        circuit = lane.circuit
+        circuit = queue.circuit
         if circuit.is_open:
             circuit.retry_by(self.circuit, now)
             return math.inf if circuit.probing else circuit.probe_at
-        return now + 1.0 if self.circuit.is_open and lane.requests else now
+        return now + 1.0 if self.circuit.is_open and queue.requests else now
 
-    def permit(self, now: float, wanted: int, lane: Lane) -> int:
+    def permit(self, now: float, wanted: int, queue: MintQueue) -> int:
         """Return for how many registrations one request may be sent now, and count them; 0: none, whoever asks."""
-        if self.circuit.is_open or lane.circuit.is_open:
+        if self.circuit.is_open or queue.circuit.is_open:
             wanted = min(1, wanted)
         wanted = self.budget.allow(now, wanted)
         self._note_closed(now, closed=wanted == 0)
@@ -83,7 +83,7 @@ class BurstGate:
         if count:
             self._in_flight += 1
             self.budget.reserve(now, count)
-            lane.circuit.sent(now)
+            queue.circuit.sent(now)
         return count
 
     def sent(self, now: float) -> Sent:
@@ -99,32 +99,32 @@ class BurstGate:
         return self.budget.eta(now, count)
 
     def closed_seconds(self, now: float) -> float:
-        """Return for how many seconds in all the gate has been closed, for the account of waiting."""
+        """Return for how many seconds in all admission has been closed, for the account of waiting."""
         return self._closed_seconds + (now - self._closed_since if self._closed_since is not None else 0.0)
 
-    def refusal(self, now: float, lane: Lane) -> Unavailable | None:
+    def refusal(self, now: float, queue: MintQueue) -> Unavailable | None:
         """Return why a new call cannot even begin: the scale set's mints fail and the next probe is not due."""
-        lane.circuit.retry_by(self.circuit, now)
-        if not lane.circuit.is_open or lane.circuit.seconds_left(now) <= 0:
+        queue.circuit.retry_by(self.circuit, now)
+        if not queue.circuit.is_open or queue.circuit.seconds_left(now) <= 0:
             return None
-        return self._down(now, lane)
+        return self._down(now, queue)
 
     def learn(
-        self, attempt: Attempt, verdicts: Sequence[Verdict | None], results: Sequence[object], now: float
+        self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None], results: Sequence[object], now: float
     ) -> None:
         """Learn from the answer to one request."""
-        if not any(verdicts):
-            self.minted(attempt, len(verdicts), now)
+        if not any(classes):
+            self.minted(attempt, len(classes), now)
             return
-        committed = sum(1 for verdict in verdicts if verdict is None)
-        unresolved = sum(1 for verdict in verdicts if verdict is not None and verdict.unresolved)
-        self.budget.settle(now, committed, len(verdicts) - committed - unresolved)
+        committed = sum(1 for classified in classes if classified is None)
+        unresolved = sum(1 for classified in classes if classified is not None and classified.unresolved)
+        self.budget.settle(now, committed, len(classes) - committed - unresolved)
         self.budget.hold([self.held_until(now)] * unresolved)
-        throttled = next((v for v in verdicts if v is not None and v.told_to_wait), None)
-        overload = any(verdict is not None and verdict.overload for verdict in verdicts)
+        throttled = next((v for v in classes if v is not None and v.told_to_wait), None)
+        overload = any(classified is not None and classified.overload for classified in classes)
         minted = any(isinstance(result, MintedRunner) for result in results)
         until = now
-        if len(verdicts) > 1:
+        if len(classes) > 1:
             self.slicing.accepted() if minted else self.slicing.undecided()
         if throttled is not None:
             until = self.budget.told_to_wait(now, throttled.retry_after, self._random)
@@ -133,7 +133,7 @@ class BurstGate:
         else:  # whatever it says, it may not be the service's
             self.budget.undecided(attempt.sent_at)
         self._in_flight -= 1
-        if any(verdict is not None and verdict.refusal for verdict in verdicts):
+        if any(classified is not None and classified.refusal for classified in classes):
             self._refused(attempt, now, until)
         elif attempt.abandoned and not attempt.never_left:
             self.limiter.timed_out(attempt.sent)
@@ -141,13 +141,13 @@ class BurstGate:
             self.limiter.accepted(attempt.sent, self._in_flight)
         if overload and throttled is None and not minted:
             self.circuit.failed(now, attempt.sent_at)
-            if attempt.lane.circuit.failed(now, attempt.sent_at, at_once=self.circuit.is_open):
-                self._opened = self._down(now, attempt.lane)
+            if attempt.queue.circuit.failed(now, attempt.sent_at, at_once=self.circuit.is_open):
+                self._opened = self._down(now, attempt.queue)
         else:
             self._worked(attempt, now)
 
     def _refused(self, attempt: Attempt, now: float, until: float) -> None:
-        if attempt.lane.failures <= FREE_FAILURES:  # else it is the scale set that fails, not the service that is full
+        if attempt.queue.failures <= FREE_FAILURES:  # else it is the scale set that fails, not the service that is full
             self.limiter.refused(attempt.sent, self._in_flight, now=now, pause=max(0.0, until - now))
 
     def minted(self, attempt: Attempt, count: int, now: float) -> None:
@@ -162,7 +162,7 @@ class BurstGate:
 
     def _worked(self, attempt: Attempt, now: float) -> None:
         self.circuit.succeeded(now)
-        attempt.lane.circuit.succeeded(now)
+        attempt.queue.circuit.succeeded(now)
 
     def slice_refused(self, attempt: Attempt, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""
@@ -181,28 +181,28 @@ class BurstGate:
         """Return until when a mint that is given up now holds its place, if it is not resolved before."""
         return now + CERTAIN + self.budget.window
 
-    def hold(self, strays: Iterable[Stray]) -> None:
+    def hold(self, mints: Iterable[UnresolvedMint]) -> None:
         """Keep places within the limit for names that a dead process may have registered in the last moments."""
-        held = [stray.held_until for stray in strays if stray.held_until is not None]
+        held = [mint.held_until for mint in mints if mint.held_until is not None]
         self.budget.sent += len(held)
         self.budget.hold(held)
 
-    def resolved(self, stray: Stray, now: float) -> None:
+    def resolved(self, mint: UnresolvedMint, now: float) -> None:
         """Give the place of a name back, or count it as used, now that it is known what became of it."""
-        if stray.held_until is not None:
-            self.budget.resolved(now, stray.held_until, registered=stray.found)
+        if mint.held_until is not None:
+            self.budget.resolved(now, mint.held_until, registered=mint.found)
 
     def circuit_opened(self) -> Unavailable | None:
         """Return the error for all of its scale set that wait, once, if the last answer opened that circuit."""
         opened, self._opened = self._opened, None
         return opened
 
-    def _down(self, now: float, lane: Lane) -> Unavailable:
-        circuit = self.circuit if self.circuit.is_open else lane.circuit
-        wait = lane.circuit.seconds_left(now)
+    def _down(self, now: float, queue: MintQueue) -> Unavailable:
+        circuit = self.circuit if self.circuit.is_open else queue.circuit
+        wait = queue.circuit.seconds_left(now)
         return Unavailable(
-            f"mints of {'all scale sets' if circuit is self.circuit else lane.ref.name} have been failing for "
-            f"{now - (circuit.failing_since or now):.0f} s; nothing more is sent for {lane.ref.name}, one request will "
+            f"mints of {'all scale sets' if circuit is self.circuit else queue.ref.name} have been failing for "
+            f"{now - (circuit.failing_since or now):.0f} s; nothing more is sent for {queue.ref.name}, one request will "
             f"try again in {wait:.0f} s",
             retry_after=wait,
         )

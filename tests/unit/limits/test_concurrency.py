@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.limiter import EARNED, FACTOR, PATIENCE, SAVED, Limiter, Sent
+from scaleset_burst.limits.concurrency import EARNED, FACTOR, PATIENCE, SAVED, Limiter, Sent
 
 MOST = 64
 BURST = 300

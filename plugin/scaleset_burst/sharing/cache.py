@@ -10,16 +10,16 @@ from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.cache.service import Shared
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import FORGET, LEARN
-from scaleset_burst.sharing.store import Away, Store, milliseconds_of, seconds_of
+from scaleset_burst.sharing.store import RedisUnavailable, Store, milliseconds_of, seconds_of
 from scaleset_client.clock import Clock
 from scaleset_client.types import RunnerGroup, ScaleSet
 
-__all__ = ["SharedMemory"]
+__all__ = ["RedisCache"]
 
 ASKING_SECONDS = 3.0
 """How long hosts wait for the one that asks the service, which may have to get its tokens first."""
 
-LOOK_SECONDS = 0.02
+LOOKUP_SECONDS = 0.02
 
 GONE_SECONDS = 60.0
 """How long it is remembered that a value is no longer true: longer than any look-up takes."""
@@ -44,7 +44,7 @@ class _Known:
 _KNOWN = TypeAdapter(_Known)
 
 
-class SharedMemory:
+class RedisCache:
     """A `SharedCache` on Redis. Answers are public facts of the service; no token or JIT config passes through."""
 
     def __init__(self, store: Store, keys: Keys, host: str, *, clock: Clock) -> None:
@@ -65,7 +65,7 @@ class SharedMemory:
         """Return what is known; `None` to the one host that shall ask the service, while the others wait for it."""
         try:
             return await self._get(kind, key)
-        except Away:  # the store has said why
+        except RedisUnavailable:  # the store has said why
             return None
 
     async def _get(self, kind: Kind, key: str) -> Shared | None:
@@ -78,14 +78,14 @@ class SharedMemory:
             first = await self._store.claim(asking, self._host, milliseconds_of(ASKING_SECONDS))
             if first or self._clock.monotonic() >= until or await self._store.fetch(asking) == self._host:
                 return None
-            await self._clock.sleep(LOOK_SECONDS)
+            await self._clock.sleep(LOOKUP_SECONDS)
 
     async def put(self, kind: Kind, key: str, shared: Shared, lifetime: float) -> None:
         """Keep a value, and tell the other hosts if it is another one than before."""
         life = milliseconds_of(lifetime)
         age = max(0, milliseconds_of(self._clock.time() - shared.said_at))
         keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key)]
-        with suppress(Away):
+        with suppress(RedisUnavailable):
             before = await self._store.run(LEARN, keys, [_write(shared, life), max(1, life - age), age])
             known = _read(before) if isinstance(before, str) else None
             if known is not None and known.value is not None and known.value.id != shared.value.id:
@@ -95,7 +95,7 @@ class SharedMemory:
         """Forget a value, here and in every host."""
         kept = milliseconds_of(GONE_SECONDS)
         keys = [self._keys.known(kind.value, key), self._keys.asking(kind.value, key), self._keys.news]
-        with suppress(Away):
+        with suppress(RedisUnavailable):
             await self._store.run(FORGET, keys, [json.dumps({"life": kept}), kept, self._dropped(kind, key)])
 
     def _dropped(self, kind: Kind, key: str) -> str:

@@ -6,7 +6,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.sharing.allowance import NEVER, SLACK, Fallback, SharedBudget
+from scaleset_burst.sharing.budget import NEVER, SLACK, Fallback, SharedBudget
 
 WINDOW = 300.0
 
@@ -21,7 +21,7 @@ WINDOW = 300.0
 def test_hosts_that_keep_to_their_parts_keep_the_limit(
     limit: int, parts: list[int], noticed: list[float], steps: list[tuple[float, int, int]]
 ) -> None:
-    """Whatever each host had when Redis went away, and whoever asks when: no window holds more than the limit."""
+    """Whatever each host had when Redis became unavailable, and whoever asks when: no window holds more than the limit."""
     hosts = len(parts)
     whole = max(1, sum(parts))
     bases = [max(1, part * (limit - hosts) // whole) for part in parts]
@@ -75,7 +75,7 @@ def test_online_only_what_was_granted_is_sent_and_more_is_asked_for_once() -> No
     assert (len(asked), made.opens_at(1.0)) == (1, 3.0)
     made.settle(1.0, 8, 2)
     assert (made.tokens, made.unreported, made.sent) == (2, 8, 0)
-    made.went_away(2.0, 4)
+    made.became_unavailable(2.0, 4)
     assert made.fallback == Fallback(8 + 2 + 5, 375, 2.0, WINDOW)
     assert made.allow(2.0, 100) == 7
 

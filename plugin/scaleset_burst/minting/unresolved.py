@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from scaleset_burst.journal import Orphan
+from scaleset_burst.journal import LeftoverName
 from scaleset_client.types import Runner
 
 __all__ = [
     "CERTAIN",
-    "FIRST_LOOK",
-    "LOOKS",
+    "FIRST_LOOKUP",
+    "LOOKUPS",
     "Answering",
     "Step",
-    "Stray",
+    "UnresolvedMint",
     "adopted",
     "after_absence",
     "after_failure",
     "after_list",
-    "after_look",
+    "after_lookup",
     "after_refusal",
     "due",
 ]
@@ -33,10 +33,10 @@ behind. No bound is documented. Twice the 60 s after which gateways give a reque
 that the service has been seen to hold one (88 s, protocol 6.2).
 """
 
-LOOKS = (5.0, 15.0, 40.0, CERTAIN)
+LOOKUPS = (5.0, 15.0, 40.0, CERTAIN)
 """Seconds after the first look that missed it at which a name is looked for again."""
 
-FIRST_LOOK = 0.5
+FIRST_LOOKUP = 0.5
 """Seconds after a request was given up before its name is looked for."""
 
 REFUSED = 30.0
@@ -45,7 +45,7 @@ REFUSED = 30.0
 SETTLED = 30.0
 """Seconds after a look that failed before another one can be the last: look-ups may lag for a while."""
 
-AWAY = 3
+UNAVAILABLE_AFTER = 3
 """Look-ups in a row that fail, whichever names they were for: then one at a time finds out when that ends."""
 
 OUTAGE = 5.0
@@ -66,7 +66,7 @@ class Step(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stray:
+class UnresolvedMint:
     """An unresolved mint: a name that may be registered.
 
     Attributes:
@@ -115,9 +115,9 @@ class Answering:
     waits_until: float = float("-inf")
 
     @property
-    def away(self) -> bool:
+    def unavailable(self) -> bool:
         """Whether it seems not to answer: one look-up at a time finds out."""
-        return self.failures >= AWAY
+        return self.failures >= UNAVAILABLE_AFTER
 
     def answered(self, now: float) -> None:
         """Note an answer."""
@@ -130,19 +130,19 @@ class Answering:
         self.failures += 1
         if self.failing_since is None:
             self.failing_since = max(asked_at, self.answered_at)
-        if self.away:
-            wait = max(wait, _backoff(self.failures - AWAY, jitter))
+        if self.unavailable:
+            wait = max(wait, _backoff(self.failures - UNAVAILABLE_AFTER, jitter))
         self.waits_until = max(self.waits_until, now + wait)
 
 
-def due(stray: Stray, now: float) -> bool:
+def due(mint: UnresolvedMint, now: float) -> bool:
     """Whether it is time to look."""
-    return now >= stray.next_at
+    return now >= mint.next_at
 
 
-def after_look(
-    stray: Stray, found: Runner | None, asked_at: float, *, answering_since: float = float("-inf")
-) -> tuple[Step, Stray]:
+def after_lookup(
+    mint: UnresolvedMint, found: Runner | None, asked_at: float, *, answering_since: float = float("-inf")
+) -> tuple[Step, UnresolvedMint]:
     """Decide what a look-up by name means.
 
     1. Absent: it never came to be only if every look by name has missed it for `CERTAIN` seconds, with no outage
@@ -153,91 +153,91 @@ def after_look(
     5. Otherwise it is ours (the name's 65 random bits were drawn by us) and unused: remove it.
     """
     if found is None:
-        since = stray.missed_since
+        since = mint.missed_since
         if since is None or since < answering_since:
             since = asked_at
-        settled = stray.failed_at + SETTLED
+        settled = mint.failed_at + SETTLED
         if asked_at >= max(since + CERTAIN, settled):
-            return Step.CLOSED, stray
-        later = _next_look(since, asked_at) if asked_at < since + CERTAIN else settled
-        return Step.AGAIN, replace(stray, missed_since=since, failures=0, next_at=later)
-    stray = replace(stray, found=True, missed_since=None)
+            return Step.CLOSED, mint
+        later = _next_lookup(since, asked_at) if asked_at < since + CERTAIN else settled
+        return Step.AGAIN, replace(mint, missed_since=since, failures=0, next_at=later)
+    mint = replace(mint, found=True, missed_since=None)
     status = (found.status or "").lower()
-    unproven = stray.careful and status != "offline"
-    if found.scale_set_id != stray.scale_set_id or found.busy or status == "online" or unproven:
-        return Step.CLOSED, stray
-    if asked_at < stray.starts_until:
-        return Step.AGAIN, replace(stray, next_at=stray.starts_until)
-    return Step.REMOVE, replace(stray, runner_id=found.id)
+    unproven = mint.careful and status != "offline"
+    if found.scale_set_id != mint.scale_set_id or found.busy or status == "online" or unproven:
+        return Step.CLOSED, mint
+    if asked_at < mint.starts_until:
+        return Step.AGAIN, replace(mint, next_at=mint.starts_until)
+    return Step.REMOVE, replace(mint, runner_id=found.id)
 
 
-def after_list(stray: Stray, now: float) -> Stray:
+def after_list(mint: UnresolvedMint, now: float) -> UnresolvedMint:
     """Decide about a name that a list of all runners does not show: a list may be cut, paged or behind.
 
     It proves nothing, but saves a look by name where none is decisive: where it is neither the first nor the last.
     """
-    since = stray.missed_since
+    since = mint.missed_since
     if since is None or now >= since + CERTAIN:
-        return stray
-    return replace(stray, next_at=_next_look(since, now))
+        return mint
+    return replace(mint, next_at=_next_lookup(since, now))
 
 
-def after_failure(stray: Stray, now: float, wait: float, jitter: Callable[[], float]) -> Stray:
+def after_failure(mint: UnresolvedMint, now: float, wait: float, jitter: Callable[[], float]) -> UnresolvedMint:
     """Decide when to try again after a look or a removal that failed: never sooner than we were told.
 
     Who must be careful looks again before the next removal: the machine may have started meanwhile.
     """
-    later = now + max(wait, _backoff(stray.failures, jitter))
-    runner_id = None if stray.careful else stray.runner_id
-    return replace(stray, failures=stray.failures + 1, failed_at=now, runner_id=runner_id, next_at=later)
+    later = now + max(wait, _backoff(mint.failures, jitter))
+    runner_id = None if mint.careful else mint.runner_id
+    return replace(mint, failures=mint.failures + 1, failed_at=now, runner_id=runner_id, next_at=later)
 
 
-def after_refusal(stray: Stray, now: float, jitter: Callable[[], float]) -> Stray:
+def after_refusal(mint: UnresolvedMint, now: float, jitter: Callable[[], float]) -> UnresolvedMint:
     """Decide after a refused removal: it has a job (`JobStillRunning`), or we may not; the next look shows more."""
-    wait = min(10 * REFUSED, REFUSED * 2.0 ** min(stray.failures, 4))
-    return replace(after_failure(stray, now, wait, jitter), runner_id=None)
+    wait = min(10 * REFUSED, REFUSED * 2.0 ** min(mint.failures, 4))
+    return replace(after_failure(mint, now, wait, jitter), runner_id=None)
 
 
-def after_absence(stray: Stray, now: float, jitter: Callable[[], float]) -> Stray:
+def after_absence(mint: UnresolvedMint, now: float, jitter: Callable[[], float]) -> UnresolvedMint:
     """Decide after a removal that found nothing: it is gone, or does not show yet. That is for looks by name to say."""
-    return replace(after_failure(stray, now, 0.0, jitter), runner_id=None)
+    return replace(after_failure(mint, now, 0.0, jitter), runner_id=None)
 
 
 def adopted(
-    orphans: Iterable[Orphan], now: float, launch_grace: float, *, hold: int = 0, held_until: float = 0.0
-) -> list[Stray]:
-    """Return the strays a dead process left: looked for at once, and removed with care, after the grace only.
+    leftovers: Iterable[LeftoverName], now: float, launch_grace: float, *, hold: int = 0, held_until: float = 0.0
+) -> list[UnresolvedMint]:
+    """Return the unresolved mints a dead process left: looked for at once, and removed with care, after the grace only.
 
     None of them is proven unused. That a config was handed out may not have reached the disk: it was full or locked,
     the process died in between, or the file is an older copy of itself.
 
     Args:
-        orphans: What it left.
+        leftovers: What it left.
         now: Monotonic time.
         launch_grace: Seconds that a config is given to be launched.
         hold: How many names in doubt hold a place each, at most. What was delivered is counted as registered; what was
             in flight is not.
         held_until: Until when at the latest.
     """
-    strays, held = [], 0
-    for orphan in orphans:
-        holds = not orphan.delivered and held < hold
+    mints, held = [], 0
+    for leftover in leftovers:
+        holds = not leftover.delivered and held < hold
         held += holds
-        strays.append(
-            Stray(
-                name=orphan.name,
-                scale_set_id=orphan.scale_set_id or 0,
-                next_at=now + (launch_grace if orphan.delivered else 0.0),
+        mints.append(
+            UnresolvedMint(
+                name=leftover.name,
+                scale_set_id=leftover.scale_set_id or 0,
+                next_at=now + (launch_grace if leftover.delivered else 0.0),
                 careful=True,
                 starts_until=now + launch_grace,
                 held_until=held_until if holds else None,
             )
         )
-    return strays
+    return mints
 
 
-def _next_look(since: float, now: float) -> float:
-    return next((since + wait for wait in LOOKS if since + wait > now), now)
+def _next_lookup(since: float, now: float) -> float:
+    return next((since + wait for wait in LOOKUPS if since + wait > now), now)
 
 
 def _backoff(failures: int, jitter: Callable[[], float]) -> float:

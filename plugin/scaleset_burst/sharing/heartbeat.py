@@ -1,4 +1,4 @@
-"""Beats: tells Redis what this host used and wants, and takes what it grants; between beats nothing is asked."""
+"""Heartbeats: tells Redis what this host used and wants, and takes what it grants; between heartbeats nothing is asked."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from scaleset_burst.sharing.allowance import SharedBudget
+from scaleset_burst.sharing.budget import SharedBudget
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.scripts import BEAT, JOIN, LEAVE
-from scaleset_burst.sharing.store import Away, Store, milliseconds_of, seconds_of
+from scaleset_burst.sharing.scripts import HEARTBEAT, JOIN, LEAVE
+from scaleset_burst.sharing.store import RedisUnavailable, Store, milliseconds_of, seconds_of
 from scaleset_client.clock import Clock
 
-__all__ = ["BEAT_SECONDS", "Heart", "Tuning"]
+__all__ = ["HEARTBEAT_SECONDS", "Heartbeat", "Tuning"]
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 SETTLE_SECONDS = 5.0
 """Time for all hosts to tell an empty Redis what they have used, before anything is granted."""
 
@@ -28,7 +28,7 @@ PROBE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What the beats need to know of the rest of the engine.
+    """What the heartbeats need to know of the rest of the engine.
 
     Attributes:
         lease: Seconds of silence after which a host counts as dead.
@@ -47,7 +47,7 @@ class Tuning:
     changed: Callable[[], None]
 
 
-class Heart:
+class Heartbeat:
     """The only one who asks Redis about limits. A failure puts the budget on its fallback at once.
 
     Attributes:
@@ -64,19 +64,19 @@ class Heart:
         *,
         clock: Clock,
         joined: Callable[[], Awaitable[None]],
-        lost: Callable[[], None],
+        unavailable: Callable[[], None],
     ) -> None:
-        """Make a heart; it does not beat before `run`.
+        """Make a heartbeat; it does not heartbeat before `run`.
 
         Args:
             store: Redis.
             keys: Of the scope.
             host: Our id.
-            budget: What the beats feed.
+            budget: What the heartbeats feed.
             tuning: See there.
             clock: Where times and waits come from.
             joined: Awaited each time Redis has heard of us anew.
-            lost: Called when Redis has gone away.
+            unavailable: Called when Redis became unavailable.
         """
         self.hosts = tuning.hosts
         self._store = store
@@ -86,48 +86,48 @@ class Heart:
         self._tuning = tuning
         self._clock = clock
         self._joined = joined
-        self._lost = lost
+        self._on_unavailable = unavailable
         self._epoch: str | None = None
         self._told = budget.before
         self._seen = 0
         self._puzzled = False
         self._wake = asyncio.Event()
         self.gaps = 0
-        """How often Redis went away."""
+        """How often Redis became unavailable."""
         budget.on_want = self._wake.set
 
     def wake(self) -> None:
-        """Beat now: something changed."""
+        """Send a heartbeat now: something changed."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Send a heartbeat until cancelled."""
         while True:
             self._wake.clear()
-            pause = await self.beat()
-            await self._rest(pause)
+            pause = await self.send_heartbeat()
+            await self._wait(pause)
 
-    async def beat(self) -> float:
-        """Beat once; return how many seconds to rest unless something wants more."""
+    async def send_heartbeat(self) -> float:
+        """Send a heartbeat once; return how many seconds to rest unless something wants more."""
         try:
             if self._epoch is not None and self._told is not self._budget.before:
-                self._budget.went_away(self._clock.monotonic(), self.hosts)  # the journal could say only now
+                self._budget.became_unavailable(self._clock.monotonic(), self.hosts)  # the journal could say only now
                 self._epoch = None
             if self._epoch is None:
                 await self._join()
             rest = await self._tell()
-        except Away:
-            self._away()
+        except RedisUnavailable:
+            self._unavailable()
         except Exception:
-            # Without beats nothing would ever be granted again.
+            # Without heartbeats nothing would ever be granted again.
             if not self._puzzled:
                 logger.exception("what Redis answered makes no sense; this host goes on alone until it does")
             self._puzzled = True
-            self._away()
+            self._unavailable()
         else:
             self._puzzled = False
             return rest
-        return BEAT_SECONDS
+        return HEARTBEAT_SECONDS
 
     async def leave(self) -> None:
         """Give back what is not used; the rest counts as used."""
@@ -137,7 +137,7 @@ class Heart:
             if self._epoch is not None:
                 names = self._keys.names(self._host)
                 await self._store.run(LEAVE, self._keys.ledger, [*self._head(), used, names, self._keys.news])
-        except Away:
+        except RedisUnavailable:
             logger.debug("Redis was not told that this host ends; its lease ends by itself")
 
     async def _join(self) -> None:
@@ -160,7 +160,7 @@ class Heart:
             arguments += [budget.keeps(now), f"{self._host.partition('-')[0]}-", len(own)]
             arguments += [each for pair in (*own, *before) for each in pair]
             self._epoch = str(await self._store.run(JOIN, self._keys.ledger, arguments))
-        except Away:
+        except RedisUnavailable:
             budget.unreported = unreported
             raise
         await self._joined()
@@ -179,11 +179,11 @@ class Heart:
             int(cleared), milliseconds_of(PROBE_SECONDS), self._keys.news, keeps,
         ]  # fmt: skip
         try:
-            reply = await self._store.run(BEAT, self._keys.ledger, arguments)
+            reply = await self._store.run(HEARTBEAT, self._keys.ledger, arguments)
         except asyncio.CancelledError:
             budget.unreported += used  # perhaps counted twice, rather than not at all
             raise
-        except Away:
+        except RedisUnavailable:
             # Whether it was counted is not known: the next join tells the whole truth.
             self._tell_again(told, cleared=cleared)
             raise
@@ -204,26 +204,26 @@ class Heart:
         if kind == "join":
             self._epoch = None
             if budget.online:
-                budget.went_away(now, self.hosts)
-            self._lost()
+                budget.became_unavailable(now, self.hosts)
+            self._on_unavailable()
             return 0.0
         if kind == "settling":
             left, self.hosts, phase, pause = _number(rest[0]), _number(rest[1]), str(rest[2]), _number(rest[3])
             self._phase(phase, now + seconds_of(pause))
             budget.known_hosts(max(self.hosts, self._tuning.hosts))
-            return min(BEAT_SECONDS, seconds_of(left))
+            return min(HEARTBEAT_SECONDS, seconds_of(left))
         granted, promise, hosts, working, opens = (_number(each) for each in rest[:5])
         self.hosts, self._seen = hosts, _number(rest[7])
         self._phase(str(rest[5]), now + seconds_of(_number(rest[6])))
         budget.came_back(min(max(0, granted), want), min(max(0, promise), budget.whole))
         budget.limit = max(1, budget.whole // max(1, working))
         budget.room_at = now if granted or not want else now + seconds_of(opens)
-        budget.ask_at = min(budget.room_at, now + BEAT_SECONDS)
+        budget.ask_at = min(budget.room_at, now + HEARTBEAT_SECONDS)
         self._tuning.ceiling(working, hosts)
         if granted or budget.may_probe or budget.paused_until is None:
             self._tuning.changed()
-        # What we keep no longer is for others, once Redis knows that we know; a few can wait for the next beat.
-        return 0.0 if promise + budget.whole // 100 < kept - granted else BEAT_SECONDS
+        # What we keep no longer is for others, once Redis knows that we know; a few can wait for the next heartbeat.
+        return 0.0 if promise + budget.whole // 100 < kept - granted else HEARTBEAT_SECONDS
 
     def _phase(self, phase: str, over: float) -> None:
         budget = self._budget
@@ -235,17 +235,17 @@ class Heart:
         elif not budget.probing and not budget.told:
             budget.paused_until = None
 
-    def _away(self) -> None:
+    def _unavailable(self) -> None:
         known, self._epoch = self._epoch is not None, None
         self.gaps += 1
         if self._budget.online:
-            self._budget.went_away(self._clock.monotonic(), self.hosts)
+            self._budget.became_unavailable(self._clock.monotonic(), self.hosts)
         if known:
-            self._lost()
+            self._on_unavailable()
         self._tuning.ceiling(self.hosts, self.hosts)
         self._tuning.changed()
 
-    async def _rest(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         if self._wake.is_set():
             return
         sleeper = asyncio.ensure_future(self._clock.sleep(seconds))

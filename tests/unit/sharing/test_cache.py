@@ -5,8 +5,8 @@ import json
 import pytest
 
 from scaleset_burst.cache.kinds import Kind
+from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.memory import SharedMemory
 from scaleset_burst.sharing.store import RedisStore
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import HandClock
@@ -34,8 +34,8 @@ async def test_only_a_value_that_names_what_was_asked_is_believed(
     server: RedisServer, fields: object, *, found: bool
 ) -> None:
     keys, store = Keys("test", "github.com/acme"), RedisStore(server.url, timeout=1.0)
-    memory = SharedMemory(store, keys, "me", clock=HandClock())
+    cache = RedisCache(store, keys, "me", clock=HandClock())
     place = keys.known(Kind.SCALE_SET_NAME.value, "default/linux")
     await store.claim(place, json.dumps({"life": 60_000, "set": fields}), 60_000)
-    assert (await memory.get(Kind.SCALE_SET_NAME, "default/linux") is not None) is found
+    assert (await cache.get(Kind.SCALE_SET_NAME, "default/linux") is not None) is found
     await store.aclose()

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
 
 Step = tuple[str, float, int]
 steps = st.lists(

@@ -1,6 +1,6 @@
 """Whether several settings travel in one request."""
 
-from scaleset_burst.minting.slices import SliceState, Slicing
+from scaleset_burst.limits.slices import SliceState, Slicing
 
 
 def test_never_sends_one_at_a_time() -> None:

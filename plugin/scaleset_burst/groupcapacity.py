@@ -4,14 +4,14 @@ from collections import Counter, defaultdict
 
 from scaleset_hookspecs import ScaleSetRef
 
-__all__ = ["GroupFill"]
+__all__ = ["GroupCapacity"]
 
 WARN_SHARE = 0.8
 CALM_SHARE = 0.7
 """Below this share a group is calm again, and the next rise is said again."""
 
 
-class GroupFill:
+class GroupCapacity:
     """Counts runners by group: what the service counted last for each scale set, and our mints since.
 
     What it knows is the least that a group holds: scale sets that this host does not serve are not counted.

@@ -1,13 +1,13 @@
-"""The roster against a service whose list of runners is empty, cut or true."""
+"""The fleet against a service whose list of runners is empty, cut or true."""
 
 import asyncio
 
 import pytest
 
 from scaleset_burst.background import Background
-from scaleset_burst.minting import Lane
+from scaleset_burst.minting import MintQueue
+from scaleset_burst.reconciler import PARALLEL, Reconciler
 from scaleset_burst.settings import load_settings
-from scaleset_burst.upkeep import PARALLEL, Upkeep
 from scaleset_client.types import Runner
 from scaleset_hookspecs import ScaleSetRef
 from scaleset_hookspecs.errors import Unavailable
@@ -21,28 +21,30 @@ class Listing(ModelService):
 
     shown = 0
     down = False
-    looking = 0
+    looking_up = 0
 
     async def list_runners(self) -> tuple[Runner, ...]:
         return (await super().list_runners())[: self.shown]
 
     async def find_runner(self, name: str) -> Runner | None:
-        self.looking += 1
-        assert self.looking <= PARALLEL
+        self.looking_up += 1
+        assert self.looking_up <= PARALLEL
         try:
             if self.down:
                 raise Unavailable("down")
             return await super().find_runner(name)
         finally:
-            self.looking -= 1
+            self.looking_up -= 1
 
 
-def make_upkeep(service: Listing) -> tuple[Upkeep, Lane]:
+def make_reconciler(service: Listing) -> tuple[Reconciler, MintQueue]:
     burst = {"github": {"config_url": "https://github.com/acme", "token": {"$env": "T"}}}
     settings = load_settings({"plugins": {"burst": burst}}, environ={"T": "t"}, read_file=lambda _: "")
     minter, _, _ = make_minter(service)
-    upkeep = Upkeep(service, settings, minter.dispatcher._gate, clock=VirtualClock(), background=Background())  # type: ignore[arg-type]
-    return upkeep, Lane(ScaleSetRef(name="linux"), 42, "linux", "_work")
+    reconciler = Reconciler(
+        service, settings, minter.dispatcher._admission, clock=VirtualClock(), background=Background()
+    )  # type: ignore[arg-type]
+    return reconciler, MintQueue(ScaleSetRef(name="linux"), 42, "linux", "_work")
 
 
 @pytest.mark.parametrize("shown", [0, 3, 100])
@@ -52,17 +54,17 @@ def test_only_runners_that_have_ended_leave_the_roster(shown: int) -> None:
     async def main() -> None:
         service = Listing()
         service.shown = shown
-        upkeep, lane = make_upkeep(service)
+        reconciler, queue = make_reconciler(service)
         for number in range(30):
             minted = service._commit(42, f"r-{number}")
-            lane.roster.add(minted.runner.name, minted.runner.id, asyncio.get_running_loop().time())
+            queue.fleet.add(minted.runner.name, minted.runner.id, asyncio.get_running_loop().time())
         await asyncio.sleep(3600.0)
         for number in range(20, 30):
             del service.runners[f"r-{number}"]
         for _ in range(5):
-            upkeep.reconcile(lane)
+            reconciler.reconcile(queue)
             await asyncio.sleep(61.0)
-        assert set(lane.roster.names) == {f"r-{number}" for number in range(20)}
+        assert set(queue.fleet.names) == {f"r-{number}" for number in range(20)}
 
     run_virtually(main)
 
@@ -73,17 +75,17 @@ def test_looks_that_fail_drop_nobody() -> None:
     async def main() -> None:
         service = Listing()
         service.down = True
-        upkeep, lane = make_upkeep(service)
-        lane.roster.add("gone", 1, asyncio.get_running_loop().time())
+        reconciler, queue = make_reconciler(service)
+        queue.fleet.add("gone", 1, asyncio.get_running_loop().time())
         await asyncio.sleep(3600.0)
         for _ in range(5):
-            upkeep.reconcile(lane)
+            reconciler.reconcile(queue)
             await asyncio.sleep(61.0)
-        assert len(lane.roster) == 1
+        assert len(queue.fleet) == 1
         service.down = False
         for _ in range(2):
-            upkeep.reconcile(lane)
+            reconciler.reconcile(queue)
             await asyncio.sleep(61.0)
-        assert len(lane.roster) == 0
+        assert len(queue.fleet) == 0
 
     run_virtually(main)

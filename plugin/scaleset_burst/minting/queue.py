@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from scaleset_burst.limits.circuit import Circuit
+from scaleset_burst.limits.concurrency import Sent
 from scaleset_burst.minting.call import Call, Slot
-from scaleset_burst.minting.circuit import Circuit
-from scaleset_burst.minting.demand import Roster, surplus
-from scaleset_burst.minting.limiter import Sent
+from scaleset_burst.minting.demand import Fleet, surplus
 from scaleset_client.observing import Trace
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
-__all__ = ["FREE_FAILURES", "Attempt", "Lane"]
+__all__ = ["FREE_FAILURES", "Attempt", "MintQueue"]
 
 FREE_FAILURES = 2
 """Waves in a row that may fail before a scale set waits: until then refusals are taken for a full service's."""
@@ -30,7 +30,7 @@ class Attempt:
         abandoned: Nobody waits for its answer any more; its names are ambiguous.
     """
 
-    lane: Lane
+    queue: MintQueue
     slots: list[Slot]
     names: list[str]
     sent_at: float
@@ -52,7 +52,7 @@ class Attempt:
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
+class MintQueue:
     """Everything minting knows about one scale set. Changed on the loop only, in single steps.
 
     Attributes:
@@ -77,7 +77,7 @@ class Lane:
     limit: int | None = None
     waiting: deque[Slot] = field(default_factory=deque)
     stock: dict[str, deque[str]] = field(default_factory=dict)
-    roster: Roster = field(default_factory=Roster)
+    fleet: Fleet = field(default_factory=Fleet)
     circuit: Circuit = field(default_factory=Circuit)
     calls: set[Call] = field(default_factory=set)
     attempts: set[Attempt] = field(default_factory=set)
@@ -247,4 +247,4 @@ class Lane:
     def lower_demand(self, desired: int) -> int:
         """Cancel what is waiting beyond `desired` runners in all; return how many were cancelled."""
         message = f"the demand fell to {desired} before this one was sent"
-        return self.drop_waiting(surplus(desired, len(self.roster), self.under_way), FailureReason.DEMAND_FELL, message)
+        return self.drop_waiting(surplus(desired, len(self.fleet), self.under_way), FailureReason.DEMAND_FELL, message)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.limiter.model import BURST, MOST, Wild, bursts, compare, constant, lognormal
 from benchmarks.limiter.services import SERVICES, TAILS
-from scaleset_burst.minting.limiter import Limiter
+from scaleset_burst.limits.concurrency import Limiter
 
 QUICK = (
     "uniform 40 to 360 ms",

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from scaleset_burst.minting.budget import Budget
+from scaleset_burst.limits.budget import Budget
 
 __all__ = ["NEVER", "Fallback", "SharedBudget"]
 
 NEVER = float("-inf")
 
 SLACK = 10.0
-"""Seconds that hosts may differ in when they noticed that Redis went away."""
+"""Seconds that hosts may differ in when they noticed that Redis became unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Fallback:
     rise to it.
 
     Attributes:
-        base: Used, granted and promised when Redis went away.
+        base: Used, granted and promised when Redis became unavailable.
         share: An equal share of the limit.
         since: Monotonic time when it went away.
         window: Seconds.
@@ -49,7 +49,7 @@ class Fallback:
 
 @dataclass(slots=True)
 class SharedBudget(Budget):
-    """A `Budget` that spends what Redis granted, and keeps within a fallback while Redis is away.
+    """A `Budget` that spends what Redis granted, and keeps within a fallback while Redis is unavailable.
 
     Attributes:
         whole: The limit that all hosts share.
@@ -161,7 +161,7 @@ class SharedBudget(Budget):
         self._adjust(now)
         return max(0, self.limit - self.used_at(now))
 
-    def went_away(self, now: float, hosts: int) -> None:
+    def became_unavailable(self, now: float, hosts: int) -> None:
         """Note that Redis does not answer any more: from now on keep within our own part."""
         if self.online:
             base = self.used_at(now) + self.tokens + self.promise

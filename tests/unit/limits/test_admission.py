@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from scaleset_burst.minting import BurstGate, Lane
-from scaleset_burst.minting.budget import Budget
-from scaleset_burst.minting.circuit import Circuit
-from scaleset_burst.minting.limiter import Limiter
-from scaleset_burst.minting.slices import Slicing
+from scaleset_burst.limits.budget import Budget
+from scaleset_burst.limits.circuit import Circuit
+from scaleset_burst.limits.concurrency import Limiter
+from scaleset_burst.limits.slices import Slicing
+from scaleset_burst.minting import Admission, MintQueue
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -20,22 +20,22 @@ from tests.kit.virtual import run_virtually
 def test_a_probe_that_is_due_waits_for_the_budget() -> None:
     """With the circuit open and the window full, the next moment to ask is when the window has room."""
     budget, circuit = Budget(10, 300.0), Circuit(opened_at=0.0, probe_at=5.0)
-    gate = BurstGate(
+    admission = Admission(
         budget=budget,
         limiter=Limiter(8),
         slicing=Slicing("never", 50),
         random=random.Random(0),
     )
-    lane = Lane(ScaleSetRef(name="linux"), 42, "linux", "_work", circuit=circuit)
+    queue = MintQueue(ScaleSetRef(name="linux"), 42, "linux", "_work", circuit=circuit)
     budget.reserve(0.0, 10)
     budget.settle(2.0, 10, 0)
     asked = []
-    now: float | None = gate.lane_opens_at(0.0, lane)
-    while now is not None and not gate.permit(now, 3, lane):
+    now: float | None = admission.queue_opens_at(0.0, queue)
+    while now is not None and not admission.permit(now, 3, queue):
         asked.append(now)
-        now = gate.opens_at(now)
+        now = admission.opens_at(now)
     assert (asked, now) == ([5.0], 302.0)
-    assert gate.lane_opens_at(302.0, lane) == math.inf, "the probe is out: only its answer opens it"
+    assert admission.queue_opens_at(302.0, queue) == math.inf, "the probe is out: only its answer opens it"
 
 
 def test_an_outage_that_spent_the_window_is_waited_out() -> None:
@@ -43,12 +43,12 @@ def test_an_outage_that_spent_the_window_is_waited_out() -> None:
 
     async def main() -> None:
         service = ModelService(fault=lambda _name: "down", latency=0.5)
-        minter, lane, _ = make_minter(service, budget=Budget(10, 300.0), most=2, max_attempts=1000)
+        minter, queue, _ = make_minter(service, budget=Budget(10, 300.0), most=2, max_attempts=1000)
         with pytest.raises(Unavailable):
-            await minter.provision(lane, 50, ProvisionSettings(), None)
+            await minter.provision(queue, 50, ProvisionSettings(), None)
         service.fault = lambda _name: None
         await asyncio.sleep(10.0)
-        outcomes = await minter.provision(lane, 5, ProvisionSettings(), None)
+        outcomes = await minter.provision(queue, 5, ProvisionSettings(), None)
         assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
 
     run_virtually(main)
