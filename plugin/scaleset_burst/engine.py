@@ -82,7 +82,7 @@ class Engine:
             settings.cache,
             clock=self._clock,
             random=self._random,
-            shared=None if shared is None else shared.memory,
+            shared=None if shared is None else shared.cache,
             born=self._clock.monotonic(),
         )
         self.admission = build_admission(

@@ -3,7 +3,8 @@
 from scaleset_burst.cache import Metadata
 from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.journal import JournalNames
-from scaleset_burst.minting import Admission, Minter
+from scaleset_burst.limits import Admission
+from scaleset_burst.minting import Minter
 from scaleset_burst.snapshot import EngineSnapshot
 from scaleset_client import ScaleSetClient
 

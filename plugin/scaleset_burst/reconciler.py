@@ -8,7 +8,8 @@ from typing import Protocol
 from scaleset_burst.background import Background
 from scaleset_burst.groupcapacity import GroupCapacity
 from scaleset_burst.journal import JournalNames, LeftoverName
-from scaleset_burst.minting import Admission, Minter, MintQueue
+from scaleset_burst.limits import Admission
+from scaleset_burst.minting import Minter, MintQueue
 from scaleset_burst.minting.unresolved import adopted
 from scaleset_burst.settings import Settings
 from scaleset_client.clock import Clock
@@ -83,7 +84,7 @@ class Reconciler:
         held_until = self._admission.held_until(now)
         hold = 0 if self._shared else self._admission.holdable
         mints = adopted(leftovers, now, self._launch_grace, hold=hold, held_until=held_until)
-        self._admission.hold(mints)
+        self._admission.hold([mint.held_until for mint in mints if mint.held_until is not None])
         minter.resolver.add(mints)
 
     async def keep_adopting(self, names: JournalNames, minter: Minter) -> None:
@@ -125,7 +126,7 @@ class Reconciler:
                     lookups.create_task(look_up(name))
         except* ServiceError as errors:
             error = errors.exceptions[0]
-            logger.info("cannot compare the roster of %s with the service: %s", queue.ref.name, error)
+            logger.info("cannot compare the fleet of %s with the service: %s", queue.ref.name, error)
         finally:
             self._reconciling = False
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from scaleset_burst.journal import Journal, LazyJournal, open_journal
+from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.minting import Admission
 from scaleset_burst.settings import GitHubSettings, Settings, reveal
 from scaleset_client import (
     AppCredentials,

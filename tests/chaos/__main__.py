@@ -1,4 +1,4 @@
-"""`make chaos`: faults, limits and kills against the simulator, over real sockets; the last line is the failure class."""
+"""`make chaos`: faults, limits and kills against the simulator, over real sockets; the last line says how it went."""
 
 import argparse
 import json

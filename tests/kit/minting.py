@@ -4,10 +4,11 @@ import random
 from collections.abc import Sequence
 
 from scaleset_burst.journal import Change, State
+from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.minting import Admission, Minter, MintQueue
+from scaleset_burst.minting import Minter, MintQueue
 from scaleset_burst.minting.delivery import Names
 from scaleset_hookspecs import ScaleSetRef
 from tests.kit.service import ModelService

@@ -158,7 +158,7 @@ class Metadata:
         del ref
         self._runners.removed(runner)
 
-    # Upkeep
+    # Housekeeping
 
     def invalidate(self, kind: Kind | None = None, key: object | None = None) -> int:
         """Forget by kind and key, by kind, or everything; return how many entries went.

@@ -4,19 +4,79 @@ from __future__ import annotations
 
 import math
 import random as random_module
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.circuit import Circuit
+from scaleset_burst.limits.classification import ClassifiedFailure
 from scaleset_burst.limits.concurrency import Limiter, Sent
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.minting.classification import ClassifiedFailure
-from scaleset_burst.minting.queue import FREE_FAILURES, Attempt, MintQueue
-from scaleset_burst.minting.unresolved import CERTAIN, UnresolvedMint
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import Unavailable
+from scaleset_hookspecs.types import ScaleSetRef
 
-__all__ = ["Admission"]
+__all__ = ["CERTAIN", "FREE_FAILURES", "Admission", "Request", "Sender"]
+
+
+FREE_FAILURES = 2
+"""Waves in a row that may fail before a scale set waits: until then refusals are taken for a full service's."""
+
+CERTAIN = 120.0
+"""Seconds for which every look-up by name must miss a name before it counts as never registered.
+
+It covers a commit that comes after its request was given up, and a look-up that is answered from a copy which is
+behind. No bound is documented. Twice the 60 s after which gateways give a request up, and more than the longest time
+that the service has been seen to hold one (88 s, protocol 6.2).
+"""
+
+
+class Sender(Protocol):
+    """What the limits know of one scale set that mints."""
+
+    @property
+    def ref(self) -> ScaleSetRef:
+        """Which it is."""
+
+    @property
+    def circuit(self) -> Circuit:
+        """Stops what fails for this scale set."""
+
+    @property
+    def requests(self) -> int:
+        """Its requests in flight."""
+
+    @property
+    def failures(self) -> int:
+        """Waves in a row that failed."""
+
+
+class Request(Protocol):
+    """What the limits know of one request that was admitted."""
+
+    @property
+    def queue(self) -> Sender:
+        """Whose it is."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What it asks for."""
+
+    @property
+    def sent_at(self) -> float:
+        """When it left, in monotonic seconds."""
+
+    @property
+    def sent(self) -> Sent:
+        """What the concurrency limit knew when it left."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for its answer any more."""
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it was given up while it still waited to be sent."""
 
 
 class Admission:
@@ -65,7 +125,7 @@ class Admission:
         """How many registrations one request may carry at most."""
         return self.slicing.carries
 
-    def queue_opens_at(self, now: float, queue: MintQueue) -> float:
+    def queue_opens_at(self, now: float, queue: Sender) -> float:
         """Return when the circuits let a scale set send: in the past if now, never if only an answer can tell."""
         circuit = queue.circuit
         if circuit.is_open:
@@ -73,7 +133,7 @@ class Admission:
             return math.inf if circuit.probing else circuit.probe_at
         return now + 1.0 if self.circuit.is_open and queue.requests else now
 
-    def permit(self, now: float, wanted: int, queue: MintQueue) -> int:
+    def permit(self, now: float, wanted: int, queue: Sender) -> int:
         """Return for how many registrations one request may be sent now, and count them; 0: none, whoever asks."""
         if self.circuit.is_open or queue.circuit.is_open:
             wanted = min(1, wanted)
@@ -102,7 +162,7 @@ class Admission:
         """Return for how many seconds in all admission has been closed, for the account of waiting."""
         return self._closed_seconds + (now - self._closed_since if self._closed_since is not None else 0.0)
 
-    def refusal(self, now: float, queue: MintQueue) -> Unavailable | None:
+    def refusal(self, now: float, queue: Sender) -> Unavailable | None:
         """Return why a new call cannot even begin: the scale set's mints fail and the next probe is not due."""
         queue.circuit.retry_by(self.circuit, now)
         if not queue.circuit.is_open or queue.circuit.seconds_left(now) <= 0:
@@ -110,7 +170,7 @@ class Admission:
         return self._down(now, queue)
 
     def learn(
-        self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None], results: Sequence[object], now: float
+        self, attempt: Request, classes: Sequence[ClassifiedFailure | None], results: Sequence[object], now: float
     ) -> None:
         """Learn from the answer to one request."""
         if not any(classes):
@@ -146,11 +206,11 @@ class Admission:
         else:
             self._worked(attempt, now)
 
-    def _refused(self, attempt: Attempt, now: float, until: float) -> None:
+    def _refused(self, attempt: Request, now: float, until: float) -> None:
         if attempt.queue.failures <= FREE_FAILURES:  # else it is the scale set that fails, not the service that is full
             self.limiter.refused(attempt.sent, self._in_flight, now=now, pause=max(0.0, until - now))
 
-    def minted(self, attempt: Attempt, count: int, now: float) -> None:
+    def minted(self, attempt: Request, count: int, now: float) -> None:
         """Learn from a request that was granted in full: most are, so this is the short way."""
         self.budget.settle(now, count, 0)
         self.budget.succeeded(attempt.sent_at)
@@ -160,11 +220,11 @@ class Admission:
         self.limiter.accepted(attempt.sent, self._in_flight)
         self._worked(attempt, now)
 
-    def _worked(self, attempt: Attempt, now: float) -> None:
+    def _worked(self, attempt: Request, now: float) -> None:
         self.circuit.succeeded(now)
         attempt.queue.circuit.succeeded(now)
 
-    def slice_refused(self, attempt: Attempt, now: float) -> None:
+    def slice_refused(self, attempt: Request, now: float) -> None:
         """Learn that the service does not take slices: nothing was registered."""
         self._in_flight -= 1
         self.budget.settle(now, 0, len(attempt.names))
@@ -181,29 +241,23 @@ class Admission:
         """Return until when a mint that is given up now holds its place, if it is not resolved before."""
         return now + CERTAIN + self.budget.window
 
-    def hold(self, mints: Iterable[UnresolvedMint]) -> None:
+    def hold(self, until: Sequence[float]) -> None:
         """Keep places within the limit for names that a dead process may have registered in the last moments."""
-        held = [mint.held_until for mint in mints if mint.held_until is not None]
-        self.budget.sent += len(held)
-        self.budget.hold(held)
-
-    def resolved(self, mint: UnresolvedMint, now: float) -> None:
-        """Give the place of a name back, or count it as used, now that it is known what became of it."""
-        if mint.held_until is not None:
-            self.budget.resolved(now, mint.held_until, registered=mint.found)
+        self.budget.sent += len(until)
+        self.budget.hold(until)
 
     def circuit_opened(self) -> Unavailable | None:
         """Return the error for all of its scale set that wait, once, if the last answer opened that circuit."""
         opened, self._opened = self._opened, None
         return opened
 
-    def _down(self, now: float, queue: MintQueue) -> Unavailable:
+    def _down(self, now: float, queue: Sender) -> Unavailable:
         circuit = self.circuit if self.circuit.is_open else queue.circuit
         wait = queue.circuit.seconds_left(now)
         return Unavailable(
             f"mints of {'all scale sets' if circuit is self.circuit else queue.ref.name} have been failing for "
-            f"{now - (circuit.failing_since or now):.0f} s; nothing more is sent for {queue.ref.name}, one request will "
-            f"try again in {wait:.0f} s",
+            f"{now - (circuit.failing_since or now):.0f} s; nothing more is sent for {queue.ref.name}, one request "
+            f"will try again in {wait:.0f} s",
             retry_after=wait,
         )
 

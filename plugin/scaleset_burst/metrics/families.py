@@ -141,6 +141,6 @@ FAMILIES: tuple[Family, ...] = (
     _cache("cache_evictions_total", "Values dropped before their end.", "evictions"),
     _cache("cache_failures_total", "Look-ups that failed.", "failures"),
     _one("ghosts_removed_total", "counter", "Registrations that nobody would use, removed.", "ghosts_removed"),
-    _one("strays_open", "gauge", "Names that may be registered and are not resolved yet.", "strays_open"),
+    _one("unresolved_mints", "gauge", "Names that may be registered and are not resolved yet.", "unresolved_mints"),
     _one("journal_open_entries", "gauge", "Names in the journal whose end is not known yet.", "journal_open"),
 )

@@ -87,8 +87,8 @@ class Deliverer:
 
     A call's first config does not wait for its wave: it is written down on the spot and handed out.
 
-    `on_undeliverable` takes configs that nobody can be given any more; `on_delivered` hears of the others; `on_unrecorded` takes
-    arrivals whose config is undone and whose slot needs another one.
+    `on_undeliverable` takes configs that nobody can be given any more; `on_delivered` hears of the others;
+    `on_unrecorded` takes arrivals whose config is undone and whose slot needs another one.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from scaleset_burst.limits.concurrency import Sent
+from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.hedging import Hedging, may_ask_again
 from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.turns import Turns
@@ -17,7 +17,7 @@ from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
-__all__ = ["AdmissionRules", "Dispatcher", "MintService", "Result"]
+__all__ = ["Dispatcher", "MintService", "Result"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,39 +46,13 @@ class MintService(Protocol):
         """Mint a slice; one result for each request, in order."""
 
 
-class AdmissionRules(Protocol):
-    """Decides how much may be sent; every method is a decision without I/O."""
-
-    @property
-    def carries(self) -> int:
-        """How many registrations one request may carry at most."""
-
-    def queue_opens_at(self, now: float, queue: MintQueue) -> float:
-        """Return when this scale set may send, were it alone."""
-
-    def permit(self, now: float, wanted: int, queue: MintQueue) -> int:
-        """Return for how many registrations one request may be sent now; 0: none, whichever scale set asks."""
-
-    def sent(self, now: float) -> Sent:
-        """Return what the limiter knows of a permitted request that leaves now."""
-
-    def opens_at(self, now: float) -> float | None:
-        """Return when to ask again after that, if time alone will open it."""
-
-    def has_room(self, requests_in_flight: int) -> bool:
-        """Whether one more request may be in flight."""
-
-    def has_plenty(self, now: float) -> bool:
-        """Whether there are registrations to spare."""
-
-
 class Dispatcher:
     """Keeps workers busy while there is something to send and room to send it."""
 
     def __init__(
         self,
         service: MintService,
-        admission: AdmissionRules,
+        admission: Admission,
         *,
         clock: Clock,
         refill: Callable[[MintQueue, str, int], Awaitable[None]],

@@ -324,7 +324,8 @@ class Minter:
         self.resolver.add([mint])
 
     def _mint_known(self, mint: UnresolvedMint) -> None:
-        self._admission.resolved(mint, self._clock.monotonic())
+        if mint.held_until is not None:  # its place is free again, or used
+            self._admission.budget.resolved(self._clock.monotonic(), mint.held_until, registered=mint.found)
         self.dispatcher.pump()
 
     def _mint_settled(self, mint: UnresolvedMint) -> None:

@@ -13,10 +13,7 @@ from scaleset_burst.minting.demand import Fleet, surplus
 from scaleset_client.observing import Trace
 from scaleset_hookspecs.types import FailureReason, ScaleSetRef
 
-__all__ = ["FREE_FAILURES", "Attempt", "MintQueue"]
-
-FREE_FAILURES = 2
-"""Waves in a row that may fail before a scale set waits: until then refusals are taken for a full service's."""
+__all__ = ["Attempt", "MintQueue"]
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Resolves unresolved mints off the critical path: look, decide, remove; a few at a time, never in the way of a mint."""
+"""Resolves unresolved mints: look, decide, remove; a few at a time, never in the way of a mint."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunnerService(Protocol):
 class Resolver:
     """Owns the unresolved mints of one scope until each is settled; `on_settled` hears of every one that is.
 
-    `on_known` hears once of each unresolved mint that holds a place within the limit, when it is known whether it is registered.
+    `on_known` hears once of each that holds a place within the limit, when it is known whether it is registered.
 
     Attributes:
         on_removed: Hears of each registration that the service removed for us.

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaleset_burst.journal import Change, State
-from scaleset_burst.limits.admission import Admission
+from scaleset_burst.limits.admission import FREE_FAILURES, Admission
+from scaleset_burst.limits.classification import ClassifiedFailure, FailureClass, classify
 from scaleset_burst.minting.call import Slot
-from scaleset_burst.minting.classification import ClassifiedFailure, FailureClass, classify
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
 from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.ledger import BurstLedger
-from scaleset_burst.minting.queue import FREE_FAILURES, Attempt, MintQueue
+from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.resolver import Resolver
 from scaleset_burst.minting.unresolved import FIRST_LOOKUP, UnresolvedMint
 from scaleset_client.clock import Clock

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from scaleset_burst.journal import LeftoverName
+from scaleset_burst.limits.admission import CERTAIN
 from scaleset_client.types import Runner
 
 __all__ = [
-    "CERTAIN",
     "FIRST_LOOKUP",
     "LOOKUPS",
     "Answering",
@@ -24,14 +24,6 @@ __all__ = [
     "after_refusal",
     "due",
 ]
-
-CERTAIN = 120.0
-"""Seconds for which every look by name must miss a name before it counts as never registered.
-
-It covers a commit that comes after its request was given up, and a look-up that is answered from a copy which is
-behind. No bound is documented. Twice the 60 s after which gateways give a request up, and more than the longest time
-that the service has been seen to hold one (88 s, protocol 6.2).
-"""
 
 LOOKUPS = (5.0, 15.0, 40.0, CERTAIN)
 """Seconds after the first look that missed it at which a name is looked for again."""
@@ -60,7 +52,7 @@ class Step(Enum):
     REMOVE = auto()
     """It is ours and unused: remove it."""
     AGAIN = auto()
-    """Look again at `Stray.next_at`."""
+    """Look again at `UnresolvedMint.next_at`."""
     CLOSED = auto()
     """Settled: gone, never there, or not ours to touch."""
 

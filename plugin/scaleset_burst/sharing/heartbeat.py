@@ -1,4 +1,4 @@
-"""Heartbeats: tells Redis what this host used and wants, and takes what it grants; between heartbeats nothing is asked."""
+"""Heartbeats: tell Redis what this host used and wants, and take what it grants; in between nothing is asked."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from scaleset_burst.cache import Metadata
 from scaleset_burst.cache.kinds import Kind
 from scaleset_burst.journal import Change, Journal, LeftoverName, State
-from scaleset_burst.minting import Admission, Minter
+from scaleset_burst.limits import Admission
+from scaleset_burst.minting import Minter
 from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Tuning

@@ -47,7 +47,7 @@ class RedisUnavailable(Exception):
 
 
 class Store(Protocol):
-    """What the shared rooms need of Redis. Every method raises `RedisUnavailable` within the time limit, and nothing else."""
+    """What the shared rooms need of Redis. Methods raise `RedisUnavailable` within the time limit, and nothing else."""
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:  # noqa: ANN401  # a reply
         """Run a script."""

@@ -29,7 +29,7 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "name", "level"),
+    ("facts", "name", "severity"),
     [
         (replace(WELL, skew=-31.0), "clock", Severity.WARNING),
         (replace(WELL, skew=None), "clock", Severity.WARNING),

@@ -43,7 +43,7 @@ def make_reconciler(service: Listing) -> tuple[Reconciler, MintQueue]:
     minter, _, _ = make_minter(service)
     reconciler = Reconciler(
         service, settings, minter.dispatcher._admission, clock=VirtualClock(), background=Background()
-    )  # type: ignore[arg-type]
+    )
     return reconciler, MintQueue(ScaleSetRef(name="linux"), 42, "linux", "_work")
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from scaleset_burst.background import Background
 from scaleset_burst.journal import Change, DatabaseJournal, JournalNames
 from scaleset_burst.journal.writer import GroupWriter
-from scaleset_burst.minting import Admission
+from scaleset_burst.limits import Admission
 from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.settings import load_settings
 from scaleset_client.types import MintedRunner, Runner

@@ -6,11 +6,12 @@ import random
 
 import pytest
 
+from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.circuit import Circuit
 from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.minting import Admission, MintQueue
+from scaleset_burst.minting import MintQueue
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef, Unavailable
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService

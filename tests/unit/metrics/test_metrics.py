@@ -40,7 +40,7 @@ def snapshot(scope: str = "github.com/acme", **more: object) -> EngineSnapshot:
         "token_renewals": 1,
         "cache": {Kind.SCALE_SET: KindCounters(hits=9, misses=2, stale=1, refreshes=3, evictions=4, failures=5)},
         "ghosts_removed": 2,
-        "strays_open": 1,
+        "unresolved_mints": 1,
         "journal_open": 7,
     }
     return EngineSnapshot(scope=scope, **(values | more))  # type: ignore[arg-type]

@@ -3,9 +3,9 @@
 import asyncio
 
 from scaleset_burst.journal import LeftoverName
-from scaleset_burst.limits.admission import Admission
+from scaleset_burst.limits.admission import CERTAIN, Admission
 from scaleset_burst.limits.budget import Budget
-from scaleset_burst.minting.unresolved import CERTAIN, adopted
+from scaleset_burst.minting.unresolved import adopted
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
@@ -30,7 +30,7 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
         loop = asyncio.get_running_loop()
         left, until = [leftover(f"theirs-{number}") for number in range(3)], admission.held_until(loop.time())
         mints = adopted(left, loop.time(), 60.0, hold=admission.holdable, held_until=until)
-        admission.hold(mints)
+        admission.hold([mint.held_until for mint in mints if mint.held_until is not None])
         minter.resolver.add(mints)
         times: list[float] = []
         began = loop.time()

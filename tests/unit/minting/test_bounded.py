@@ -24,7 +24,8 @@ from tests.kit.virtual import run_virtually
 
 DAY = 86_400.0
 LASTING = (
-    Admission, BurstLedger, Budget, Deliverer, Dispatcher, MintQueue, Minter, Resolver, Settlement, Sweeper, Turns, Waits,
+    Admission, BurstLedger, Budget, Deliverer, Dispatcher, MintQueue, Minter, Resolver, Settlement, Sweeper, Turns,
+    Waits,
 )  # fmt: skip
 
 

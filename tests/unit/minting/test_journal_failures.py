@@ -54,7 +54,7 @@ class LosesDelivered(RecordingNames):
             raise UnrecordedNames(unrecorded)
 
 
-@pytest.mark.parametrize("lost", [1, 20, 45])
+@pytest.mark.parametrize("unrecorded", [1, 20, 45])
 def test_names_lost_at_the_end_of_a_call_are_not_handed_over(unrecorded: int) -> None:
     """Another host may remove their runners: the caller gets others, and these are undone."""
 

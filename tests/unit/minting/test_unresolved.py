@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaleset_burst.limits.admission import CERTAIN
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.minting.resolver import PARALLEL, REMOVALS
-from scaleset_burst.minting.unresolved import CERTAIN, UnresolvedMint
+from scaleset_burst.minting.unresolved import UnresolvedMint
 from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import Conflict, NotFound, RateLimited, Rejected, Unavailable
@@ -29,8 +30,8 @@ class Wild(ModelService):
     """A service whose answers get lost, whose commits come late, whose lists lie and whose removals fail.
 
     Attributes:
-        failure_classes: What becomes of the mints, in turn: minted, or an answer that was none and a commit that many seconds
-            after the request; infinitely late is never.
+        failure_classes: What becomes of the mints, in turn: minted, or an answer that was none and a commit that many
+            seconds after the request; infinitely late is never.
         outages: When nothing is answered: seconds after the start, and how long.
         lag: For how many seconds after an outage look-ups show nothing that was registered before its end.
         lists: `honest`, `empty`, `broken`, `cut` after three, or `behind` by a minute.

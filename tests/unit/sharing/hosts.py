@@ -68,7 +68,7 @@ class BareHost:
             tuning,
             clock=self.clock,
             joined=self._joined,
-            taken=self._taken,
+            unavailable=self._taken,
         )
 
     async def _joined(self) -> None:

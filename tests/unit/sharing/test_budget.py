@@ -21,7 +21,7 @@ WINDOW = 300.0
 def test_hosts_that_keep_to_their_parts_keep_the_limit(
     limit: int, parts: list[int], noticed: list[float], steps: list[tuple[float, int, int]]
 ) -> None:
-    """Whatever each host had when Redis became unavailable, and whoever asks when: no window holds more than the limit."""
+    """Whatever each host had when Redis became unavailable: no window holds more than the limit."""
     hosts = len(parts)
     whole = max(1, sum(parts))
     bases = [max(1, part * (limit - hosts) // whole) for part in parts]

@@ -215,4 +215,4 @@ def beating(store: RedisStore) -> Heartbeat:
         pass
 
     tuning = Tuning(lease=30.0, window=300.0, hosts=1, waiting=lambda: 0, ceiling=lambda *_: None, changed=lambda: None)
-    return Heartbeat(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, taken=lambda: None)
+    return Heartbeat(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, unavailable=lambda: None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.classification import FailureClass, classify
+from scaleset_burst.limits.classification import FailureClass, classify
 from scaleset_client.failures import failure
 from scaleset_client.kinds import Kind
 from scaleset_client.transport import Response
@@ -42,7 +42,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "fate", "overload"), ROWS)
+@pytest.mark.parametrize(("error", "failure_class", "overload"), ROWS)
 def test_what_counts_against_the_service(error: ServiceError, failure_class: FailureClass, overload: bool) -> None:
     """A refusal that is our own fault opens no circuit."""
     classified = classify(error)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.minting.classification import FailureClass, classify
+from scaleset_burst.limits.classification import FailureClass, classify
 from scaleset_hookspecs import (
     AuthenticationFailed,
     Conflict,
@@ -34,7 +34,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "fate"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(("error", "failure_class"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_every_row_of_the_table(error: ServiceError, failure_class: FailureClass) -> None:
     """Each outcome has the action the protocol names."""
     assert classify(error).failure_class is failure_class

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaleset_burst.limits.admission import CERTAIN
 from scaleset_burst.minting.unresolved import (
-    CERTAIN,
     OUTAGE,
     SETTLED,
     Answering,

@@ -1,0 +1,44 @@
+"""The words of the house: a private one is the name of nothing (docs/reference/glossary.md has those we use)."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PRIVATE = {
+    "lane", "gate", "allowance", "purse", "stray", "orphan", "overtake", "succession", "heir", "heart", "beat",
+    "upkeep", "fate", "verdict", "tally", "roster",
+}  # fmt: skip
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """Yield every name that a module gives, or uses."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg is not None:
+            yield node.arg
+
+
+def words(name: str) -> set[str]:
+    """Return the words of a name, in the singular."""
+    return {word.lower().removesuffix("s") for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def test_no_private_word_is_a_name() -> None:
+    found = set()
+    for path in (*ROOT.glob("plugin/**/*.py"), *ROOT.glob("hookspecs/**/*.py"), *ROOT.glob("examples/**/*.py")):
+        given = {path.stem, path.parent.name, *names(ast.parse(path.read_text()))}
+        found |= {f"{path.relative_to(ROOT)}: {name}" for name in given if words(name) & PRIVATE}
+    assert not found
+
+
+def test_the_words_of_the_glossary_stand_there_once() -> None:
+    lines = (ROOT / "docs/reference/glossary.md").read_text().splitlines()
+    entries = [line.split("|")[1].strip() for line in lines if line.startswith("| ") and not line.startswith("| ---")]
+    assert len(entries) == len(set(entries)) > 30
