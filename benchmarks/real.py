@@ -1,7 +1,8 @@
 """Bursts under real conditions: our limit against the best fixed one, and every peer where answers are lost or refused.
 
-The service is the simulator, a process of its own for each run, with the same seed: the n-th mint takes the same time
-for everybody. The limits of a model run side by side, burst by burst, so that stalls and the machine's moods meet all.
+The service is the simulator, a process of its own for each run, with the same seed for each burst: its n-th mint takes
+the same time for everybody, however many were asked for twice in the bursts before. The limits of a model run side by
+side, burst by burst, so that stalls and the machine's moods meet all.
 """
 
 import os
@@ -138,7 +139,8 @@ def _bursts(ours: Peer, model: Model, limit: int | None, size: int, bursts: int,
     try:
         with _service(model) as service, Program(ours) as program:
             program.connect(service, concurrency=limit or MOST, ca_file=None, auto=limit is None)
-            for _ in range(bursts):
+            for burst in range(bursts):
+                service.configure(seed=burst)
                 start.wait()
                 took = program.order("burst", count=size)
                 seconds.append(took["seconds"])

@@ -29,7 +29,7 @@ MOST_FAULTS = 100
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode")
 """Headers that browsers send, and command lines do not."""
 
-CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready")
+CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready", "seed")
 
 
 class Control:
@@ -150,6 +150,8 @@ class Control:
             _fits(name, changes[name], type(getattr(options, name)))
         for name, value in changes.items():
             setattr(options, name, value)
+        if "seed" in body:
+            self._world.draw_anew()
         self._world.unready_left = int(body.get("unready", self._world.unready_left))
         values = {name: getattr(options, name) for name in CHANGEABLE}
         return Answer(200, values | {"latency": options.latency.text})

@@ -118,7 +118,8 @@ class Tokens:
     def _signed(self, purpose: str, seconds: float) -> str:
         expires = self.clock.time() + seconds
         self.issued += 1
-        claims = {"exp": expires, "iat": expires - seconds, "sub": purpose, "jti": str(self.issued), "pad": "x" * 400}
+        times = {"exp": int(expires), "iat": int(expires - seconds)}
+        claims = times | {"sub": purpose, "jti": str(self.issued), "pad": "x" * 400}
         token = jwt.encode(claims, "simulator-signing-key-of-enough-length", algorithm="HS256")
         self.signed[token] = (purpose, expires)
         _bound(self.signed)

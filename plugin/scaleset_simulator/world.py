@@ -32,6 +32,7 @@ class Options:
         capacity: * Mints worked on at once; 0 is no limit.
         overload: * Beyond the capacity: `queue` (latency grows) or `refuse` (503 before the commit).
         slices: * Whether several settings may come in one request.
+        seed: * Of every chance; changed while it runs, of the latencies from then on.
         unready: Answers 401 to the first so many admin connections (protocol 3.3).
         bom: * Every body begins with a byte order mark.
     """
@@ -120,6 +121,10 @@ class World:
         """Wake the long polls: something may have changed."""
         async with self.changed:
             self.changed.notify_all()
+
+    def draw_anew(self) -> None:
+        """Let the latencies that follow be the first ones of the seed."""
+        self._chances.clear()
 
     def latency(self, kind: str) -> float:
         """Return the seconds on this clock that the next answer of a kind takes; each kind has its own sequence."""

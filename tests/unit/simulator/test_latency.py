@@ -140,3 +140,11 @@ def test_a_simulator_takes_one_and_another_while_it_runs() -> None:
             simulator.configure(latency="slow")
     with pytest.raises(SimulatorError, match="is no latency"), SimulatorProcess(latency="slow"):
         pass
+
+
+def test_a_seed_that_is_given_again_begins_the_same_latencies_again() -> None:
+    world = World(Options(latency=parse_latency("lognormal:100ms,1.2")), SystemClock())
+    first = [world.latency("mint") for _ in range(5)]
+    assert [world.latency("mint") for _ in range(5)] != first
+    world.draw_anew()
+    assert [world.latency("mint") for _ in range(5)] == first
