@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from scaleset_client.texts import looks_secret
 from scaleset_hookspecs import Problem
 from scaleset_hookspecs.sources import SourcedConfig
 
@@ -15,7 +16,6 @@ __all__ = ["Section", "shown"]
 T = TypeVar("T")
 
 _NOTHING: Final = object()
-_SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|://[^/\s]*@")
 
 _NAME: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
 """What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
@@ -149,7 +149,7 @@ class Section:
 
 def shown(text: str) -> str:
     """Return a text of the file for people to read, unless it has the look of a secret in the wrong place."""
-    return f"(a text of {len(text)} characters that looks like a secret)" if _SECRET.search(text) else text
+    return f"(a text of {len(text)} characters that looks like a secret)" if looks_secret(text) else text
 
 
 def _is_text(value: object) -> bool:

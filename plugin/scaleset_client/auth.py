@@ -7,19 +7,19 @@ from typing import Any, TypeVar
 
 from scaleset_client import decoding, requests
 from scaleset_client.failures import again
-from scaleset_client.flights import SingleFlight
 from scaleset_client.options import AppCredentials, Credentials
 from scaleset_client.protocol import read
 from scaleset_client.requests import Request
 from scaleset_client.retrying import Backoff, Repeater
+from scaleset_client.singleflight import Flight, SingleFlight
 from scaleset_client.tokens import (
     BLIND_LIFETIME,
-    Decision,
     Refusal,
+    Renewal,
     Token,
     after_refusal,
     app_jwt,
-    decide,
+    renewal,
     token_of_jwt,
 )
 from scaleset_client.transport import Response
@@ -35,6 +35,7 @@ Send = Callable[[Request, str], Coroutine[Any, Any, Response]]
 log = logging.getLogger(__name__)
 REFUSAL_BACKOFF = Backoff(first=0.4, longest=4.0)
 RENEWAL_BACKOFF = Backoff(first=1.0, longest=30.0)
+CHAIN = "token chain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +67,7 @@ class TokenChain:
         self._repeater = repeater
         self._clock = repeater.clock
         self._chance = repeater.chance
-        self._flight = SingleFlight(self._renew)
+        self._flight: SingleFlight[AdminConnection] = SingleFlight(_closed)
         self._installation: Token | None = None
         self._registration: Token | None = None
         self._held: AdminConnection | None = None
@@ -81,12 +82,12 @@ class TokenChain:
         held = self._held
         if held is None:
             return None
-        decision = decide(held.token, self._clock.time())
-        if decision is Decision.KEEP:
+        due = renewal(held.token, self._clock.time())
+        if due is Renewal.NOT_YET:
             return held
-        if decision is Decision.RENEW_AHEAD:
+        if due is Renewal.AHEAD:
             if self._clock.monotonic() >= self._not_before:
-                self._flight.launch()
+                self._flight.launch(CHAIN, self._renew)
             return held
         return None
 
@@ -105,7 +106,7 @@ class TokenChain:
             error = again(self._refusal)
             error.retry_after = left if isinstance(error, RateLimited) else error.retry_after
             raise error
-        return await self._flight.join()
+        return await self._flight.join(self._flight.launch(CHAIN, self._renew))
 
     def refused(self, connection: AdminConnection) -> None:
         """Hear that the service answered 401 to this connection; another one held meanwhile is kept."""
@@ -126,7 +127,7 @@ class TokenChain:
         """End a renewal under way."""
         await self._flight.aclose()
 
-    async def _renew(self) -> AdminConnection:
+    async def _renew(self, _flight: Flight[AdminConnection]) -> AdminConnection:
         try:
             connection = await self._admin_connection()
         except ServiceError as error:
@@ -167,9 +168,9 @@ class TokenChain:
             return AdminConnection(url, token_of_jwt(value, self._clock.time()))
 
     async def _registration_token(self) -> Token:
-        if self._registration is None or decide(self._registration, self._clock.time()) is not Decision.KEEP:
+        if self._registration is None or renewal(self._registration, self._clock.time()) is not Renewal.NOT_YET:
             request = requests.registration_token(self._config)
-            reused = decide(self._installation, self._clock.time()) is Decision.KEEP
+            reused = renewal(self._installation, self._clock.time()) is Renewal.NOT_YET
             try:
                 self._registration = await self._rest_token(request, await self._rest_credentials())
             except (AuthenticationFailed, PermissionDenied):
@@ -183,7 +184,7 @@ class TokenChain:
         own = self._credentials
         if not isinstance(own, AppCredentials):
             return own.token
-        if self._installation is None or decide(self._installation, self._clock.time()) is not Decision.KEEP:
+        if self._installation is None or renewal(self._installation, self._clock.time()) is not Renewal.NOT_YET:
             request = requests.installation_token(own.installation_id)
             self._installation = await self._rest_token(request, app_jwt(own, self._clock.time()))
         return self._installation.value
@@ -202,3 +203,7 @@ class TokenChain:
             return read(request.kind, response, decode, now=self._clock.time(), secrets=secrets)
 
         return await self._repeater.run(once, repeatable=True)
+
+
+def _closed() -> Rejected:
+    return Rejected("nothing was sent: the client is closed")

@@ -11,9 +11,17 @@ from typing import TypeVar
 from scaleset_client.clock import Clock
 from scaleset_hookspecs.errors import RateLimited, ServiceError, Unavailable
 
-__all__ = ["Backoff", "Pause", "Repeater", "least_pause", "next_wait"]
+__all__ = ["Backoff", "Pause", "Repeater", "doubling", "least_pause", "next_wait"]
 
 T = TypeVar("T")
+
+
+def doubling(first: float, longest: float, failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: `first`, and twice as long each time, to `longest`.
+
+    The one exponential backoff of client and plugin; jitter is the caller's.
+    """
+    return min(longest, first * 2.0 ** min(max(failures, 1) - 1, 30))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +40,9 @@ class Backoff:
     longest: float = 20.0
     limit: float = 60.0
 
-    def doubled(self, attempt: int) -> float:
-        """Return the wait after that attempt, before jitter; 1 is the first."""
-        return float(min(self.first * 2.0 ** min(max(attempt, 1) - 1, 30), self.longest))
-
     def wait(self, attempt: int, chance: random.Random) -> float:
-        """Return the wait after that attempt: from half to one and a half of what has doubled each time."""
-        return self.doubled(attempt) * chance.uniform(0.5, 1.5)
-
-
-REFUSED_AGAIN = Backoff(first=1.0, longest=64.0)
+        """Return the wait after that attempt (1 is the first), from half to one and a half of what doubles."""
+        return doubling(self.first, self.longest, attempt) * chance.uniform(0.5, 1.5)
 
 
 def least_pause(refusals: int) -> float:
@@ -49,7 +50,7 @@ def least_pause(refusals: int) -> float:
 
     A wait of nothing, or a date in the past, would else have one request follow the other.
     """
-    return REFUSED_AGAIN.doubled(refusals)
+    return doubling(1.0, 64.0, refusals)
 
 
 def next_wait(

@@ -9,11 +9,11 @@ from scaleset_client import decoding, requests
 from scaleset_client.caller import ServiceCaller
 from scaleset_client.events import message
 from scaleset_client.failures import is_session_expired, is_session_lost, is_unexplained, passing
-from scaleset_client.flights import SingleFlight
 from scaleset_client.kinds import Kind
 from scaleset_client.opening import Opener, SessionEventKind
 from scaleset_client.protocol import nothing
-from scaleset_client.tokens import Decision, Token, decide, token_of_jwt
+from scaleset_client.singleflight import Flight, SingleFlight
+from scaleset_client.tokens import Renewal, Token, renewal, token_of_jwt
 from scaleset_client.transport import Response
 from scaleset_client.types import Message, Session
 from scaleset_client.urls import acknowledge_url, poll_url
@@ -53,7 +53,7 @@ class MessageSession:
         self._statistics = session.statistics or Statistics()
         self._lost = False
         self._closed = False
-        self._flight: SingleFlight[bool] = SingleFlight(self._renew)
+        self._flight: SingleFlight[bool] = SingleFlight(_closed)
         self._setbacks = 0
         self._not_before = 0.0
         self._doubted = 0
@@ -167,7 +167,7 @@ class MessageSession:
 
     async def refresh(self) -> None:
         """Renew the queue token now; a session the service no longer knows is replaced."""
-        await self._flight.join()
+        await self._renewal_shared()
 
     async def close(self) -> None:
         """Close the session. One that is gone already counts as closed.
@@ -240,7 +240,7 @@ class MessageSession:
     async def _renewed(self) -> bool:
         """Renew the token or the session; what is missing then is the session, not what was asked for with it."""
         try:
-            return await self._flight.join()
+            return await self._renewal_shared()
         except NotFound as error:
             if is_session_lost(error):
                 raise passing(error) from error
@@ -256,23 +256,21 @@ class MessageSession:
         return None
 
     async def _renew_if_due(self) -> None:
-        decision = Decision.RENEW_NOW if self._lost else decide(self._token, self._caller.clock.time())
-        if decision is Decision.KEEP:
+        due = Renewal.NOW if self._lost else renewal(self._token, self._caller.clock.time())
+        if due is Renewal.NOT_YET:
             return
         try:
-            await self._flight.join()
+            await self._renewal_shared()
         except ServiceError as error:
-            if decision is Decision.RENEW_NOW:
+            if due is Renewal.NOW:
                 raise
             self._opener.report(SessionEventKind.SETBACK, error)  # the old token still holds
 
-    async def _renew(self) -> bool:
-        """Renew the token; say whether that took another session.
+    async def _renewal_shared(self) -> bool:
+        return await self._flight.join(self._flight.launch(self._opener.scale_set_id, self._renew))
 
-        Raises:
-            Rejected: The session is closed: nobody would close another one.
-        """
-        self._check_open()
+    async def _renew(self, _flight: Flight[bool]) -> bool:
+        """Renew the token; say whether that took another session."""
         if not self._lost:
             try:
                 refreshed = await self._opener.refresh(self.id)
@@ -290,7 +288,7 @@ class MessageSession:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Rejected("nothing was sent: the message session is closed")
+            raise _closed()
 
     def _adopt(self, session: Session) -> None:
         self._session, self._lost = session, False
@@ -299,3 +297,7 @@ class MessageSession:
 
     def _timed_token(self, session: Session) -> Token:
         return token_of_jwt(session.queue_token, self._caller.clock.time())
+
+
+def _closed() -> Rejected:
+    return Rejected("nothing was sent: the message session is closed")

@@ -13,7 +13,7 @@ from scaleset_client.decoding import integer
 from scaleset_client.options import AppCredentials
 from scaleset_hookspecs.errors import UsageError
 
-__all__ = ["Decision", "Refusal", "Token", "after_refusal", "app_jwt", "decide", "jwt_times", "token_of_jwt"]
+__all__ = ["Refusal", "Renewal", "Token", "after_refusal", "app_jwt", "jwt_times", "renewal", "token_of_jwt"]
 
 BLIND_LIFETIME = 600.0
 """Seconds a token without a readable end is used before it is renewed."""
@@ -34,28 +34,28 @@ class Token:
     expires_at: float
 
 
-class Decision(Enum):
-    """What to do before a request."""
+class Renewal(Enum):
+    """Whether a token is due to be renewed before a request."""
 
-    KEEP = auto()
+    NOT_YET = auto()
     """Use the token."""
-    RENEW_AHEAD = auto()
+    AHEAD = auto()
     """Use the token, and renew it in the background."""
-    RENEW_NOW = auto()
+    NOW = auto()
     """Get a new token first."""
 
 
-def decide(token: Token | None, now: float) -> Decision:
+def renewal(token: Token | None, now: float) -> Renewal:
     """Say what to do with the token held; margins shrink with lifetimes, so a short token is used at all."""
     if token is None:
-        return Decision.RENEW_NOW
+        return Renewal.NOW
     lifetime = max(token.expires_at - token.obtained_at, 0.0)
     left = token.expires_at - now
     if left > REUSE_MARGIN:  # no margin is larger; nearly every request ends here
-        return Decision.KEEP
+        return Renewal.NOT_YET
     if left <= min(LAST_MARGIN, lifetime * 0.05):
-        return Decision.RENEW_NOW
-    return Decision.RENEW_AHEAD if left <= min(REUSE_MARGIN, lifetime * 0.25) else Decision.KEEP
+        return Renewal.NOW
+    return Renewal.AHEAD if left <= min(REUSE_MARGIN, lifetime * 0.25) else Renewal.NOT_YET
 
 
 def jwt_times(token: str) -> tuple[float | None, float | None]:

@@ -8,6 +8,7 @@ from cachetools import LRUCache
 
 from scaleset_burst.cache.entries import NEVER
 from scaleset_client.failures import again
+from scaleset_client.retrying import doubling
 from scaleset_hookspecs import NotFound, Rejected, ServiceError, Unavailable
 
 __all__ = ["FIRST_BACKOFF", "LONGEST_BACKOFF", "NO_BACKOFF", "Backoff", "Backoffs", "backoff_seconds", "unproven"]
@@ -66,8 +67,7 @@ def backoff_seconds(failures: int, retry_after: float | None, jitter: float) -> 
         retry_after: Seconds the service asked for, if it did.
         jitter: From 0 to 1; up to half of the time is taken off or, of what the service asked for, added.
     """
-    doubled = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 30))
-    own = doubled * (1.0 - 0.5 * jitter)
+    own = doubling(FIRST_BACKOFF, LONGEST_BACKOFF, failures) * (1.0 - 0.5 * jitter)
     return own if retry_after is None else max(own, retry_after + FIRST_BACKOFF * jitter)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from scaleset_burst.cache.flights import Flights
 from scaleset_burst.cache.groups import Groups
 from scaleset_burst.cache.kinds import Kind, KindCounters, lifetimes
 from scaleset_burst.cache.mints import Mints
@@ -16,6 +15,7 @@ from scaleset_burst.cache.service import MetadataService, SharedCache
 from scaleset_burst.cache.shared import SharedLookups
 from scaleset_burst.settings.model import CacheSettings
 from scaleset_client.clock import Clock
+from scaleset_client.singleflight import SingleFlight
 from scaleset_hookspecs import (
     Answer,
     JobCompleted,
@@ -25,6 +25,7 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     ScaleSetSettings,
     Statistics,
+    Unavailable,
 )
 
 __all__ = ["Metadata"]
@@ -56,7 +57,7 @@ class Metadata:
         self._clock = clock
         lives = lifetimes(settings)
 
-        self._flights: Flights[LookupResult[Any]] = Flights()
+        self._flights: SingleFlight[LookupResult[Any]] = SingleFlight(_closed)
 
         def facts(kind: Kind) -> Facts[Any, Any]:
             return Facts(
@@ -227,3 +228,7 @@ def _runner_ref(key: object) -> RunnerRef:
     if isinstance(key, RunnerRef):
         return key
     return RunnerRef(id=key) if isinstance(key, int) else RunnerRef(name=str(key))
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the metadata cache is closed: the host is stopping")

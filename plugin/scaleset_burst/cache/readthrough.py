@@ -9,11 +9,11 @@ from cachetools import TLRUCache
 
 from scaleset_burst.cache.backoff import Backoffs, unproven
 from scaleset_burst.cache.entries import NEVER, Decision, Entry, decide, make_entry
-from scaleset_burst.cache.flights import Flight, Flights
 from scaleset_burst.cache.kinds import Kind, KindCounters
 from scaleset_burst.cache.shared import Dated
 from scaleset_client.clock import Clock
 from scaleset_client.failures import is_gone
+from scaleset_client.singleflight import Flight, SingleFlight
 from scaleset_hookspecs import Answer, Certainty, NotFound, ServiceError, Unavailable
 
 __all__ = ["Facts", "Lookup", "LookupResult", "NotAsked", "Question", "absent", "just_said", "unknown"]
@@ -105,7 +105,7 @@ class Facts(Generic[V, F]):
     def __init__(
         self,
         kind: Kind,
-        flights: Flights[LookupResult[Any]],
+        flights: SingleFlight[LookupResult[Any]],
         *,
         lifetime: float,
         stale_limit: float,

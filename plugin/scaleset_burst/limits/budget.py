@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from random import Random
 
-from scaleset_client.retrying import least_pause
+from scaleset_client.retrying import doubling, least_pause
 
 __all__ = ["Budget"]
 
@@ -115,7 +115,7 @@ class Budget:
         self.probing = False
         wait = retry_after
         if wait is None:
-            wait = min(LONGEST_PAUSE, DEFAULT_PAUSE * 2 ** min(self.refusals - 1, 6)) * (1 + 0.1 * random.random())
+            wait = doubling(DEFAULT_PAUSE, LONGEST_PAUSE, self.refusals) * (1 + 0.1 * random.random())
         self.paused_until = max(self.paused_until or 0.0, now + max(wait, least_pause(self.refusals)))
         return self.paused_until
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scaleset_client.retrying import doubling
+
 __all__ = ["Circuit"]
 
 
@@ -100,5 +102,5 @@ class Circuit:
         return max(0.0, self.probe_at - now)
 
     def _wait(self, now: float) -> None:
-        self.probe_at = now + min(self.longest_wait, self.first_wait * 2 ** min(self.waits, 10))
         self.waits += 1
+        self.probe_at = now + doubling(self.first_wait, self.longest_wait, self.waits)

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from scaleset_burst.journal import LeftoverName
 from scaleset_burst.limits.admission import CERTAIN
+from scaleset_client.retrying import doubling
 from scaleset_client.types import Runner
 
 __all__ = [
@@ -186,7 +187,7 @@ def after_failure(mint: UnresolvedMint, now: float, wait: float, jitter: Callabl
 
 def after_refusal(mint: UnresolvedMint, now: float, jitter: Callable[[], float]) -> UnresolvedMint:
     """Decide after a refused removal: it has a job (`JobStillRunning`), or we may not; the next look shows more."""
-    wait = min(10 * REFUSED, REFUSED * 2.0 ** min(mint.failures, 4))
+    wait = doubling(REFUSED, 10 * REFUSED, mint.failures + 1)
     return replace(after_failure(mint, now, wait, jitter), runner_id=None)
 
 
@@ -233,4 +234,4 @@ def _next_lookup(since: float, now: float) -> float:
 
 
 def _backoff(failures: int, jitter: Callable[[], float]) -> float:
-    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(failures, 6)) * (0.5 + jitter())
+    return doubling(0.5, LONGEST_WAIT, failures + 1) * (0.5 + jitter())

@@ -9,7 +9,8 @@ from pydantic_core import ErrorDetails
 
 from scaleset_burst.settings.accepts import accepts, is_secret, members, section_of
 from scaleset_burst.settings.model import Section, Settings
-from scaleset_burst.settings.refusals import REFUSED, describe, describe_secret, looks_secret
+from scaleset_burst.settings.refusals import REFUSED, describe, describe_secret
+from scaleset_client.texts import looks_secret
 from scaleset_hookspecs.errors import Problem
 
 __all__ = ["MISSING", "NOTHING", "Document", "Mistake", "Path", "mistakes", "show_path", "value_at"]

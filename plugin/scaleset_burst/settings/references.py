@@ -7,7 +7,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from scaleset_burst.settings.refusals import describe, describe_secret, is_variable_name, looks_secret, refusal
+from scaleset_burst.settings.refusals import describe, describe_secret, is_variable_name, refusal
+from scaleset_client.texts import looks_secret
 
 __all__ = ["REFERENCE", "SECRET_LIMIT", "Secret", "Sources", "is_reference", "resolve"]
 

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
-__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "looks_secret", "refusal"]
+from scaleset_client.texts import looks_secret
+
+__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "refusal"]
 
 REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
@@ -16,8 +18,6 @@ _LONGEST_KEY: Final = 8
 _LONGEST_NUMBER: Final = 128
 """Bits of a number that is repeated; Python refuses to write out a very long one."""
 
-_SECRET: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|eyJ[A-Za-z0-9_-]{8}|://[^/@\s]*:[^/@\s]*@")
-
 _VARIABLE: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
 """What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
 
@@ -26,11 +26,6 @@ def refusal(found: str, expected: str) -> PydanticCustomError:
     """Return the error a field type raises."""
     found = found.encode(errors="backslashreplace").decode()  # half a character would fail on the way through pydantic
     return PydanticCustomError(REFUSED, "expected {expected}", {"found": found, "expected": expected})
-
-
-def looks_secret(text: str) -> bool:
-    """Whether a text has the look of a token, a key or a URL with a password, wherever it stands."""
-    return _SECRET.search(text) is not None
 
 
 def is_variable_name(text: str) -> bool:

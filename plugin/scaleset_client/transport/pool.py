@@ -9,14 +9,107 @@ import httpx
 
 from scaleset_client.observing import TRACE
 from scaleset_client.options import ConnectionOptions
-from scaleset_client.transport.connection import Connection
+from scaleset_client.transport.connection import RECEIVED_AT_ONCE, Connection, read_what_came
 from scaleset_client.transport.dialing import Dialer, refusal
 from scaleset_client.transport.exchange import Head, Response, refuse_encoded
 from scaleset_client.transport.failures import NotSent
-from scaleset_client.transport.origin import Origin
+from scaleset_client.transport.routes import Route
 from scaleset_hookspecs.errors import HostError
 
-__all__ = ["BurstTransport"]
+__all__ = ["KEEP_WARM", "BurstTransport"]
+
+
+KEEP_WARM = 600.0
+"""Seconds after the last `warm` for which connections that die are replaced."""
+
+_YOUNG = 1.0
+"""A connection closed within these seconds of lying idle, unused, says that the server keeps none for us."""
+
+
+class Alarm:
+    """One timer for many deadlines, so that most requests cost a comparison.
+
+    It calls once when the earliest deadline has come; who is called asks again for those that are left.
+
+    Attributes:
+        at: Loop time at which it will call, infinite if it will not.
+    """
+
+    __slots__ = ("_call", "_handle", "at")
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._handle: asyncio.TimerHandle | None = None
+        self.at = math.inf
+
+    def set(self, deadline: float) -> None:
+        """Call by that loop time at the latest."""
+        if deadline < self.at:
+            self.cancel()
+            self.at = deadline
+            self._handle = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def cancel(self) -> None:
+        """Call no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle, self.at = None, math.inf
+
+    def _ring(self) -> None:
+        self._handle, self.at = None, math.inf
+        self._call()
+
+
+class Origin:
+    """The connections of one origin; who they report to.
+
+    Attributes:
+        route: The way to it.
+        buffer: Where bytes come in, for all its connections.
+        idle: Those that can be used, the one used last at the end.
+        open: All that are open.
+        dialing: Those being opened.
+        wanted: How many are to be kept open, until the loop time `wanted_until`.
+    """
+
+    __slots__ = ("buffer", "dialing", "idle", "open", "pool", "route", "wanted", "wanted_until")
+
+    def __init__(self, pool: "BurstTransport", route: Route) -> None:
+        self.pool = pool
+        self.route = route
+        self.buffer = memoryview(bytearray(RECEIVED_AT_ONCE))
+        self.idle: list[Connection] = []
+        self.open: set[Connection] = set()
+        self.dialing = 0
+        self.wanted = 0
+        self.wanted_until = -math.inf
+
+    def missing(self, count: int) -> int:
+        """Return how many would have to be opened for that many."""
+        return count - len(self.open) - self.dialing
+
+    def keep(self, count: int) -> None:
+        """Keep that many open for a while."""
+        self.wanted = count
+        self.wanted_until = asyncio.get_running_loop().time() + KEEP_WARM
+
+    def released(self, connection: Connection) -> None:
+        """Give the connection to who waits for it, or lay it by."""
+        self.pool.take_back(self, connection)
+
+    def lost(self, connection: Connection) -> None:
+        """Forget the connection, and replace it if the origin is to be kept warm."""
+        if connection not in self.open:
+            return
+        self.open.discard(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
+        now = asyncio.get_running_loop().time()
+        if not connection.uses and now < connection.deadline - connection.idle_limit + _YOUNG:
+            self.wanted = 0
+        self.pool.free_slot()
+        if self.wanted and now < self.wanted_until and self.missing(self.wanted) > 0:
+            self.pool.renew(self)
 
 
 class BurstTransport:
@@ -173,14 +266,14 @@ class BurstTransport:
                 connection = self._pop(origin, loop.time())
                 if connection is not None:
                     return connection
-                await _read_what_came()
+                await read_what_came()
             if self._slots < self._limit:
                 self._reserve(origin, 1)
             else:
                 self._evict(origin)
                 given = await self._turn(origin, deadline)
                 if given is not None and given.usable and given.stirs():
-                    await _read_what_came()  # nobody asked for it: the connection closes
+                    await read_what_came()  # nobody asked for it: the connection closes
                 if given is not None and given.usable:
                     self.requests_reused += 1
                     return given
@@ -302,43 +395,3 @@ class BurstTransport:
                     connection.expire()
                 else:
                     connection.abort()
-
-
-class Alarm:
-    """One timer for many deadlines, so that most requests cost a comparison.
-
-    It calls once when the earliest deadline has come; who is called asks again for those that are left.
-
-    Attributes:
-        at: Loop time at which it will call, infinite if it will not.
-    """
-
-    __slots__ = ("_call", "_handle", "at")
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
-        self._handle: asyncio.TimerHandle | None = None
-        self.at = math.inf
-
-    def set(self, deadline: float) -> None:
-        """Call by that loop time at the latest."""
-        if deadline < self.at:
-            self.cancel()
-            self.at = deadline
-            self._handle = asyncio.get_running_loop().call_at(deadline, self._ring)
-
-    def cancel(self) -> None:
-        """Call no more."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle, self.at = None, math.inf
-
-    def _ring(self) -> None:
-        self._handle, self.at = None, math.inf
-        self._call()
-
-
-async def _read_what_came() -> None:
-    """Let the loop read what came in on a connection that stirs, which takes two turns."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_client.tokens import Decision, Refusal, Token, after_refusal, decide, jwt_times, token_of_jwt
+from scaleset_client.tokens import Refusal, Renewal, Token, after_refusal, jwt_times, renewal, token_of_jwt
 from tests.unit.client.scripted import jwt_ending
 
 NOW = 1_800_000_000.0
@@ -15,30 +15,30 @@ def token(lifetime: float) -> Token:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "age", "decision"),
+    ("lifetime", "age", "due"),
     [
-        (3600, 0, Decision.KEEP),
-        (3600, 3479, Decision.KEEP),
-        (3600, 3480, Decision.RENEW_AHEAD),
-        (3600, 3589, Decision.RENEW_AHEAD),
-        (3600, 3590, Decision.RENEW_NOW),
-        (3600, 9999, Decision.RENEW_NOW),
-        (1000, 879, Decision.KEEP),
-        (40, 29, Decision.KEEP),
-        (40, 30, Decision.RENEW_AHEAD),
-        (40, 38, Decision.RENEW_NOW),
-        (0, 0, Decision.RENEW_NOW),
-        (-5, 0, Decision.RENEW_NOW),
+        (3600, 0, Renewal.NOT_YET),
+        (3600, 3479, Renewal.NOT_YET),
+        (3600, 3480, Renewal.AHEAD),
+        (3600, 3589, Renewal.AHEAD),
+        (3600, 3590, Renewal.NOW),
+        (3600, 9999, Renewal.NOW),
+        (1000, 879, Renewal.NOT_YET),
+        (40, 29, Renewal.NOT_YET),
+        (40, 30, Renewal.AHEAD),
+        (40, 38, Renewal.NOW),
+        (0, 0, Renewal.NOW),
+        (-5, 0, Renewal.NOW),
     ],
 )
-def test_when_to_renew(lifetime: float, age: float, decision: Decision) -> None:
+def test_when_to_renew(lifetime: float, age: float, due: Renewal) -> None:
     """Ahead by two minutes, at the latest ten seconds before the end; less for short lives."""
-    assert decide(token(lifetime), NOW + age) is decision
+    assert renewal(token(lifetime), NOW + age) is due
 
 
 def test_no_token_must_be_got() -> None:
     """There is nothing to go on with."""
-    assert decide(None, NOW) is Decision.RENEW_NOW
+    assert renewal(None, NOW) is Renewal.NOW
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_times_are_read_without_a_key(text: str, times: tuple[float | None, floa
 @given(st.text(max_size=80))
 def test_any_text_is_a_token(text: str) -> None:
     """A token lives, whatever it is."""
-    assert decide(token_of_jwt(f"a.{text}.b", NOW), NOW) is Decision.KEEP
+    assert renewal(token_of_jwt(f"a.{text}.b", NOW), NOW) is Renewal.NOT_YET
 
 
 def test_a_token_dead_on_arrival_lives_its_own_lifetime() -> None:

@@ -7,13 +7,13 @@ from typing import Any, Generic, TypeVar
 from scaleset_client.failures import again
 from scaleset_hookspecs import ScalesetError, Unavailable
 
-__all__ = ["Flight", "Flights"]
+__all__ = ["Flight", "SingleFlight"]
 
 R = TypeVar("R")
 
 
 class Flight(Generic[R]):
-    """One look-up under way.
+    """One request under way.
 
     Attributes:
         number: Flights are numbered in the order of their start.
@@ -28,14 +28,20 @@ class Flight(Generic[R]):
         self.task: asyncio.Task[R] | None = None
 
 
-class Flights(Generic[R]):
-    """The look-ups under way, at most one for each key. A caller that is cancelled cancels nobody else's.
+class SingleFlight(Generic[R]):
+    """What is under way, at most one for each key. A caller that is cancelled cancels nobody else's.
 
     Attributes:
         running: Those under way, by key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Callable[[], ScalesetError]) -> None:
+        """Make one with nothing under way.
+
+        Args:
+            closed: The error for whoever wants something after `aclose`.
+        """
+        self._refusal = closed
         self.running: dict[Hashable, Flight[R]] = {}
         self._number = 0
         self._closed = False
@@ -54,25 +60,25 @@ class Flights(Generic[R]):
         return key in self.running
 
     def launch(self, key: Hashable, work: Callable[[Flight[R]], Coroutine[Any, Any, R]]) -> Flight[R]:
-        """Start a look-up, unless one for the key is under way; return the one that is under way now.
+        """Start the work, unless some for the key is under way; return what is under way now.
 
         Raises:
-            Unavailable: The cache is closed.
+            ScalesetError: This was closed.
         """
+        if self._closed:
+            raise self._refusal()
         flight = self.running.get(key)
         if flight is not None:
             return flight
-        if self._closed:
-            raise Unavailable("the metadata cache is closed: the host is stopping")
         self._number += 1
         flight = Flight(self._number)
-        flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="look up")
+        flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="single flight")
         flight.task.add_done_callback(_looked_up_at)
         self.running[key] = flight
         return flight
 
     async def join(self, flight: Flight[R]) -> R:
-        """Wait for a look-up without owning it.
+        """Wait for the end without owning it.
 
         Raises:
             ScalesetError: It failed; each caller gets a copy of its own.
@@ -85,18 +91,18 @@ class Flights(Generic[R]):
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if flight.task.cancelled() and not (current and current.cancelling()):
-                raise Unavailable("the metadata cache was closed while the service was asked") from None
+                raise Unavailable("the client was closed while the service was asked") from None
             raise
 
     def invalidate(self, *keys: Hashable) -> None:
-        """Mark the look-ups of these keys as older than what just happened."""
+        """Mark what is under way for these keys as older than what just happened."""
         for key in keys:
             flight = self.running.get(key)
             if flight is not None:
                 flight.invalidated = True
 
     def keys_under_way(self) -> tuple[Any, ...]:
-        """Return the keys that are being looked up."""
+        """Return the keys for which something is under way."""
         return tuple(self.running)
 
     async def aclose(self) -> None:
