@@ -13,6 +13,7 @@ from pathlib import Path
 from scaleset_burst.journal.folders import make_private, refuse_foreign
 from scaleset_burst.journal.owner import Owner, dead_owners
 from scaleset_burst.journal.states import Change, LeftoverName, State
+from scaleset_burst.journal.witness import Witness, forget, witnessed
 
 __all__ = ["SCHEMA_VERSION", "DatabaseJournal", "NewerSchemaError"]
 
@@ -25,7 +26,7 @@ BUSY_SECONDS = 1.0
 """How long a write waits for another process's: much longer than theirs take, if they are processes like this one."""
 
 _CLOSED = (State.CLOSED, State.LAUNCHED)
-_OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS)
+_OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.DOUBTFUL)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (
@@ -36,12 +37,19 @@ DROP INDEX IF EXISTS names_by_owner;
 CREATE TABLE IF NOT EXISTS registrations (at REAL NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS registered AFTER UPDATE OF state ON names
-WHEN old.state = 'reserved' AND new.state <> 'reserved'
+WHEN old.state = 'reserved' AND new.state NOT IN ('reserved', 'doubtful')
 BEGIN INSERT INTO registrations VALUES (new.changed, 1); END;
-CREATE TRIGGER IF NOT EXISTS registered_unreserved AFTER INSERT ON names WHEN new.state <> 'reserved'
+CREATE TRIGGER IF NOT EXISTS registered_unreserved AFTER INSERT ON names
+WHEN new.state NOT IN ('reserved', 'doubtful')
 BEGIN INSERT INTO registrations VALUES (new.changed, 1); END;
+CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, handed_out INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS handed_out AFTER UPDATE OF state ON names WHEN new.state = 'delivered'
+BEGIN UPDATE owners SET handed_out = handed_out + 1 WHERE owner = new.owner; END;
+CREATE TRIGGER IF NOT EXISTS handed_out_unreserved AFTER INSERT ON names WHEN new.state = 'delivered'
+BEGIN UPDATE owners SET handed_out = handed_out + 1 WHERE owner = new.owner; END;
 """
-"""The triggers count a registration when it is first heard of, whether its reservation could be written or not."""
+"""The triggers count a registration when it is first heard of, whether its reservation could be written or not; and the
+configs that a process handed out, in the statement that says so, which costs no further one."""
 
 _UPSERT = """
 INSERT INTO names (name, scale_set_id, state, runner_id, owner, changed)
@@ -80,18 +88,35 @@ class DatabaseJournal:
         try:
             self._prepare()
             self.owner = Owner(directory)
+            self._database.execute("INSERT INTO owners VALUES (?, 0)", (self.owner.id,))
         except BaseException:
             self._database.close()
             raise
+        self._handed_out = 0
+        self._witness = Witness(self.owner.id)
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names, in one transaction; durable against the process's death when it returns."""
         # As few statements as can be, and one for a wave as a rule, which is a transaction by itself: after each this
         # thread has to wait for the interpreter's lock, which the loop holds.
+        try:
+            self._handed_out += self._write(changes)
+        except BaseException:
+            self.doubt()  # whether it was written may not even be known
+            raise
+        self._witness.saw(self._handed_out)
+
+    def doubt(self) -> None:
+        """Note that a config may be handed out that is not written down; any thread may say so."""
+        self._witness.doubt()
+
+    def _write(self, changes: Sequence[Change]) -> int:
+        """Write; return of how many names that they are handed out."""
         now = self._now()
+        waves = list(_last_of_each(changes))
         statements: list[tuple[str, Mapping[str, object] | tuple[str, ...]]] = [
             (_UPSERT, {**about, "names": json.dumps(names), "owner": self.owner.id, "now": now})
-            for about, names in _last_of_each(changes)
+            for about, names in waves
         ]
         if closed := [change.name for change in changes if change.state in _CLOSED]:
             statements.append((_DELETE, (json.dumps(closed),)))
@@ -105,6 +130,7 @@ class DatabaseJournal:
                 for statement, values in statements:
                     self._database.execute(statement, values)
         self._reports = reports
+        return sum(len(names) for about, names in waves if about["state"] == State.DELIVERED.value)
 
     def registered(self, window: float) -> tuple[tuple[float, int], ...]:
         """Return what the processes of this file registered in the last `window` seconds: how long ago, how many."""
@@ -129,8 +155,8 @@ class DatabaseJournal:
         """Take over what dead processes left open; each name is handed out once.
 
         A delivered name is returned only once the host is known to report launches; until then it may well be in use
-        and stays where it is. The others may have been delivered, too: that could not always be written down, and the
-        file may be an older copy of itself.
+        and stays where it is. The others may have been delivered, too, unless it is proven that all that were handed
+        out are known: that could not always be written down, and the file may be an older copy of itself.
         """
         leftovers: list[LeftoverName] = []
         self._tidy()
@@ -138,19 +164,25 @@ class DatabaseJournal:
             for owner in dead:
                 with self._transaction():
                     leftovers += self._adopt_from(owner)
+                forget(owner)
         return tuple(leftovers)
 
     def close(self) -> None:
         """Release file and lock; what is still open may have been sent, and is for the next process to look at."""
-        self._database.close()
-        self.owner.release()
+        self._witness.close()
+        try:
+            if not self._open_of(self.owner.id):  # nobody will ask
+                self._database.execute("DELETE FROM owners WHERE owner = ?", (self.owner.id,))
+                forget(self.owner.id)
+        finally:
+            self._database.close()
+            self.owner.release()
 
     def _owners(self) -> set[str]:
-        return {str(row[0]) for row in self._database.execute("SELECT DISTINCT owner FROM names")}
+        return {str(row[0]) for row in self._database.execute("SELECT owner FROM names UNION SELECT owner FROM owners")}
 
-    def _adopt_from(self, owner: str) -> list[LeftoverName]:
-        reports = self._database.execute("SELECT count FROM facts WHERE fact = 'launches'").fetchone() is not None
-        states = [*_OPEN, State.DELIVERED] if reports else list(_OPEN)
+    def _open_of(self, owner: str, *others: State) -> list[tuple[str, int | None, int | None, State]]:
+        states = (*_OPEN, *others)
         marks = ", ".join("?" * len(states))
         with closing(
             self._database.execute(
@@ -158,14 +190,36 @@ class DatabaseJournal:
                 (owner, *(state.value for state in states)),
             )
         ) as rows:
-            found = [
-                LeftoverName(name=name, scale_set_id=set_id, runner_id=number, delivered=state == State.DELIVERED.value)
-                for name, set_id, number, state in rows
-            ]
+            return [(name, set_id, number, State(state)) for name, set_id, number, state in rows]
+
+    def _all_known(self, owner: str) -> bool:
+        """Whether the file has every name of which a dead process knows that it was handed out."""
+        written = self._database.execute("SELECT handed_out FROM owners WHERE owner = ?", (owner,)).fetchone()
+        handed_out = witnessed(owner)
+        return written is not None and handed_out is not None and int(written[0]) >= handed_out
+
+    def _adopt_from(self, owner: str) -> list[LeftoverName]:
+        reports = self._database.execute("SELECT count FROM facts WHERE fact = 'launches'").fetchone() is not None
+        known = self._all_known(owner)
+        found = [
+            LeftoverName(
+                name=name,
+                scale_set_id=set_id,
+                runner_id=number,
+                delivered=state is State.DELIVERED,
+                unused=known and state not in {State.DELIVERED, State.DOUBTFUL},
+            )
+            for name, set_id, number, state in self._open_of(owner, *([State.DELIVERED] if reports else []))
+        ]
         self._database.executemany(
             "UPDATE names SET owner = ?, changed = ? WHERE name = ?",
             [(self.owner.id, self._now(), leftover.name) for leftover in found],
         )
+        self._database.executemany(  # what proves the others holds for whoever takes them over from us, too
+            "UPDATE names SET state = ? WHERE name = ?",
+            [(State.DOUBTFUL.value, each.name) for each in found if not (each.delivered or each.unused)],
+        )
+        self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
         return found
 
     def _prepare(self) -> None:

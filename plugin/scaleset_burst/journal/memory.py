@@ -49,6 +49,9 @@ class MemoryJournal:
         """Return 0, for the same reason as `adopt`."""
         return 0.0
 
+    def doubt(self) -> None:
+        """Prove nothing: what a dead process knew is gone."""
+
     def close(self) -> None:
         """Forget everything."""
         self._open.clear()

@@ -33,6 +33,9 @@ class Journal(Protocol):
     def pause_left(self) -> float:
         """Return for how many seconds nothing may be registered."""
 
+    def doubt(self) -> None:
+        """Note, at once, that a config may be handed out that is not written down."""
+
     def close(self) -> None:
         """Release the file."""
 
@@ -58,7 +61,13 @@ class JournalNames:
     async def record(self, changes: Sequence[Change]) -> None:
         """Write down what became of names."""
         self._open_here.write(changes)
-        await self._writer.put(changes)
+        try:
+            written = await self._writer.put(changes)
+        except Exception:
+            self._journal.doubt()  # whoever asked may hand out all the same
+            raise
+        if not written and any(change.state is State.DELIVERED for change in changes):
+            self._journal.doubt()
 
     def record_now(self, change: Change) -> bool:
         """Write one down while the loop waits a moment; `False`: it is not known to be written, so `record` it."""

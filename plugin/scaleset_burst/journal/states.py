@@ -21,6 +21,8 @@ class State(StrEnum):
     """A machine uses it: closed."""
     AMBIGUOUS = "ambiguous"
     """Perhaps registered, and nobody will use it: to be resolved."""
+    DOUBTFUL = "doubtful"
+    """Left by a dead process whose last writes may be missing, or by another host: perhaps handed out after all."""
     CLOSED = "closed"
     """Settled: removed, never registered, or not ours to touch."""
 
@@ -59,10 +61,11 @@ class LeftoverName:
 
     Attributes:
         delivered: It is known that its host had the config, or was being given it, and never said that it was launched.
-            Otherwise it is not known.
+        unused: It is proven that nobody was given its config. Of a name that is neither, nothing is known.
     """
 
     name: str
     scale_set_id: int | None
     runner_id: int | None
     delivered: bool
+    unused: bool = False

@@ -51,7 +51,7 @@ class GroupWriter(Generic[T]):
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._gathering: list[T] = []
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[bool]] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self.available = True
@@ -59,22 +59,22 @@ class GroupWriter(Generic[T]):
         self._closed = False
         self._ended = False
 
-    async def put(self, items: Sequence[T]) -> None:
-        """Write items; returns when they would survive a crash, or the disk is unavailable.
+    async def put(self, items: Sequence[T]) -> bool:
+        """Write items; returns when they would survive a crash, or the disk is unavailable: whether they are written.
 
         Raises what the write raised, if no time will mend it.
         """
         if not items:  # for nothing there would be no write to wait for
-            return
+            return True
         if self._closed:
             raise RuntimeError("the journal is closed")
         if not self.available:
             self.put_soon(items)
-            return
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return False
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(written)
         self.put_soon(items)
-        await written
+        return await written
 
     def put_soon(self, items: Sequence[T]) -> None:
         """Write items with the next group; order with `put` is kept. Once closed, nothing is written any more."""
@@ -185,7 +185,7 @@ class GroupWriter(Generic[T]):
     def _written(
         self,
         group: Sequence[T],
-        waiting: Sequence[asyncio.Future[None]],
+        waiting: Sequence[asyncio.Future[bool]],
         late: asyncio.TimerHandle,
         error: Exception | None,
     ) -> None:
@@ -201,7 +201,7 @@ class GroupWriter(Generic[T]):
         if error is not None and not waiting:
             logger.warning("the journal could not write: %s", error)
         for each in waiting:
-            _finish(each, None) if error is None else _fail(each, error)
+            _finish(each, True) if error is None else _fail(each, error)
         self._next()
 
     def _answered(self, error: Exception | None) -> None:
@@ -212,7 +212,7 @@ class GroupWriter(Generic[T]):
             self.available = True
             logger.warning("the journal can be written again")
 
-    def _late(self, waiting: Sequence[asyncio.Future[None]] = ()) -> None:
+    def _late(self, waiting: Sequence[asyncio.Future[bool]] = ()) -> None:
         self._unavailable(f"the disk has not answered for {PATIENCE:g} s")
         self._let_go(waiting)
 
@@ -227,9 +227,9 @@ class GroupWriter(Generic[T]):
         waiting, self._waiting = self._waiting, []
         self._let_go(waiting)
 
-    def _let_go(self, waiting: Sequence[asyncio.Future[None]]) -> None:
+    def _let_go(self, waiting: Sequence[asyncio.Future[bool]]) -> None:
         for each in waiting:
-            _finish(each, None)
+            _finish(each, False)
 
     def _attempt(self, group: Sequence[T]) -> Exception | None:
         try:

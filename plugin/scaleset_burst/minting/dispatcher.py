@@ -90,7 +90,9 @@ class Dispatcher:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-            if self.requests_in_flight == 1:  # the first of a burst leaves before the others are made ready
+            if self.requests_in_flight == 1 and not attempt.queue.failures:
+                # The first of a burst leaves before the others are made ready; after a failure a whole wave goes, or
+                # the next one that fails at once would make the others wait, one after the other.
                 asyncio.get_running_loop().call_soon(self.pump)
                 return
         short, self._short = self._short, []  # what has its name was sent first

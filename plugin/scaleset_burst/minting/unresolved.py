@@ -201,8 +201,8 @@ def adopted(
 ) -> list[UnresolvedMint]:
     """Return the unresolved mints a dead process left: looked for at once, and removed with care, after the grace only.
 
-    None of them is proven unused. That a config was handed out may not have reached the disk: it was full or locked,
-    the process died in between, or the file is an older copy of itself.
+    What is proven unused needs no care. Of the others, that a config was handed out may not have reached the disk: it
+    was full or locked, or the file is an older copy of itself.
 
     Args:
         leftovers: What it left.
@@ -221,8 +221,8 @@ def adopted(
                 name=leftover.name,
                 scale_set_id=leftover.scale_set_id or 0,
                 next_at=now + (launch_grace if leftover.delivered else 0.0),
-                careful=True,
-                starts_until=now + launch_grace,
+                careful=not leftover.unused,
+                starts_until=float("-inf") if leftover.unused else now + launch_grace,
                 held_until=held_until if holds else None,
             )
         )

@@ -241,7 +241,7 @@ class SharedNames(JournalNames):
             [
                 Change(
                     name=leftover.name,
-                    state=State.DELIVERED if leftover.delivered else State.AMBIGUOUS,
+                    state=State.DELIVERED if leftover.delivered else State.DOUBTFUL,
                     scale_set_id=leftover.scale_set_id,
                 )
                 for leftover in leftovers

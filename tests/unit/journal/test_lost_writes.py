@@ -97,15 +97,20 @@ class Disk(DatabaseJournal):
     """Takes a write, refuses it, says that it took it and did not, or sees its process die before or after it."""
 
     def __init__(self, process: "Process", place: Path, failure_classes: Iterator[str]) -> None:
-        self._process, self._failure_classes = process, failure_classes
+        self._process, self._failure_classes, self._place = process, failure_classes, place / "journal.db"
         super().__init__(place, now=VirtualClock().time)
 
     def write(self, changes: Sequence[Change]) -> None:
         failure_class = next(self._failure_classes, "taken")
         if failure_class == "fails":
+            self.doubt()
             raise sqlite3.OperationalError("database or disk is full")
-        if failure_class not in {"lost", "dies before"}:
+        before = copy_of(self._place) if failure_class == "lost" else None
+        if failure_class != "dies before":
             super().write(changes)
+        if before is not None:
+            before.backup(self._database)
+            before.close()
         if failure_class.startswith("dies"):
             self._process.die()
 

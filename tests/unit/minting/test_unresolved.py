@@ -264,6 +264,25 @@ def test_waiting_for_unresolved_mints_has_an_eta() -> None:
     run_virtually(main)
 
 
+@pytest.mark.parametrize("later", [0.05, 30.0, 50.0])
+def test_a_gateway_that_fails_at_once_does_not_end_the_call(later: float) -> None:
+    """Of 100 mints each got a 504 without a moment's wait, and was committed later: the call waits for the window."""
+
+    async def main() -> None:
+        class AtOnce(Wild):
+            async def _latency(self) -> None:
+                """Give nobody else a turn."""
+
+        service = AtOnce(failure_classes=[later] * 100 + [0.0] * 1000)
+        minter, queue, _ = make_minter(service, budget=Budget(100, WINDOW))
+        outcomes = await minter.provision(queue, 100, PLAIN, None)
+        assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
+        await asyncio.sleep(3600.0)
+        assert len(service.runners) == 100
+
+    run_virtually(main)
+
+
 @pytest.mark.parametrize("lists", ["empty", "cut", "behind", "broken"])
 def test_a_list_that_misses_runners_proves_nothing(lists: str) -> None:
     """Fifty lost answers at once, and a list that does not show them: looks by name find them within seconds."""
