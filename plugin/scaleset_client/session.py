@@ -24,7 +24,7 @@ __all__ = ["MessageSession", "send_acquire"]
 
 ACCEPT = (b"Accept", b"application/json; api-version=6.0-preview")
 JSON = (b"Content-Type", b"application/json")
-DOUBTED = 30
+MISSING_ALLOWED = 30
 """Times in a row that acquiring may be missing where it has worked, before the service counts as one without it."""
 
 
@@ -56,7 +56,7 @@ class MessageSession:
         self._flight: SingleFlight[bool] = SingleFlight(_closed)
         self._setbacks = 0
         self._not_before = 0.0
-        self._doubted = 0
+        self._missing_left = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,13 +156,13 @@ class MessageSession:
         except NotFound as error:
             if error.type_name is not None:
                 raise
-            if self._doubted > 0:
-                self._doubted -= 1
+            if self._missing_left > 0:
+                self._missing_left -= 1
                 raise passing(error) from error
             # The router has no such page: this backend assigns jobs by itself.
             self._opener.report(SessionEventKind.NOT_ACQUIRABLE, error)
             return ()
-        self._doubted = DOUBTED
+        self._missing_left = MISSING_ALLOWED
         return acquired
 
     async def refresh(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scaleset_simulator.faults import FaultError, parse_fault
 from scaleset_simulator.latency import Latency, parse_latency, parse_seconds
-from scaleset_simulator.world import OVERLOADS
+from scaleset_simulator.options import OVERLOADS
 
 __all__ = ["parser"]
 

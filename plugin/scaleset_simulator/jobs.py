@@ -55,24 +55,20 @@ class _Queue:
 
 @dataclass(slots=True)
 class Board:
-    """The jobs of all scale sets.
-
-    Attributes:
-        offers: Jobs are offered and have to be acquired (the older backend); else they are assigned at once.
-        job_seconds: How long a job runs.
-        session_seconds: A session that nobody polls expires after this time.
-    """
+    """The jobs of all scale sets."""
 
     clock: Clock
     tenant: Tenant
     chance: random.Random
-    offers: bool = False
-    job_seconds: float = 1.0
-    session_seconds: float = 90.0
     queues: dict[int, _Queue] = field(default_factory=dict)
     next_message: int = FIRST_MESSAGE
     next_request: int = 5000
     finished: int = 0
+
+    @property
+    def offers(self) -> bool:
+        """Whether jobs are offered and have to be acquired."""
+        return self.tenant.options.backend == "offer"
 
     def queue(self, scale_set_id: int) -> _Queue:
         """Return the queue of a scale set."""
@@ -192,7 +188,11 @@ class Board:
     def _expire(self, queue: _Queue) -> None:
         session = queue.session
         idle = session is not None and not session.polls
-        if session is not None and idle and self.clock.monotonic() - session.seen_at >= self.session_seconds:
+        if (
+            session is not None
+            and idle
+            and self.clock.monotonic() - session.seen_at >= self.tenant.options.session_seconds
+        ):
             queue.dead.append(session.id)
             queue.session = None
 
@@ -221,7 +221,7 @@ class Board:
         for runner, job in zip(idle, waiting, strict=False):
             runner.busy = True
             job.runner, job.state = runner, "running"
-            job.ends_at = self.clock.monotonic() + self.job_seconds
+            job.ends_at = self.clock.monotonic() + self.tenant.options.job_seconds
             self._emit(queue, "JobStarted", job, runnerId=runner.id, runnerName=runner.name)
             moved = True
         return moved

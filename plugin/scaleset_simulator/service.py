@@ -196,7 +196,7 @@ def _minted(request: Received, scale_set_id: int, name: str) -> dict[str, Any]:
 
 
 def _within_limits(request: Received) -> None:
-    wait = request.world.tenant.room()
+    wait = request.world.tenant.wait_for_next()
     if wait is not None:
         seconds = int(wait) + 1
         request.world.gauge.told_to_wait(request.world.clock.monotonic(), seconds)
@@ -229,7 +229,7 @@ def _item(request: Received, scale_set_id: int, name: str, index: int) -> dict[s
 
 
 def _struck(request: Received, index: int) -> None:
-    if request.world.tenant.room() is not None:
+    if request.world.tenant.wait_for_next() is not None:
         raise Refusal(429, None, "Too many registrations.")
     if request.partial and index % 2:
         raise Refusal(503, None, "The item failed.")
@@ -253,7 +253,7 @@ def remove_runner(request: Received) -> Answer:
     """DELETE AG/{id}."""
     number = int(request.numbers[0])
     tenant = request.world.tenant
-    if number not in tenant.runners and tenant.limits.absent_status == 204:
+    if number not in tenant.runners and tenant.options.absent_status == 204:
         return Answer(204)
     tenant.remove(number)
     return Answer(204)

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from scaleset_simulator.app import Application
 from scaleset_simulator.clock import Clock, ScaledClock, SystemClock
 from scaleset_simulator.commandline import parser
 from scaleset_simulator.errors import Refusal
-from scaleset_simulator.tokens import AppKey
-from scaleset_simulator.world import Options, World
+from scaleset_simulator.options import AppKey, Options
+from scaleset_simulator.world import World
 
 __all__ = ["run"]
 
@@ -152,32 +153,10 @@ def _options(arguments: argparse.Namespace) -> Options:
         if "-----BEGIN " not in key:
             raise ValueError(f"--app-key {arguments.app_key}: expected a key in PEM form")
         app = AppKey(client_id=arguments.app_client_id, installation_id=arguments.app_installation, public_key=key)
-    return Options(
-        latency=arguments.latency,
-        jitter=arguments.jitter,
-        capacity=arguments.capacity,
-        overload=arguments.overload,
-        slices=arguments.slices == "on",
-        unready=arguments.unready,
-        bom=arguments.bom,
-        poll_seconds=arguments.poll_seconds,
-        token=arguments.token,
-        backend=arguments.backend,
-        admin_token_seconds=arguments.admin_token_ttl,
-        queue_token_seconds=arguments.queue_token_ttl,
-        job_seconds=arguments.job_seconds,
-        session_seconds=arguments.session_seconds,
-        registrations=arguments.registrations,
-        window=arguments.window,
-        group_capacity=arguments.group_capacity,
-        running_status=arguments.running_status,
-        absent_status=arguments.absent_status,
-        seed=arguments.seed,
-        speed=arguments.speed,
-        app=app,
-        scale_sets=tuple(arguments.scale_set or ["demo-linux"]),
-        faults=tuple(arguments.fault),
-    )
+    names = {each.name for each in fields(Options)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    given |= {"app": app, "slices": arguments.slices == "on", "faults": tuple(arguments.fault)}
+    return Options(**given | {"scale_sets": tuple(arguments.scale_set or ["demo-linux"])})
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -20,8 +20,9 @@ from scaleset_simulator.errors import (
     scale_set_exists,
     taken,
 )
+from scaleset_simulator.options import Options
 
-__all__ = ["Limits", "Runner", "ScaleSet", "Tenant", "rfc3339"]
+__all__ = ["Runner", "ScaleSet", "Tenant", "rfc3339"]
 
 
 LONGEST = 256
@@ -94,29 +95,12 @@ class ScaleSet:
 
 
 @dataclass(slots=True)
-class Limits:
-    """What the service bears.
-
-    Attributes:
-        registrations: In any `window` seconds; 0 is no limit.
-        group_capacity: Runners in a group.
-        running_status: Status of the answer to removing a busy runner (protocol section 11, 1).
-        absent_status: Status of the answer to removing an absent one (section 11, 11).
-    """
-
-    registrations: int = 0
-    window: float = 300.0
-    group_capacity: int = 10_000
-    running_status: int = 400
-    absent_status: int = 204
-
-
-@dataclass(slots=True)
 class Tenant:
     """Everything registered; every method either does it all or raises a `Refusal`."""
 
     clock: Clock
-    limits: Limits = field(default_factory=Limits)
+    options: Options = field(default_factory=Options)
+    chance: random.Random = field(default_factory=random.Random)
     groups: dict[str, int] = field(default_factory=lambda: {"default": 1})
     scale_sets: dict[int, ScaleSet] = field(default_factory=dict)
     runners: dict[int, Runner] = field(default_factory=dict)
@@ -127,7 +111,6 @@ class Tenant:
     registrations: int = 0
     duplicates: int = 0
     next_id: int = 1
-    chance: random.Random = field(default_factory=random.Random)
 
     def group_id(self, name: str) -> int:
         """Return the id of a group, made on first mention by the operator."""
@@ -190,14 +173,14 @@ class Tenant:
             "status": "active",
         }
 
-    def room(self) -> float | None:
+    def wait_for_next(self) -> float | None:
         """Return the seconds until one more registration is allowed, or `None` if it is allowed now."""
         now = self.clock.monotonic()
-        while self.recent and self.recent[0] <= now - self.limits.window:
+        while self.recent and self.recent[0] <= now - self.options.window:
             self.recent.popleft()
-        if not self.limits.registrations or len(self.recent) < self.limits.registrations:
+        if not self.options.registrations or len(self.recent) < self.options.registrations:
             return None
-        return self.recent[0] + self.limits.window - now
+        return self.recent[0] + self.options.window - now
 
     def register(self, scale_set_id: int, name: str) -> Runner:
         """Register a runner; its name is unique in the whole tenant, whatever its case."""
@@ -208,11 +191,11 @@ class Tenant:
             raise taken(name)
         if len(self.runners) >= MOST_RUNNERS:
             raise Refusal(422, None, f"There are {MOST_RUNNERS} runners already.")
-        if len(self.runners) >= self.limits.group_capacity and self._in_group(scale_set.group_id):
-            text = f"The runner group reached max limit of {self.limits.group_capacity} runners."
+        if len(self.runners) >= self.options.group_capacity and self._in_group(scale_set.group_id):
+            text = f"The runner group reached max limit of {self.options.group_capacity} runners."
             raise Refusal(422, None, text)
         now = self.clock.monotonic()
-        self.room()
+        self.wait_for_next()
         self.recent.append(now)
         self.most_recent = max(self.most_recent, len(self.recent))
         self.registrations += 1
@@ -236,7 +219,7 @@ class Tenant:
         """Remove a runner that has no job."""
         runner = self.runner(runner_id)
         if runner.busy:
-            raise job_running(runner.name, self.limits.running_status)
+            raise job_running(runner.name, self.options.running_status)
         self._drop(runner)
 
     def finish(self, runner: Runner) -> None:
@@ -246,7 +229,7 @@ class Tenant:
     def _in_group(self, group_id: int) -> bool:
         """Whether the group is full; only counted when it may be."""
         members = {one.id for one in self.scale_sets.values() if one.group_id == group_id}
-        return sum(1 for one in self.runners.values() if one.scale_set_id in members) >= self.limits.group_capacity
+        return sum(1 for one in self.runners.values() if one.scale_set_id in members) >= self.options.group_capacity
 
     def _drop(self, runner: Runner) -> None:
         self.runners.pop(runner.id, None)

@@ -10,21 +10,13 @@ import jwt
 
 from scaleset_simulator.clock import Clock
 from scaleset_simulator.errors import Refusal, bad_token
+from scaleset_simulator.options import Options
 
-__all__ = ["AppKey", "Tokens"]
+__all__ = ["Tokens"]
 
 
 MOST_TOKENS = 10_000
 """Tokens of a kind remembered at most, the newest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppKey:
-    """The GitHub App whose JWTs are accepted."""
-
-    client_id: str
-    installation_id: int
-    public_key: str
 
 
 @dataclass(slots=True)
@@ -32,17 +24,13 @@ class Tokens:
     """Issues and checks tokens; each is good for one purpose only.
 
     Attributes:
-        pats: Personal access tokens that are accepted.
         rest: Installation and registration tokens, with purpose and expiry (Unix seconds).
         signed: Admin and queue tokens that were issued, so that a check costs a look-up.
     """
 
     clock: Clock
+    options: Options
     chance: random.Random
-    pats: set[str]
-    app: AppKey | None = None
-    admin_seconds: float = 3600.0
-    queue_seconds: float = 3000.0
     rest: dict[str, tuple[str, float]] = field(default_factory=dict)
     signed: dict[str, tuple[str, float]] = field(default_factory=dict)
     seen_jti: dict[str, None] = field(default_factory=dict)
@@ -50,20 +38,21 @@ class Tokens:
 
     def installation(self, authorization: str, installation_id: int) -> tuple[str, float]:
         """Exchange an App's JWT for an installation token (protocol 3.1)."""
-        if self.app is None or installation_id != self.app.installation_id:
+        app = self.options.app
+        if app is None or installation_id != app.installation_id:
             raise Refusal(404, None, "Integration not found")
         try:
             # The service's clock is passed in, so the library must not compare with its own.
             claims = jwt.decode(
                 authorization.removeprefix("Bearer "),
-                self.app.public_key,
+                app.public_key,
                 algorithms=["RS256"],
                 options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "iss"]},
             )
         except jwt.PyJWTError as error:
             raise Refusal(401, None, f"A JSON web token could not be decoded: {error}") from error
         now = self.clock.time()
-        if claims["iss"] != self.app.client_id or claims["exp"] <= now or claims["iat"] > now + 5:
+        if claims["iss"] != app.client_id or claims["exp"] <= now or claims["iat"] > now + 5:
             raise Refusal(401, None, "The JSON web token is expired, from the future, or another App's")
         if claims["exp"] - claims["iat"] > 600:
             raise Refusal(401, None, "'Expiration time' claim ('exp') is too far in the future")
@@ -77,7 +66,7 @@ class Tokens:
         """Exchange a PAT or installation token for a registration token (protocol 3.2)."""
         token = authorization.removeprefix("Bearer ").removeprefix("token ")
         if not authorization.startswith(("Bearer ", "token ")) or not (
-            token in self.pats or self._opaque_good(token, "installation")
+            token == self.options.token or self._opaque_good(token, "installation")
         ):
             raise Refusal(401, None, "Bad credentials")
         return self._opaque("AABB", "registration", 3600.0)
@@ -87,11 +76,11 @@ class Tokens:
         scheme, _, token = authorization.partition(" ")
         if scheme != "RemoteAuth" or not self._opaque_good(token, "registration"):
             raise Refusal(401, None, "Invalid registration token or scheme")
-        return self._signed("admin", self.admin_seconds)
+        return self._signed("admin", self.options.admin_token_ttl)
 
     def queue(self, session_id: str) -> str:
         """Issue the queue token of a session."""
-        return self._signed(f"queue:{session_id}", self.queue_seconds)
+        return self._signed(f"queue:{session_id}", self.options.queue_token_ttl)
 
     def check_admin(self, authorization: str) -> None:
         """Refuse everything but an admin token that has not expired."""

@@ -8,6 +8,7 @@ import pytest
 from scaleset_simulator import SimulatorProcess
 from scaleset_simulator.clock import SystemClock
 from scaleset_simulator.errors import Refusal
+from scaleset_simulator.options import Options
 from scaleset_simulator.tenant import MOST_SCALE_SETS, Tenant, read_jit_config
 from scaleset_simulator.tokens import MOST_TOKENS, Tokens
 from tests.unit.simulator.wire import ADMIN, AGENTS, GROUPS, REGISTRATION, SETS, Wire
@@ -176,7 +177,7 @@ class TestBounds:
 
     def test_of_what_is_kept(self) -> None:
         clock = SystemClock()
-        tokens, tenant = Tokens(clock, random.Random(1), {"pat"}), Tenant(clock)
+        tokens, tenant = Tokens(clock, Options(token="pat"), random.Random(1)), Tenant(clock)
         for _ in range(MOST_TOKENS + 5):
             tokens.registration("Bearer pat")
         assert len(tokens.rest) == MOST_TOKENS

@@ -8,6 +8,7 @@ import pytest
 
 from scaleset_simulator.errors import Refusal
 from scaleset_simulator.jobs import Board
+from scaleset_simulator.options import Options
 from scaleset_simulator.tenant import Runner, ScaleSet, Tenant
 from tests.unit.simulator.moments import ManualClock
 
@@ -17,9 +18,10 @@ class Desk:
 
     def __init__(self, *, offers: bool = False) -> None:
         self.clock = ManualClock()
-        self.tenant = Tenant(self.clock, chance=random.Random(1))
+        options = Options(backend="offer" if offers else "assign", job_seconds=10.0)
+        self.tenant = Tenant(self.clock, options, random.Random(1))
         self.scale_set: ScaleSet = self.tenant.create_scale_set("a", 1)
-        self.board = Board(self.clock, self.tenant, random.Random(2), offers=offers, job_seconds=10.0)
+        self.board = Board(self.clock, self.tenant, random.Random(2))
         self.number = self.scale_set.id
 
     def runner(self, name: str) -> Runner:

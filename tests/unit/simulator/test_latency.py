@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scaleset_client.clock import SystemClock
 from scaleset_simulator import SimulatorError, SimulatorProcess
 from scaleset_simulator.latency import parse_latency
-from scaleset_simulator.world import Options, World
+from scaleset_simulator.options import Options
+from scaleset_simulator.world import World
 
 DRAWS = 4000
 

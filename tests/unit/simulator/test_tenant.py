@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_simulator.errors import Refusal
-from scaleset_simulator.tenant import Limits, Runner, Tenant, jit_config, read_jit_config, rfc3339
+from scaleset_simulator.options import Options
+from scaleset_simulator.tenant import Runner, Tenant, jit_config, read_jit_config, rfc3339
 from tests.unit.simulator.moments import ManualClock
 
 
-def tenant(clock: ManualClock | None = None, **limits: float) -> Tenant:
-    return Tenant(clock or ManualClock(), Limits(**limits), chance=random.Random(1))  # type: ignore[arg-type]
+def tenant(clock: ManualClock | None = None, **options: float) -> Tenant:
+    return Tenant(clock or ManualClock(), Options(**options), random.Random(1))  # type: ignore[arg-type]
 
 
 def refused(call: object, *arguments: object) -> Refusal:
@@ -102,14 +103,14 @@ class TestWindow:
         one.register(number, "r1")
         clock.now += 100
         one.register(number, "r2")
-        assert one.room() == pytest.approx(200)
+        assert one.wait_for_next() == pytest.approx(200)
         clock.now += 200
-        assert one.room() is None
+        assert one.wait_for_next() is None
 
     def test_a_removed_runner_still_counts(self) -> None:
         one = tenant(registrations=1)
         one.remove(one.register(one.create_scale_set("a", 1).id, "r").id)
-        assert one.room() == pytest.approx(300)
+        assert one.wait_for_next() == pytest.approx(300)
 
     def test_without_a_limit_there_is_always_room_and_the_most_is_known(self) -> None:
         clock = ManualClock()
@@ -118,7 +119,7 @@ class TestWindow:
         for index in range(5):
             one.register(number, f"r{index}")
             clock.now += 100
-        assert one.room() is None
+        assert one.wait_for_next() is None
         assert one.most_recent == 3
 
     @given(st.lists(st.floats(0, 50), min_size=1, max_size=60))
@@ -129,7 +130,7 @@ class TestWindow:
         moments: list[float] = []
         for index, pause in enumerate(pauses):
             clock.now += pause
-            if one.room() is None:
+            if one.wait_for_next() is None:
                 one.register(number, f"r{index}")
                 moments.append(clock.now)
         assert all(sum(1 for each in moments if start <= each < start + 60.0) <= 5 for start in moments)

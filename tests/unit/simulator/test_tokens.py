@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from scaleset_simulator.errors import Refusal
-from scaleset_simulator.tokens import AppKey, Tokens
+from scaleset_simulator.options import AppKey, Options
+from scaleset_simulator.tokens import Tokens
 from tests.unit.simulator.moments import ManualClock
 
 
@@ -26,7 +27,8 @@ def keys() -> tuple[str, str]:
 
 def tokens(clock: ManualClock) -> Tokens:
     app = AppKey(client_id="Iv1.x", installation_id=7, public_key=keys()[1])
-    return Tokens(clock, random.Random(1), {"pat"}, app, admin_seconds=600.0, queue_seconds=300.0)
+    options = Options(token="pat", app=app, admin_token_ttl=600.0, queue_token_ttl=300.0)
+    return Tokens(clock, options, random.Random(1))
 
 
 def app_jwt(clock: ManualClock, *, key: str | None = None, **claims: object) -> str:
