@@ -7,8 +7,7 @@ import asyncio
 import os
 import sys
 
-from scaleset_client import ScaleSetClient, TokenCredentials
-from scaleset_hookspecs import ScalesetError
+from scaleset_client import ScaleSetClient, ScalesetError, TokenCredentials
 
 
 async def main(config_url: str, token: str) -> None:

@@ -13,14 +13,13 @@ __all__ = [
     "acknowledge_url",
     "endpoint_url",
     "is_secure",
-    "origin_of",
     "parse_config_url",
     "poll_url",
 ]
 
 HOSTED = frozenset({"github.com", "www.github.com", "github.localhost"})
 VERSION = "api-version"
-DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEMES = frozenset({"http", "https"})
 
 
 class ScopeKind(StrEnum):
@@ -62,7 +61,7 @@ def parse_config_url(text: str, *, force_ghes: bool = False) -> ConfigUrl:
     """
     stripped = text.strip().strip("/")
     parts = _split(stripped)
-    if parts is None or parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+    if parts is None or parts.scheme not in SCHEMES or not parts.hostname:
         raise UsageError("a config URL looks like https://github.com/ORG; this one has no http(s) scheme or no host")
     if parts.username or parts.password:
         raise UsageError("a config URL holds no user name or password; give the credentials on their own")
@@ -117,12 +116,6 @@ def is_secure(url: str) -> bool:
         return True
     # What stands before an @ may look like a host to one reader and not to another.
     return parts.scheme == "http" and "@" not in parts.netloc and is_loopback(parts.hostname)
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port, by which connections are pooled."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def endpoint_url(base: str, path: str, query: tuple[tuple[str, str], ...] = ()) -> str:
