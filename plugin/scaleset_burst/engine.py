@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import random as random_module
-import secrets
 import sqlite3
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -51,6 +50,20 @@ RECALL_SECONDS = 5.0
 
 STOP_SECONDS = 10.0
 """Time to finish or undo what is in flight when the host stops."""
+
+
+class _Cache:
+    """The cache as minting knows it; a mint counts against its runner group, too."""
+
+    def __init__(self, metadata: Metadata, reconciler: Reconciler) -> None:
+        self._metadata = metadata
+        self._reconciler = reconciler
+        self.re_resolve = metadata.re_resolve
+        self.on_runner_gone = metadata.on_runner_gone
+
+    def on_minted(self, config: JitConfig) -> None:
+        self._metadata.on_minted(config)
+        self._reconciler.minted(config.scale_set)
 
 
 class Engine:
@@ -230,7 +243,6 @@ class Engine:
             journal = build_journal(self.settings, self.scope, clock=self._clock)
             self._names = JournalNames(journal) if self._sharing is None else self._sharing.names(journal)
             self._minter = self._minting(self._names)
-            self._minter.resolver.on_removed = self.metadata.on_runner_gone
         return self._minter, self._names
 
     async def _open(self) -> tuple[Minter, JournalNames]:
@@ -265,25 +277,9 @@ class Engine:
             return
 
     def _minting(self, names: JournalNames) -> Minter:
-        batch = self.settings.batch
-        return Minter(
-            self.client,
-            names,
-            self.admission,
-            clock=self._clock,
-            random=self._random,
-            random_bits=secrets.randbits,
-            attempt_timeout=batch.attempt_timeout,
-            max_attempts=batch.max_attempts,
-            hedge=batch.hedge,
-            merge_window=batch.merge_window,
-            re_resolve=lambda queue: self.metadata.re_resolve(queue.ref, dead_id=queue.scale_set_id),
-            on_minted=self._minted,
-        )
-
-    def _minted(self, config: JitConfig) -> None:
-        self.metadata.on_minted(config)
-        self._reconciler.minted(config.scale_set)
+        cache = _Cache(self.metadata, self._reconciler)
+        batch, clock = self.settings.batch, self._clock
+        return Minter(self.client, names, self.admission, cache, batch=batch, clock=clock, random=self._random)
 
     async def _queue(self, scale_set: ScaleSetRef) -> MintQueue:
         await self._open()

@@ -91,7 +91,7 @@ def bad_config_url(config: Config) -> None:
         (token_as_a_files_name, "No such file or directory"),
         (token_as_a_key, "found an unknown key"),
         (token_as_another_setting, "autoscaler.launcher: found (a text of 40 characters that looks like a secret)"),
-        (missing_secret_file, "`$file: nowhere`"),
+        (missing_secret_file, "a file that does not open"),
         (unknown_plugin, "plugins.brust"),
         (bad_config_url, "config.yaml:6: github.config_url: found 'http://localhost:1/a/b/c'"),
     ],

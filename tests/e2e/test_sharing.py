@@ -278,7 +278,7 @@ async def test_what_a_killed_host_left_is_resolved_once_by_another(
 ) -> None:
     about: dict[str, object] = {
         "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
-        "origin": ORIGIN, "lease": 20, "connect": False, "silent": False, "count": 10, "place": str(tmp_path),
+        "origin": ORIGIN, "lease": 20, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
     }  # fmt: skip
     async with fleet(simulator, server.url, ORIGIN) as hosts:
         for _ in range(2):
@@ -303,7 +303,7 @@ async def test_a_host_that_was_only_paused_hands_out_nothing_that_another_one_re
 ) -> None:
     about: dict[str, object] = {
         "url": simulator.url, "config_url": simulator.config_url, "redis": server.url, "speed": SPEED,
-        "origin": ORIGIN, "lease": 5, "connect": False, "silent": False, "count": 10, "place": str(tmp_path),
+        "origin": ORIGIN, "lease": 5, "connect": False, "look": False, "count": 10, "place": str(tmp_path),
     }  # fmt: skip
     async with fleet(simulator, server.url, ORIGIN) as hosts:
         await hosts.engine(sharing={"lease": 5})

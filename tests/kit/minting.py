@@ -10,7 +10,8 @@ from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
 from scaleset_burst.minting import Minter, MintQueue
 from scaleset_burst.minting.delivery import Names
-from scaleset_hookspecs import ScaleSetRef
+from scaleset_burst.settings import BatchSettings
+from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from tests.kit.service import ModelService
 from tests.kit.virtual import VirtualClock
 
@@ -52,6 +53,29 @@ class RecordingNames:
         self.pauses.append(seconds)
 
 
+class ModelCache:
+    """The cache as minting sees it: every deleted scale set came back with one new id, unless an error is given."""
+
+    def __init__(self, service: ModelService, new_id: int, error: Exception | None) -> None:
+        self._service = service
+        self._new_id = new_id
+        self._error = error
+
+    async def re_resolve(self, scale_set: ScaleSetRef, *, dead_id: int) -> int:
+        """Return the new id, or raise the error."""
+        del scale_set, dead_id
+        if self._error is not None:
+            raise self._error
+        self._service.requests["resolve"] += 1
+        return self._new_id
+
+    def on_minted(self, config: JitConfig) -> None:
+        """Forget it."""
+
+    def on_runner_gone(self, runner: RunnerRef) -> None:
+        """Forget it."""
+
+
 def make_minter(
     service: ModelService,
     *,
@@ -63,6 +87,7 @@ def make_minter(
     max_attempts: int = 8,
     hedge: bool = False,
     new_id: int = 42,
+    unresolvable: Exception | None = None,
     limiter: Limiter | None = None,
     written_by: Names | None = None,
 ) -> tuple[Minter, MintQueue, RecordingNames]:
@@ -70,11 +95,7 @@ def make_minter(
     chance = random.Random(seed)
     names = RecordingNames()
 
-    async def re_resolve(queue: MintQueue) -> int:
-        del queue
-        service.requests["resolve"] += 1
-        return new_id
-
+    batch = {"attempt_timeout": attempt_timeout, "max_attempts": max_attempts}
     minter = Minter(
         service,
         written_by or names,
@@ -84,15 +105,10 @@ def make_minter(
             slicing=slicing or Slicing("never", 50),
             random=chance,
         ),
+        ModelCache(service, new_id, unresolvable),
+        batch=BatchSettings(hedge=hedge).model_copy(update=batch),
         clock=VirtualClock(),
         random=chance,
-        random_bits=chance.getrandbits,
-        attempt_timeout=attempt_timeout,
-        max_attempts=max_attempts,
-        hedge=hedge,
-        merge_window=0.005,
-        re_resolve=re_resolve,
-        on_minted=lambda _config: None,
     )
     ref = ScaleSetRef(name="linux")
     queue = minter.add_queue(("default", "linux"), MintQueue(ref, 42, "linux", "_work"))

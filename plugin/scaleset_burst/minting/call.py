@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scaleset_hookspecs.errors import ServiceError
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure, OnReady, Outcome, ProvisionSettings
 
 if TYPE_CHECKING:
     from scaleset_burst.minting.queue import MintQueue
 
-__all__ = ["Call", "Slot"]
+__all__ = ["Call", "Slot", "failure_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -120,3 +121,14 @@ class Call:
         if self.error is not None:
             raise self.error
         return tuple(outcome for outcome in self.outcomes if outcome is not None)
+
+
+def failure_of(reason: FailureReason, error: ServiceError) -> MintFailure:
+    """Return the failure of one runner that an answer of the service ended."""
+    return MintFailure(
+        reason=reason,
+        message=str(error),
+        retry_after=error.retry_after,
+        status=error.status,
+        request_id=error.request_id,
+    )

@@ -131,10 +131,6 @@ class Deliverer:
         paused = self._task is None and self._clock.monotonic() >= self._written_at + GATHER
         return paused and call.on_ready is not None and call.remaining == len(call.slots)
 
-    def reject(self, config: JitConfig) -> None:
-        """Take a config that nobody waits for; it is undone."""
-        self._on_undeliverable(config)
-
     async def finish(self, seconds: float) -> None:
         """Wait until everything that arrived has been handed out.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,20 +15,21 @@ from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.delivery import Arrival, Deliverer, Names, became
 from scaleset_burst.minting.demand import needed
-from scaleset_burst.minting.dispatcher import Dispatcher, MintService
+from scaleset_burst.minting.dispatcher import Dispatcher, MintService, Result
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.names import draw_names
-from scaleset_burst.minting.queue import MintQueue
+from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.report import BurstReport, ConfigTiming
 from scaleset_burst.minting.resolver import Resolver, RunnerService
-from scaleset_burst.minting.settlement import Settlement
+from scaleset_burst.minting.settlement import REPEATED, Settlement
 from scaleset_burst.minting.sweeper import Sweeper
 from scaleset_burst.minting.unresolved import UnresolvedMint
 from scaleset_burst.minting.waits import Waits
+from scaleset_burst.settings import BatchSettings
 from scaleset_client.clock import Clock
-from scaleset_hookspecs.errors import ServiceError, Unavailable
+from scaleset_hookspecs.errors import ScalesetError, ServiceError, Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
     JitConfig,
@@ -35,9 +37,11 @@ from scaleset_hookspecs.types import (
     OnReady,
     Outcome,
     ProvisionSettings,
+    RunnerRef,
+    ScaleSetRef,
 )
 
-__all__ = ["Minter", "Service"]
+__all__ = ["Cache", "Minter", "Service"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,19 @@ class Service(MintService, RunnerService, Protocol):
     """What minting needs of the service in all."""
 
 
+class Cache(Protocol):
+    """What minting asks the cache, and what it tells it."""
+
+    async def re_resolve(self, scale_set: ScaleSetRef, *, dead_id: int) -> int:
+        """Return the id that a scale set has now, since the service does not know the one we had."""
+
+    def on_minted(self, config: JitConfig) -> None:
+        """Hear of a runner that is registered now."""
+
+    def on_runner_gone(self, runner: RunnerRef) -> None:
+        """Hear of a registration that the service removed for us."""
+
+
 class Minter:
     """Mints for every scale set of one scope, under limits that all of them share."""
 
@@ -58,22 +75,18 @@ class Minter:
         service: Service,
         names: Names,
         admission: Admission,
+        cache: Cache,
         *,
+        batch: BatchSettings,
         clock: Clock,
         random: random_module.Random,
-        random_bits: Callable[[int], int],
-        attempt_timeout: float,
-        max_attempts: int,
-        hedge: bool,
-        merge_window: float,
-        re_resolve: Callable[[MintQueue], Awaitable[int]],
-        on_minted: Callable[[JitConfig], None],
     ) -> None:
         self._names = names
         self._admission = admission
+        self._cache = cache
         self._clock = clock
-        self._random_bits = random_bits
-        self._merge_window = merge_window
+        self._merge_window = batch.merge_window
+        self._healing: set[asyncio.Task[None]] = set()
         self._queues: dict[tuple[str, str], MintQueue] = {}
         self.ledger = BurstLedger()
         self._stopping = False
@@ -86,6 +99,7 @@ class Minter:
             given=self._given,
             on_known=self._mint_known,
             on_settled=self._mint_settled,
+            on_removed=cache.on_runner_gone,
         )
         self.deliverer = Deliverer(
             names,
@@ -95,29 +109,18 @@ class Minter:
             on_unrecorded=self._unrecorded,
         )
         self._settlement = Settlement(
-            admission=admission,
-            clock=clock,
-            random=random,
-            max_attempts=max_attempts,
-            names=names,
-            resolver=self.resolver,
-            given=self._given,
-            deliverer=self.deliverer,
-            ledger=self.ledger,
-            re_resolve=re_resolve,
-            on_minted=on_minted,
+            admission, self.ledger, self._given, clock=clock, random=random, max_attempts=batch.max_attempts
         )
         self.dispatcher = Dispatcher(
             service,
             admission,
             clock=clock,
             refill=self._reserve_names,
-            on_result=self._settlement.settle,
+            on_result=self._answered,
             on_wait=self._waits.closed,
-            hedging=Hedging() if hedge else None,
+            hedging=Hedging() if batch.hedge else None,
         )
-        self._settlement.pump = self.dispatcher.pump
-        self._sweeper = Sweeper(self.dispatcher, clock=clock, attempt_timeout=attempt_timeout)
+        self._sweeper = Sweeper(self.dispatcher, clock=clock, attempt_timeout=batch.attempt_timeout)
 
     @property
     def last_report(self) -> BurstReport | None:
@@ -284,7 +287,7 @@ class Minter:
 
     async def _reserve_names(self, queue: MintQueue, prefix: str, count: int) -> None:
         scale_set_id = queue.scale_set_id
-        names = draw_names(prefix, count, self._random_bits)
+        names = draw_names(prefix, count, secrets.randbits)
         usable = True
         try:
             await self._names.reserve(scale_set_id, names)
@@ -295,6 +298,47 @@ class Minter:
             logger.exception("the journal could not write down names; minting without it")
         # Whoever still lacks names asks again.
         self.forget(queue.keep(scale_set_id, prefix, names) if usable else names)
+
+    # What becomes of a mint
+
+    def _answered(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
+        """Carry out what an answered request leaves to be done: the one place where all of it is decided."""
+        settled = self._settlement.settle(attempt, results, now)
+        for config in settled.minted:
+            self._cache.on_minted(config)
+        if settled.changes:
+            self._names.note(settled.changes)
+        for arrival in settled.arrivals:
+            self.deliverer.add(arrival)
+        for config in settled.undeliverable:
+            self._undeliverable(config)
+        if settled.unresolved:
+            self.resolver.add(settled.unresolved)
+        if settled.pause is not None:
+            self._names.pause(settled.pause)
+        if settled.gone is not None:
+            task = asyncio.create_task(self._heal(attempt.queue, settled.gone), name="re-resolve scale set")
+            self._healing.add(task)
+            task.add_done_callback(self._healing.discard)
+
+    async def _heal(self, queue: MintQueue, error: ServiceError) -> None:
+        """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
+        dead = queue.scale_set_id
+        try:
+            self.forget(queue.aim(await self._cache.re_resolve(queue.ref, dead_id=dead)))
+        except ScalesetError as failure:
+            queue.fail(failure)
+        except Exception as failure:
+            logger.exception("the scale set %s could not be resolved once more", queue.ref.name)
+            queue.fail(Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
+        else:
+            if queue.scale_set_id != dead:
+                queue.refusals = 0
+            elif queue.refusals >= REPEATED:  # it is there, and yet it is not
+                queue.fail(error)
+        finally:
+            queue.held = False
+        self.dispatcher.pump(queue)
 
     def _calls(self) -> list[Call]:
         return [call for queue in self._queues.values() for call in queue.calls]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from scaleset_burst.limits.circuit import Circuit
 from scaleset_burst.limits.concurrency import Sent
-from scaleset_burst.minting.call import Call, Slot
+from scaleset_burst.minting.call import Call, Slot, failure_of
 from scaleset_burst.minting.demand import Fleet, surplus
 from scaleset_client.observing import Trace
-from scaleset_hookspecs.types import FailureReason, ScaleSetRef
+from scaleset_hookspecs.errors import ScalesetError, ServiceError, Unavailable
+from scaleset_hookspecs.types import FailureReason, MintFailure, ScaleSetRef
 
 __all__ = ["Attempt", "MintQueue"]
 
@@ -143,6 +144,15 @@ class MintQueue:
     def needed(self, prefix: str) -> int:
         """Return how many names with a prefix the calls under way can need."""
         return self.missing.get(prefix, 0)
+
+    def fail(self, error: ScalesetError) -> None:
+        """End all its calls: with the error where nothing was minted, else with failures for the rest."""
+        failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
+        if isinstance(error, ServiceError):
+            reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
+            failure = failure_of(reason, error)
+        for call in tuple(self.calls):
+            call.fail(error, failure)
 
     def ref_of(self, scale_set_id: int) -> ScaleSetRef:
         """Return the scale set as its configs name it: with the id that they were minted with."""

@@ -81,6 +81,7 @@ class Resolver:
         given: Given,
         on_known: Callable[[UnresolvedMint], None],
         on_settled: Callable[[UnresolvedMint], None],
+        on_removed: Callable[[RunnerRef], None],
     ) -> None:
         self._service = service
         self._clock = clock
@@ -88,6 +89,7 @@ class Resolver:
         self._given = given
         self._on_known = on_known
         self._on_settled = on_settled
+        self._on_removed = on_removed
         self._mints: dict[str, UnresolvedMint] = {}
         self._queue: list[tuple[float, str]] = []
         self._taken: set[str] = set()
@@ -101,7 +103,6 @@ class Resolver:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._drained = False
-        self.on_removed: Callable[[RunnerRef], None] = lambda _: None
         self.removed = 0
         self.settled = 0
 
@@ -259,7 +260,7 @@ class Resolver:
         self._answering.answered(now)
         if not gone:
             return after_absence(mint, now, self._random.random)
-        self.on_removed(RunnerRef(id=mint.runner_id, name=mint.name))
+        self._on_removed(RunnerRef(id=mint.runner_id, name=mint.name))
         self.removed += 1
         self._settle(mint)
         return None

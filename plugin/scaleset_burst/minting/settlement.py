@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random as random_module
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from scaleset_burst.journal import Change, State
 from scaleset_burst.limits.admission import FREE_FAILURES, Admission
 from scaleset_burst.limits.classification import ClassifiedFailure, FailureClass, classify
-from scaleset_burst.minting.call import Slot
-from scaleset_burst.minting.delivery import Arrival, Deliverer, Names
+from scaleset_burst.minting.call import Slot, failure_of
+from scaleset_burst.minting.delivery import Arrival
 from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.ledger import BurstLedger
-from scaleset_burst.minting.queue import Attempt, MintQueue
-from scaleset_burst.minting.resolver import Resolver
+from scaleset_burst.minting.queue import Attempt
 from scaleset_burst.minting.unresolved import FIRST_LOOKUP, UnresolvedMint
 from scaleset_client.clock import Clock
 from scaleset_client.failures import SliceRefused
 from scaleset_client.types import MintedRunner
-from scaleset_hookspecs.errors import NotFound, ScalesetError, ServiceError, Unavailable
-from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
+from scaleset_hookspecs.errors import NotFound, ServiceError, Unavailable
+from scaleset_hookspecs.types import FailureReason, JitConfig
 
-__all__ = ["Settlement"]
+__all__ = ["REPEATED", "Settled", "Settlement"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,98 +34,126 @@ REPEATED = 3
 
 
 @dataclass(slots=True)
-class Aftermath:
-    """What one answered request leaves to be done.
+class Settled:
+    """What one answered request leaves to be done; whoever sent it carries it out.
+
+    Attributes:
+        minted: Configs of runners that are registered now, whoever gets them.
+        arrivals: Those of them that go to a caller.
+        undeliverable: Those that nobody waits for.
+        changes: What the journal is to be told.
+        unresolved: Mints that may have registered a runner.
+        pause: For how many seconds the service allows no registration, if it said so.
+        gone: The service says that the scale set is gone: it has to be looked up again.
+    """
+
+    minted: Sequence[JitConfig] = ()
+    arrivals: Sequence[Arrival] = ()
+    undeliverable: Sequence[JitConfig] = ()
+    changes: list[Change] = field(default_factory=list)
+    unresolved: Sequence[UnresolvedMint] = ()
+    pause: float | None = None
+    gone: ServiceError | None = None
+
+
+@dataclass(slots=True)
+class _Aftermath:
+    """What the names of one answered request came to, one after another.
 
     Attributes:
         retried: Slots to be sent again, before all others.
-        mints: Names that may be registered.
+        unresolved: Names that may be registered.
         backs_off: The service showed that it has too much to do.
     """
 
+    minted: list[JitConfig] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    undeliverable: list[JitConfig] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     retried: list[Slot] = field(default_factory=list)
-    mints: list[str] = field(default_factory=list)
+    unresolved: list[str] = field(default_factory=list)
     backs_off: bool = False
 
 
 class Settlement:
-    """Carries out the failure classes. Every method changes state in one step on the loop; I/O is left to others."""
+    """Says what answers mean. Every method changes state in one step on the loop; what needs I/O it returns."""
 
     def __init__(
         self,
-        *,
         admission: Admission,
+        ledger: BurstLedger,
+        given: Given,
+        *,
         clock: Clock,
         random: random_module.Random,
         max_attempts: int,
-        names: Names,
-        resolver: Resolver,
-        given: Given,
-        deliverer: Deliverer,
-        ledger: BurstLedger,
-        re_resolve: Callable[[MintQueue], Awaitable[int]],
-        on_minted: Callable[[JitConfig], None],
     ) -> None:
         self._admission = admission
+        self._ledger = ledger
+        self._given = given
         self._clock = clock
         self._random = random
         self._max_attempts = max_attempts
-        self._names = names
-        self._resolver = resolver
-        self._given = given
-        self._deliverer = deliverer
-        self._ledger = ledger
-        self._re_resolve = re_resolve
-        self._on_minted = on_minted
-        self._healing: set[asyncio.Task[None]] = set()
-        self.pump: Callable[[MintQueue], None] = lambda _: None
 
-    def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
+    def settle(self, attempt: Attempt, results: Sequence[Result], now: float) -> Settled:
         """Settle one request: each of its names, and what it tells about the service."""
-        first = results[0]
-        given, name = self._given, attempt.names[0]
-        if isinstance(first, MintedRunner) and len(results) == 1 and not given.has(first.runner.id, name):
+        first, name = results[0], attempt.names[0]
+        if isinstance(first, MintedRunner) and len(results) == 1 and not self._given.has(first.runner.id, name):
             # The short way, which most go.
             self._admission.minted(attempt, 1, now)
             self._ledger.minted(attempt)
             attempt.queue.minted()
-            self._minted(attempt, attempt.slots[0], name, first, now)
-            return
+            config = self._config(attempt, first)
+            slot = attempt.slots[0]
+            settled = Settled(minted=(config,))
+            if first.runner.name != name:
+                settled.changes.append(Change(name=name, state=State.CLOSED))
+            if slot.wanted:
+                settled.arrivals = (self._claimed(attempt, slot, name, config, now),)
+            else:
+                settled.undeliverable = (config,)
+            return settled
         if isinstance(first, SliceRefused):
-            self._slice_refused(attempt, first, now)
-            return
+            return self._slice_refused(attempt, first, now)
         results = self._believed(attempt, results)
         classes = [None if isinstance(result, MintedRunner) else classify(result) for result in results]
         self._admission.learn(attempt, classes, results, now)
-        if any(classified is not None and classified.told_to_wait for classified in classes):
-            self._names.pause(self._admission.budget.pause_left(now))
+        told = any(classified is not None and classified.told_to_wait for classified in classes)
         self._ledger.answered(attempt, classes)
-        aftermath = Aftermath()
+        aftermath = _Aftermath()
         for slot, name, result, classified in zip(attempt.slots, attempt.names, results, classes, strict=True):
             if isinstance(result, MintedRunner):
                 attempt.queue.minted()
-                self._minted(attempt, slot, name, result, now)
+                self._minted(attempt, slot, name, result, now, aftermath)
             elif classified is not None:
                 self._failed(attempt, slot, name, classified, result, aftermath)
-        self._refused_for_all(attempt, classes, results, now)
-        if aftermath.mints:
-            self._keep_unresolved(attempt, aftermath.mints, now)
+        gone = self._refused_for_all(attempt, classes, results, now)
+        unresolved = self._unresolved(attempt, aftermath, now)
         if aftermath.backs_off:
             self._back_off(attempt, now)
         attempt.queue.push_back(aftermath.retried)
         if (error := self._admission.circuit_opened()) is not None:
-            failure = MintFailure(reason=FailureReason.UNAVAILABLE, message=str(error), retry_after=error.retry_after)
-            _fail_all(attempt.queue, error, failure)
+            attempt.queue.fail(error)
+        return Settled(
+            minted=aftermath.minted,
+            arrivals=aftermath.arrivals,
+            undeliverable=aftermath.undeliverable,
+            changes=aftermath.changes,
+            unresolved=unresolved,
+            pause=self._admission.budget.pause_left(now) if told else None,
+            gone=gone,
+        )
 
-    def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> None:
+    def _slice_refused(self, attempt: Attempt, error: SliceRefused, now: float) -> Settled:
         """Put everything back: nothing was registered, and the service does not take slices (any more)."""
         self._admission.slice_refused(attempt, now)
         for slot in attempt.slots:
             slot.attempts -= 1
-        self._unused(attempt, attempt.names)
+        changes = _unused(attempt, attempt.names)
         attempt.queue.push_back(attempt.slots)
         if self._admission.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
+        return Settled(changes=changes)
 
     def _believed(self, attempt: Attempt, results: Sequence[Result]) -> list[Result]:
         """Take a runner that somebody has already for no answer at all: whether another one is registered is open."""
@@ -144,24 +170,31 @@ class Settlement:
             believed.append(result)
         return believed
 
-    def _minted(self, attempt: Attempt, slot: Slot, name: str, minted: MintedRunner, now: float) -> None:
+    def _minted(
+        self, attempt: Attempt, slot: Slot, name: str, minted: MintedRunner, now: float, aftermath: _Aftermath
+    ) -> None:
         if minted.runner.name != name:  # from here on the service's spelling counts, as it does for the host
-            self._names.note([Change(name=name, state=State.CLOSED)])
-        config = JitConfig(
+            aftermath.changes.append(Change(name=name, state=State.CLOSED))
+        config = self._config(attempt, minted)
+        aftermath.minted.append(config)
+        if slot.wanted:
+            aftermath.arrivals.append(self._claimed(attempt, slot, name, config, now))
+        else:
+            aftermath.undeliverable.append(config)
+
+    def _config(self, attempt: Attempt, minted: MintedRunner) -> JitConfig:
+        return JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
             scale_set=attempt.queue.ref_of(attempt.scale_set_id),
             encoded=minted.encoded_jit_config,
             minted_at=self._clock.time(),
         )
-        self._on_minted(config)
-        if not slot.wanted:
-            self._deliverer.reject(config)
-            return
+
+    def _claimed(self, attempt: Attempt, slot: Slot, name: str, config: JitConfig, now: float) -> Arrival:
         slot.claimed = True
         self._given.add(config.runner_id, name)
-        blocked = self._admission.closed_seconds(now) - slot.blocked
-        self._deliverer.add(Arrival(slot, config, attempt, now, blocked))
+        return Arrival(slot, config, attempt, now, self._admission.closed_seconds(now) - slot.blocked)
 
     def _failed(
         self,
@@ -170,16 +203,16 @@ class Settlement:
         name: str,
         classified: ClassifiedFailure,
         error: ServiceError,
-        aftermath: Aftermath,
+        aftermath: _Aftermath,
     ) -> None:
         slot.first_sent_at = slot.first_sent_at or attempt.sent_at
         rejected = classified.failure_class is FailureClass.ITEM_REJECTED
         if classified.unresolved:
-            aftermath.mints.append(name)
+            aftermath.unresolved.append(name)
         elif rejected:  # it may be for the name
-            self._names.note([Change(name=name, state=State.CLOSED)])
+            aftermath.changes.append(Change(name=name, state=State.CLOSED))
         else:
-            self._unused(attempt, [name])
+            aftermath.changes += _unused(attempt, [name])
         if not slot.wanted:
             return
         full = classified.refusal and attempt.queue.failures <= FREE_FAILURES
@@ -193,41 +226,30 @@ class Settlement:
         if final or (slot.attempts >= self._max_attempts and not free):
             refused = rejected or classified.failure_class is FailureClass.BATCH_REJECTED
             reason = FailureReason.REJECTED if refused else FailureReason.UNAVAILABLE
-            slot.call.settle(slot, _failure(reason, error))
+            slot.call.settle(slot, failure_of(reason, error))
             return
         aftermath.retried.append(slot)
         aftermath.backs_off |= classified.overload and classified.failure_class is not FailureClass.THROTTLED
 
-    def _unused(self, attempt: Attempt, names: Sequence[str]) -> None:
-        """Keep names that were never registered for another try, if a call has a use for them."""
-        left = attempt.queue.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
-        self._names.note([Change(name=name, state=State.CLOSED) for name in left])
-
-    def _keep_unresolved(self, attempt: Attempt, names: Sequence[str], now: float) -> None:
-        """Hand names that may be registered to the resolver; the burst goes on without waiting for it.
-
-        A name that somebody has is not among them: its runner is in use.
-        """
-        names = [name for name in names if not self._given.has(None, name)]
-        self._names.note(
-            [Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id) for name in names]
-        )
-        mint = UnresolvedMint(
-            name="",
-            scale_set_id=attempt.scale_set_id,
-            next_at=now + FIRST_LOOKUP,
-            held_until=self._admission.held_until(now),
-        )
-        self._resolver.add(replace(mint, name=name) for name in names)
+    def _unresolved(self, attempt: Attempt, aftermath: _Aftermath, now: float) -> list[UnresolvedMint]:
+        """Note names that may be registered. One that somebody has is not among them: its runner is in use."""
+        names = [name for name in aftermath.unresolved if not self._given.has(None, name)]
+        if not names:
+            return []
+        set_id, held_until = attempt.scale_set_id, self._admission.held_until(now)
+        aftermath.changes += [Change(name=name, state=State.AMBIGUOUS, scale_set_id=set_id) for name in names]
+        at = now + FIRST_LOOKUP
+        return [UnresolvedMint(name=name, scale_set_id=set_id, next_at=at, held_until=held_until) for name in names]
 
     def _refused_for_all(
         self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None], results: Sequence[Result], now: float
-    ) -> None:
+    ) -> ServiceError | None:
         """Decide what refusals mean for the scale set: named ones at once, others when they are repeated.
 
-        A 404 has the scale set looked up, and counts if it is gone; one router's would else end a burst of 300.
+        A 404 has the scale set looked up, and counts if it is gone; one router's would else end a burst of 300. It is
+        returned, once until that is done.
         """
-        queue = attempt.queue
+        queue, gone = attempt.queue, None
         for classified, error in zip(classes, results, strict=True):
             if (
                 classified is None
@@ -239,39 +261,11 @@ class Settlement:
             if not repeated and not classified.named:
                 continue
             if not isinstance(error, NotFound):
-                self._reject_queue(queue, error)
+                queue.fail(error)
             elif attempt.scale_set_id == queue.scale_set_id and not queue.held:
                 queue.held = True
-                task = asyncio.create_task(self._heal(queue, error), name="re-resolve scale set")
-                self._healing.add(task)
-                task.add_done_callback(self._healing.discard)
-
-    def _reject_queue(self, queue: MintQueue, error: ScalesetError) -> None:
-        failure = MintFailure(reason=FailureReason.REJECTED, message=str(error))
-        if isinstance(error, ServiceError):
-            reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
-            failure = _failure(reason, error)
-        _fail_all(queue, error, failure)
-
-    async def _heal(self, queue: MintQueue, error: ServiceError) -> None:
-        """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
-        dead = queue.scale_set_id
-        try:
-            stale = queue.aim(await self._re_resolve(queue))
-            self._names.note([Change(name=name, state=State.CLOSED) for name in stale])
-        except ScalesetError as failure:
-            self._reject_queue(queue, failure)
-        except Exception as failure:
-            logger.exception("the scale set %s could not be resolved once more", queue.ref.name)
-            self._reject_queue(queue, Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
-        else:
-            if queue.scale_set_id != dead:
-                queue.refusals = 0
-            elif queue.refusals >= REPEATED:  # it is there, and yet it is not
-                self._reject_queue(queue, error)
-        finally:
-            queue.held = False
-        self.pump(queue)
+                gone = error
+        return gone
 
     def _back_off(self, attempt: Attempt, now: float) -> None:
         """Let a queue whose mints fail wait a little longer each time; one wave counts as one failure."""
@@ -285,16 +279,7 @@ class Settlement:
             queue.opens_at = now + wait * (0.5 + self._random.random())
 
 
-def _fail_all(queue: MintQueue, error: Exception, failure: MintFailure) -> None:
-    for call in tuple(queue.calls):
-        call.fail(error, failure)
-
-
-def _failure(reason: FailureReason, error: ServiceError) -> MintFailure:
-    return MintFailure(
-        reason=reason,
-        message=str(error),
-        retry_after=error.retry_after,
-        status=error.status,
-        request_id=error.request_id,
-    )
+def _unused(attempt: Attempt, names: Sequence[str]) -> list[Change]:
+    """Keep names that were never registered for another try, if a call has a use for them; close the others."""
+    left = attempt.queue.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
+    return [Change(name=name, state=State.CLOSED) for name in left]

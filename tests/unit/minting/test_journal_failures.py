@@ -60,8 +60,8 @@ def test_names_lost_at_the_end_of_a_call_are_not_handed_over(unrecorded: int) ->
 
     async def main() -> None:
         service = ModelService()
-        minter, queue, _ = make_minter(service)
-        minter._names = minter._settlement._names = minter.deliverer._names = names = LosesDelivered(unrecorded)
+        names = LosesDelivered(unrecorded)
+        minter, queue, _ = make_minter(service, written_by=names)
         outcomes = await minter.provision(queue, 20, ProvisionSettings(), None)
         delivered = {outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)}
         assert len(delivered) == 20
@@ -80,8 +80,7 @@ def test_where_no_others_can_be_minted_the_lost_ones_are_failures(after: str) ->
 
     async def main() -> None:
         service = ModelService()
-        minter, queue, _ = make_minter(service)
-        minter._names = minter._settlement._names = minter.deliverer._names = LosesDelivered(5)
+        minter, queue, _ = make_minter(service, written_by=LosesDelivered(5))
         service.fault = lambda _name: None if service.requests["mint"] <= 20 else "refused"
         settings = ProvisionSettings(deadline=30.0) if after == "deadline" else ProvisionSettings()
         call = asyncio.ensure_future(minter.provision(queue, 20, settings, None))

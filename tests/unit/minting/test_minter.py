@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scaleset_burst.journal import State
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.minting import MintQueue
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import (
     FailureReason,
@@ -450,12 +449,8 @@ def test_a_scale_set_that_cannot_be_resolved_now_may_be_later() -> None:
 
     async def main() -> None:
         service = ModelService()
-        minter, queue, _ = make_minter(service, most=16)
-
-        async def resolve(_queue: MintQueue) -> int:
-            raise Unavailable("gateway", status=502, retry_after=7.0)
-
-        minter._settlement._re_resolve = resolve
+        gateway = Unavailable("gateway", status=502, retry_after=7.0)
+        minter, queue, _ = make_minter(service, most=16, unresolvable=gateway)
         call = asyncio.create_task(minter.provision(queue, 100, PLAIN, None))
         await asyncio.sleep(0.12)
         service.dead_scale_sets.add(42)

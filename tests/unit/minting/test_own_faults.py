@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from scaleset_burst.minting import MintQueue
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Unavailable
 from tests.kit.minting import make_minter
@@ -54,12 +53,7 @@ def test_a_bug_in_resolving_the_scale_set_ends_the_call() -> None:
     """What waits for the new id does not wait for ever."""
 
     async def main() -> None:
-        minter, queue, _ = make_minter(ModelService(dead_scale_sets={42}))
-
-        async def resolve(_queue: MintQueue) -> int:
-            raise RuntimeError("a bug")
-
-        minter._settlement._re_resolve = resolve
+        minter, queue, _ = make_minter(ModelService(dead_scale_sets={42}), unresolvable=RuntimeError("a bug"))
         with pytest.raises(Unavailable, match="RuntimeError"):
             await asyncio.wait_for(minter.provision(queue, 20, PLAIN, None), 300.0)
 

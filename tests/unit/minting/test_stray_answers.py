@@ -115,12 +115,8 @@ def test_a_404_that_names_nothing_has_the_scale_set_looked_up_when_it_is_repeate
 
     async def main() -> None:
         service = Between(404, b"not found", share=1.0)
-        minter, queue, _ = make_minter(service, most=4)
-
-        async def gone(_queue: object) -> int:
-            raise NotFound("there is none called linux", status=200)
-
-        minter._settlement._re_resolve = gone
+        gone = NotFound("there is none called linux", status=200)
+        minter, queue, _ = make_minter(service, most=4, unresolvable=gone)
         with pytest.raises(NotFound, match="none called linux"):
             await minter.provision(queue, 20, ProvisionSettings(), None)
 
