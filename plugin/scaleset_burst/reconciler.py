@@ -77,8 +77,10 @@ class Reconciler:
         """Resolve what another process left behind."""
         now = self._clock.monotonic()
         logger.info(
-            "resolving %d names of a process that died; what is offline %g s from now is removed",
+            "resolving %d names of a process that died; %d of them may have been handed out, and are removed only if "
+            "offline %g s from now",
             len(leftovers),
+            sum(not each.unused for each in leftovers),
             self._launch_grace,
         )
         held_until = self._admission.held_until(now)

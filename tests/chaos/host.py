@@ -39,7 +39,7 @@ async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
     settings = load_settings(
         {"plugins": {"burst": section}}, environ=os.environ, read_file=lambda path: Path(path).read_text()
     )
-    failing = None if settle else asyncio.create_task(failing_disk(random.Random(int(about["seed"]))))
+    failing = None if about["disk"] == "works" else asyncio.create_task(failing_disk(random.Random(int(about["seed"]))))
     engine = Engine(settings)
     await engine.start()
     print("bursting", flush=True)
@@ -52,7 +52,7 @@ async def main(about: dict[str, str], count: int, *, settle: bool) -> None:
             print(config.runner_name, flush=True)
             engine.runner_launched(SCALE_SET, config)
 
-        await engine.provision(SCALE_SET, count, ProvisionSettings(), launch)
+        await engine.provision(SCALE_SET, count, ProvisionSettings(name_prefix=about["disk"]), launch)
         while settle and len(engine.minter.resolver):
             await asyncio.sleep(0.2)
     await engine.stop()

@@ -1,6 +1,7 @@
 """The host is killed at random points of a burst, on a disk that fails: no ghost, nobody's runner removed.
 
 Names that its disk never took and that died with it cannot be found again: they are counted, and are no ghosts here.
+Every other host has a disk that works, of which there must be none.
 """
 
 import json
@@ -39,6 +40,7 @@ def run_kills(kills: int, seed: int) -> ChaosResult:
         online = [str(runner["name"]) for runner in simulator.runners() if runner["status"] == "online"]
         registered = {str(runner["name"]) for runner in simulator.runners()}
         unwritten = registered - known - set(online)
+        on_a_good_disk = sum(name.startswith("works-") for name in unwritten)
         outcome = judge(
             seed=seed,
             asked=len(online),
@@ -49,11 +51,14 @@ def run_kills(kills: int, seed: int) -> ChaosResult:
         )
         outcome["broken_promises"] = [each for each in outcome["broken_promises"] if each != "budget"]
         lost = set(launched) - set(online)
+        if on_a_good_disk:
+            outcome["broken_promises"].append("never written, though the disk works")
         if lost:
             outcome["broken_promises"].append("launched runners were removed")
         return outcome | {
             "killed": killed,
             "never_written": len(unwritten),
+            "never_written_though_the_disk_works": on_a_good_disk,
             "removed_in_use": len(lost),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -69,6 +74,7 @@ def _host(simulator: SimulatorProcess, place: Path, lives: float | None, seed: i
             "place": str(place),
             "count": BURST,
             "seed": seed,
+            "disk": "works" if lives is None or seed % 2 else "fails",
         }
     )
     command = [sys.executable, "-m", "tests.chaos.host", arguments, "kill" if lives is not None else "settle"]

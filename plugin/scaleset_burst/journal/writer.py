@@ -10,6 +10,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
+from scaleset_client.retrying import doubling
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,8 +22,11 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.25
 """Seconds that anybody waits for the disk. After that nobody does, until it has answered again."""
 
-RETRY = 1.0
-"""Seconds between two tries to write while the disk takes nothing."""
+FIRST_RETRY = 0.05
+"""Seconds to the next try after the first write that the disk did not take: what leaves meanwhile is not written down,
+and lost if the process dies. Doubles with each further one."""
+
+LONGEST_RETRY = 1.0
 
 END = 3.0
 """Seconds for the last write and the release of the file."""
@@ -56,6 +61,7 @@ class GroupWriter(Generic[T]):
         self._idle.set()
         self.available = True
         self._retry: asyncio.TimerHandle | None = None
+        self._refused = 0
         self._closed = False
         self._ended = False
 
@@ -196,8 +202,11 @@ class GroupWriter(Generic[T]):
             self._gathering = [*group, *self._gathering][-MOST_UNWRITTEN:]
             self._let_go(waiting)
             if not self._closed:
-                self._retry = asyncio.get_running_loop().call_later(RETRY, self._next)
+                self._refused += 1
+                wait = doubling(FIRST_RETRY, LONGEST_RETRY, self._refused)
+                self._retry = asyncio.get_running_loop().call_later(wait, self._next)
             return
+        self._refused = 0
         if error is not None and not waiting:
             logger.warning("the journal could not write: %s", error)
         for each in waiting:

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
 from scaleset_burst.journal.writer import GroupWriter
+from tests.kit.virtual import run_virtually
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +137,32 @@ async def test_a_slow_or_failing_write_is_not_taken_for_done() -> None:
     failing: GroupWriter[int] = GroupWriter(Pages(error=ValueError("no")).write)
     assert not failing.put_now(1)
     await failing.close(lambda: None)
+
+
+class AtOnce(GroupWriter[int]):
+    """Writes at once: virtual time has no threads."""
+
+    def _hand_over(self, work: Callable[[], None]) -> None:
+        work()
+
+
+def test_a_disk_that_takes_nothing_for_a_moment_is_tried_again_soon() -> None:
+    """What leaves in between is not written down; a disk that takes nothing for long is tried once a second."""
+
+    async def main() -> None:
+        tries: list[float] = []
+        loop = asyncio.get_running_loop()
+
+        def write(_items: Sequence[int]) -> None:
+            tries.append(loop.time())
+            if len(tries) <= 7:
+                raise OSError("disk is full")
+
+        writer = AtOnce(write)
+        assert await writer.put([1]) is False, "nobody waits for it"
+        await asyncio.sleep(60.0)
+        waits = [round(after - before, 3) for before, after in pairwise(tries)]
+        assert waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+        assert await writer.put([2]) is True
+
+    run_virtually(main)
