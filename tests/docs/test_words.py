@@ -1,6 +1,7 @@
 """The words of the house: a private one is the name of nothing (docs/reference/glossary.md has those we use)."""
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,3 +43,24 @@ def test_the_words_of_the_glossary_stand_there_once() -> None:
     lines = (ROOT / "docs/reference/glossary.md").read_text().splitlines()
     entries = [line.split("|")[1].strip() for line in lines if line.startswith("| ") and not line.startswith("| ---")]
     assert len(entries) == len(set(entries)) > 30
+
+
+def test_the_way_of_a_mint_names_what_there_is() -> None:
+    text = (ROOT / "docs/explanation/the-way-of-a-mint.md").read_text()
+    named = set(re.findall(r"`(scaleset_\w+(?:\.\w+)+)`", text))
+    assert len(named) > 20
+    for name in named:
+        parts = name.split(".")
+        modules = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        module = next(each for each in modules if exists(each))
+        thing: object = importlib.import_module(module)
+        for attribute in parts[module.count(".") + 1 :]:
+            thing = getattr(thing, attribute)
+
+
+def exists(module: str) -> bool:
+    """Whether a module of that name can be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
