@@ -115,6 +115,13 @@ class Dispatcher:
                 task.cancel()
         return next_since
 
+    def _call_back(self) -> None:
+        """Give up what has not left: it was admitted before the service told us to wait."""
+        for attempt, task in self._running.items():
+            if attempt.trace.unsent and not attempt.abandoned:
+                attempt.abandoned = True
+                task.cancel()
+
     async def stop(self, seconds: float) -> None:
         """Send nothing more; wait for what is in flight, then abandon it."""
         self._stopped = True
@@ -232,6 +239,8 @@ class Dispatcher:
             if self._hedging is not None and isinstance(results[0], MintedRunner):
                 self._hedging.minted(now - attempt.waits_since)
             self._on_result(attempt, results, now)
+            if not isinstance(results[0], MintedRunner) and self._admission.budget.pause_left(now):
+                self._call_back()
             self._turns.add(attempt.queue)
             attempt = None if self._stopped or attempt.abandoned else self._next()
             self.pump()
@@ -257,8 +266,8 @@ class Dispatcher:
             if not attempt.abandoned:
                 raise
             task.uncancel()
-            why = "it could not be sent" if attempt.never_left else "no answer"
-            hung = Unavailable(f"{why} within the time limit of an attempt", maybe_applied=not attempt.never_left)
+            why = "it was not sent in time" if attempt.never_left else "no answer within the time limit of an attempt"
+            hung = Unavailable(why, maybe_applied=not attempt.never_left)
             return [hung] * len(attempt.names)
         except Exception as error:
             # A fault of ours: whether the request left is not known, and its slots must not wait for ever.

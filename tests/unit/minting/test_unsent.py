@@ -64,3 +64,34 @@ def test_a_token_that_does_not_come_ends_the_call_and_costs_nothing() -> None:
         assert len(minter.resolver) == 0
 
     run_virtually(main)
+
+
+class Pausing(SlowToSend):
+    """Lets the first eight leave at once and tells them to wait; all others wait for the token."""
+
+    async def generate_jit_config(self, scale_set_id: int, name: str, work_folder: str = "") -> MintedRunner:
+        """Mint one, or tell it to wait."""
+        if self.requests["asked"] < 8:
+            self.requests["asked"] += 1
+            return await ModelService.generate_jit_config(self, scale_set_id, name, work_folder)
+        return await super().generate_jit_config(scale_set_id, name, work_folder)
+
+
+@pytest.mark.parametrize("wait", [5.0, 30.0])
+def test_what_waits_for_a_token_does_not_leave_once_told_to_wait(wait: float) -> None:
+    """A wave was admitted, and waited for a token while others were told to wait: it left as soon as it had one."""
+
+    async def main() -> None:
+        service = Pausing(latency=0.2)
+        service.fault = lambda _name: f"wait{wait}" if service.requests["mint"] <= 8 else None
+        budget = Budget(1500, 3000.0)
+        minter, lane, _ = make_minter(service, budget=budget)
+        service.token_at = asyncio.get_running_loop().time() + 1.0
+        outcomes = await minter.provision(lane, 100, ProvisionSettings(), None)
+        assert all(isinstance(outcome, JitConfig) for outcome in outcomes)
+        assert service.broken_promises == 0
+        assert (budget.used, budget.sent) == (100, 0)
+        assert service.requests["mint"] == 108
+        assert len(minter.resolver) == 0
+
+    run_virtually(main)
