@@ -8,8 +8,8 @@ from types import MappingProxyType
 import httpx
 
 from scaleset_client.clock import Clock
-from scaleset_client.kinds import RULES, Kind
 from scaleset_client.observing import Counters, RequestRecord
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.options import ConnectionOptions
 from scaleset_client.transport import BurstTransport, Head, HttpxTransport, MaybeSent, NotSent, Response, Transport
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
@@ -19,7 +19,7 @@ __all__ = ["Adapter", "address"]
 log = logging.getLogger(__name__)
 
 SESSION_CONNECTIONS = 512
-TOKEN_KINDS = (Kind.INSTALLATION_TOKEN, Kind.REGISTRATION_TOKEN, Kind.ADMIN_CONNECTION)
+TOKEN_KINDS = (Operation.INSTALLATION_TOKEN, Operation.REGISTRATION_TOKEN, Operation.ADMIN_CONNECTION)
 
 
 class Adapter:
@@ -39,13 +39,13 @@ class Adapter:
         self._turns = {
             kind: asyncio.Semaphore(options.max_connections) for kind, rule in RULES.items() if not rule.session
         }
-        self._turns[Kind.MINT_SLICE] = self._turns[Kind.MINT]
+        self._turns[Operation.MINT_SLICE] = self._turns[Operation.MINT]
         self._short = _transport(options, transport, options.max_connections * len(self._turns))
         same = transport is not None and transport is poll_transport
         self._long = self._short if same else _transport(options, poll_transport, SESSION_CONNECTIONS)
         self._options = options
         self._clock = clock
-        self._requests: dict[Kind, int] = {}
+        self._requests: dict[Operation, int] = {}
         self._on_request = on_request
         self._closed = False
 
@@ -79,7 +79,9 @@ class Adapter:
         if self._long is not self._short:
             await self._long.aclose()
 
-    async def exchange(self, kind: Kind, head: Head, *, body: bytes = b"", time_limit: float | None = None) -> Response:
+    async def exchange(
+        self, kind: Operation, head: Head, *, body: bytes = b"", time_limit: float | None = None
+    ) -> Response:
         """Send one request and return its answer, whatever its status.
 
         Args:
@@ -92,13 +94,13 @@ class Adapter:
             ServiceError: There was no answer, or one that cannot be taken.
         """
         options = self._options
-        seconds = time_limit or (options.poll_timeout if kind is Kind.POLL else options.read_timeout)
+        seconds = time_limit or (options.poll_timeout if kind is Operation.POLL else options.read_timeout)
         if RULES[kind].session:
             return await self._timed(kind, self._long, head, body, seconds)
         async with self._turns[kind]:
             return await self._timed(kind, self._short, head, body, seconds)
 
-    async def _timed(self, kind: Kind, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
+    async def _timed(self, kind: Operation, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
         self._check_open(RULES[kind].words)
         self._requests[kind] = self._requests.get(kind, 0) + 1
         if self._on_request is None:
@@ -157,12 +159,12 @@ def address(text: str) -> httpx.URL:
     return url
 
 
-async def _carry_out(kind: Kind, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
+async def _carry_out(kind: Operation, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
     try:
         return await transport.exchange(head, body, seconds)
     except NotSent as error:
         raise _not_sent(RULES[kind].words, error) from error
-    except MaybeSent as error:
+    except (MaybeSent, OSError) as error:
         rule = RULES[kind]
         raise Unavailable(f"{rule.words} failed: {error}", maybe_applied=rule.changes) from error
 

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from scaleset_client.adapter import Adapter, address
 from scaleset_client.auth import AdminConnection, TokenChain
-from scaleset_client.kinds import RULES, Kind
 from scaleset_client.observing import TRACE
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.options import Credentials
 from scaleset_client.protocol import read
 from scaleset_client.requests import Request
@@ -34,7 +34,7 @@ class Prepared:
 
     def head(self, request: Request) -> Head:
         """Return all of a request but its body; that of mints is made once for a scale set."""
-        if request.kind is not Kind.MINT:
+        if request.kind is not Operation.MINT:
             return self._made(request)
         head = self._heads.get(request.path)
         if head is None:
@@ -127,7 +127,7 @@ class ServiceCaller:
         return endpoint_url(connection.url, request.path, request.query)
 
     async def respond_queue(
-        self, kind: Kind, method: str, url: str, token: str, *, headers: RawHeaders, body: bytes = b""
+        self, kind: Operation, method: str, url: str, token: str, *, headers: RawHeaders, body: bytes = b""
     ) -> Response:
         """Return the answer to one request with the queue token.
 
@@ -142,7 +142,9 @@ class ServiceCaller:
         own = [(b"Authorization", b"Bearer " + token.encode()), (b"User-Agent", self._agent), *headers]
         return await self._adapter.exchange(kind, Head(method, address(url), own), body=body)
 
-    def read(self, kind: Kind, response: Response, decode: Callable[[object], T], secrets: Sequence[str] = ()) -> T:
+    def read(
+        self, kind: Operation, response: Response, decode: Callable[[object], T], secrets: Sequence[str] = ()
+    ) -> T:
         """Return what an answer says, or raise what is wrong with it."""
         if response.status in RULES[kind].success:
             return read(kind, response, decode, now=0.0, secrets=secrets)

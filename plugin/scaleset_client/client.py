@@ -14,9 +14,9 @@ from scaleset_client.caller import ServiceCaller
 from scaleset_client.clock import Clock, SystemClock
 from scaleset_client.events import offers
 from scaleset_client.failures import is_gone
-from scaleset_client.kinds import Kind
 from scaleset_client.observing import Counters, RequestRecord
 from scaleset_client.opening import OnSessionEvent, Opener, SessionOptions
+from scaleset_client.operations import Operation
 from scaleset_client.options import ConnectionOptions, Credentials, UserAgent
 from scaleset_client.retrying import Backoff, Repeater
 from scaleset_client.session import MessageSession, send_acquire
@@ -126,7 +126,7 @@ class ScaleSetClient:
         return await self._caller.call(
             rows.find_scale_set(name, runner_group_id),
             lambda value: protocol.one_named(
-                Kind.FIND_SCALE_SET, decoding.scale_sets(value, runner_group_id), name, lambda one: one.name
+                Operation.FIND_SCALE_SET, decoding.scale_sets(value, runner_group_id), name, lambda one: one.name
             ),
         )
 
@@ -200,7 +200,7 @@ class ScaleSetClient:
         group = await self._caller.call(
             rows.find_runner_group(name),
             lambda value: protocol.one_named(
-                Kind.FIND_RUNNER_GROUP, decoding.runner_groups(value), name, lambda one: one.name
+                Operation.FIND_RUNNER_GROUP, decoding.runner_groups(value), name, lambda one: one.name
             ),
         )
         if group is None:
@@ -223,7 +223,7 @@ class ScaleSetClient:
             ServiceError: It failed; `maybe_applied` says whether the runner may be registered all the same.
         """
         response = await self._caller.respond(rows.mint(scale_set_id, name, work_folder), time_limit)
-        return self._caller.read(Kind.MINT, response, lambda value: decoding.minted(value, name, scale_set_id))
+        return self._caller.read(Operation.MINT, response, lambda value: decoding.minted(value, name, scale_set_id))
 
     async def generate_jit_configs(
         self, scale_set_id: int, requests: Sequence[MintRequest], *, time_limit: float | None = None
@@ -258,7 +258,9 @@ class ScaleSetClient:
         """Return the runner of that name, or `None` if there is none."""
         return await self._caller.call(
             rows.find_runner(name),
-            lambda value: protocol.one_named(Kind.FIND_RUNNER, decoding.runners(value), name, lambda one: one.name),
+            lambda value: protocol.one_named(
+                Operation.FIND_RUNNER, decoding.runners(value), name, lambda one: one.name
+            ),
         )
 
     async def list_runners(self) -> tuple[Runner, ...]:
@@ -279,7 +281,7 @@ class ScaleSetClient:
         wanted, queue_token = tuple(request_ids), rows.whole(queue_token, "the queue token")
         response = await send_acquire(self._caller, scale_set_id, wanted, queue_token)
         return self._caller.read(
-            Kind.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (queue_token,)
+            Operation.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (queue_token,)
         )
 
     async def acquirable_jobs(self, scale_set_id: int) -> tuple[JobAvailable, ...]:

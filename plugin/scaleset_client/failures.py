@@ -8,7 +8,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from scaleset_client.kinds import RULES, Audience, Kind
+from scaleset_client.operations import RULES, Audience, Operation
 from scaleset_client.texts import excerpt, header_text, scrub
 from scaleset_client.transport import Response
 from scaleset_hookspecs.errors import (
@@ -58,12 +58,12 @@ BY_NAME: tuple[tuple[str, type[ServiceError]], ...] = (
 )
 
 # 409 means something else on every endpoint; without a name in the body the endpoint says which (protocol 5.3).
-CONFLICTS: dict[Kind, str] = {
-    Kind.MINT: "AgentExistsException",
-    Kind.CREATE_SCALE_SET: "RunnerScaleSetExistsException",
-    Kind.UPDATE_SCALE_SET: "RunnerScaleSetExistsException",
-    Kind.REMOVE_RUNNER: "JobStillRunningException",
-    Kind.OPEN_SESSION: "RunnerScaleSetSessionConflictException",
+CONFLICTS: dict[Operation, str] = {
+    Operation.MINT: "AgentExistsException",
+    Operation.CREATE_SCALE_SET: "RunnerScaleSetExistsException",
+    Operation.UPDATE_SCALE_SET: "RunnerScaleSetExistsException",
+    Operation.REMOVE_RUNNER: "JobStillRunningException",
+    Operation.OPEN_SESSION: "RunnerScaleSetSessionConflictException",
 }
 
 BY_STATUS: dict[int, type[ServiceError]] = {
@@ -92,7 +92,7 @@ DATE = re.compile(r"[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0
 TYPE_NAME = re.compile(r"[A-Za-z_]\w{0,119}")
 
 
-def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str] = ()) -> ServiceError:
+def failure(kind: Operation, response: Response, *, now: float, secrets: Iterable[str] = ()) -> ServiceError:
     """Return the error for an answer whose status does not mean success.
 
     Args:
@@ -106,7 +106,7 @@ def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str
     known = _by_name(name)
     limited = known is None and _is_limit(response.status, headers, said)
     error_type = RateLimited if limited else known or _by_status(response.status)
-    if kind is Kind.MINT_SLICE and known is None and not limited and response.status in SLICE_REFUSALS:
+    if kind is Operation.MINT_SLICE and known is None and not limited and response.status in SLICE_REFUSALS:
         error_type = SliceRefused
     if known is None and response.status == 409:
         name = CONFLICTS.get(kind, name)
@@ -124,7 +124,7 @@ def failure(kind: Kind, response: Response, *, now: float, secrets: Iterable[str
     )
 
 
-def unreadable(kind: Kind, response: Response, why: str, *, secrets: Iterable[str] = ()) -> Unavailable:
+def unreadable(kind: Operation, response: Response, why: str, *, secrets: Iterable[str] = ()) -> Unavailable:
     """Return the error for a success whose body cannot be read: of a change, an ambiguous one (protocol 5.1)."""
     secrets, headers = tuple(secrets), response.named_headers()
     return Unavailable(
@@ -143,7 +143,7 @@ def item_failure(item: Mapping[str, object], response: Response, *, secrets: Ite
     valid = isinstance(status, int) and not isinstance(status, bool) and 300 <= status < 600
     # Without a status of its own a refusal is a refusal: 422, not the 200 of the whole slice.
     own = Response(status if valid and isinstance(status, int) else 422, response.headers, body)
-    return failure(Kind.MINT, own, now=0.0, secrets=secrets)
+    return failure(Operation.MINT, own, now=0.0, secrets=secrets)
 
 
 def is_name_taken(error: ServiceError) -> bool:
@@ -249,7 +249,7 @@ def _is_limit(status: int, headers: Mapping[str, str], said: str) -> bool:
     return status == 403 and ("retry-after" in headers or spent)
 
 
-def _sentence(kind: Kind, response: Response, said: str) -> str:
+def _sentence(kind: Operation, response: Response, said: str) -> str:
     status = response.status
     if 300 <= status < 400:
         said = "redirected; has the organisation or repository been renamed? Use its present URL"
@@ -259,13 +259,13 @@ def _sentence(kind: Kind, response: Response, said: str) -> str:
     return f"{RULES[kind].words} failed: {said or 'no reason given'}{hint}"
 
 
-HINTS: dict[tuple[Kind, int], str] = {
-    (Kind.INSTALLATION_TOKEN, 401): "; check the App's client id, its private key and this machine's clock",
-    (Kind.INSTALLATION_TOKEN, 404): "; check the installation id",
-    (Kind.REGISTRATION_TOKEN, 401): "; check the token: it is wrong, expired or revoked",
-    (Kind.REGISTRATION_TOKEN, 403): "; an organisation needs admin:org, or an App with self-hosted runners:"
+HINTS: dict[tuple[Operation, int], str] = {
+    (Operation.INSTALLATION_TOKEN, 401): "; check the App's client id, its private key and this machine's clock",
+    (Operation.INSTALLATION_TOKEN, 404): "; check the installation id",
+    (Operation.REGISTRATION_TOKEN, 401): "; check the token: it is wrong, expired or revoked",
+    (Operation.REGISTRATION_TOKEN, 403): "; an organisation needs admin:org, or an App with self-hosted runners:"
     " write; a repository needs repo, or an App with administration: write",
-    (Kind.REGISTRATION_TOKEN, 404): "; the organisation or repository does not exist, or the token may not see it",
+    (Operation.REGISTRATION_TOKEN, 404): "; the organisation or repository does not exist, or the token may not see it",
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from scaleset_client.kinds import Kind
+from scaleset_client.operations import Operation
 
 __all__ = ["TRACE", "Counters", "RequestRecord", "Trace"]
 
@@ -20,7 +20,7 @@ class RequestRecord:
         failure: Class name of what went wrong below HTTP, if anything.
     """
 
-    kind: Kind
+    kind: Operation
     status: int | None
     seconds: float
     failure: str | None = None

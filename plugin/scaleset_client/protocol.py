@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from scaleset_client.decoding import Unreadable, document, entries, mapping, minted, text
 from scaleset_client.failures import failure, item_failure, unreadable
-from scaleset_client.kinds import RULES, Kind
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.transport import Response
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def read(
-    kind: Kind,
+    kind: Operation,
     response: Response,
     decode: Callable[[object], T],
     *,
@@ -64,7 +64,7 @@ def read_slice(
         ServiceError: The slice failed as a whole.
     """
     secrets = tuple(secrets)
-    members = read(Kind.MINT_SLICE, response, entries, now=now, secrets=secrets)
+    members = read(Operation.MINT_SLICE, response, entries, now=now, secrets=secrets)
     found: dict[str, MintedRunner | ServiceError] = {}
     for member in members:
         name, outcome = _member(member, scale_set_id, response, secrets)
@@ -86,14 +86,14 @@ def _member(
         name = text(runner.get("name"))
         return name, minted(data, name, scale_set_id)
     except Unreadable as why:
-        return name, unreadable(Kind.MINT, response, str(why), secrets=secrets)
+        return name, unreadable(Operation.MINT, response, str(why), secrets=secrets)
 
 
 def _missing(response: Response, secrets: tuple[str, ...]) -> Unavailable:
-    return unreadable(Kind.MINT, response, "the slice's answer does not mention this runner", secrets=secrets)
+    return unreadable(Operation.MINT, response, "the slice's answer does not mention this runner", secrets=secrets)
 
 
-def one_named(kind: Kind, found: Sequence[T], name: str, name_of: Callable[[T], str]) -> T | None:
+def one_named(kind: Operation, found: Sequence[T], name: str, name_of: Callable[[T], str]) -> T | None:
     """Return the one that was looked for by name, or `None` (protocol 4.2, rows 1, 7 and 10).
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from scaleset_client.kinds import Kind
+from scaleset_client.operations import Operation
 from scaleset_client.types import MintRequest
 from scaleset_client.urls import ConfigUrl
 from scaleset_hookspecs.errors import UsageError
@@ -55,7 +55,7 @@ class Request:
         content_type: Sent on every request, with a body or without (protocol 4.1).
     """
 
-    kind: Kind
+    kind: Operation
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = (API_VERSION,)
@@ -86,36 +86,36 @@ def whole(text: str, what: str) -> str:
 def installation_token(installation_id: int) -> Request:
     """Protocol 3.1."""
     path = f"app/installations/{installation_id}/access_tokens"
-    return Request(Kind.INSTALLATION_TOKEN, "POST", path, (), content_type="application/vnd.github+json")
+    return Request(Operation.INSTALLATION_TOKEN, "POST", path, (), content_type="application/vnd.github+json")
 
 
 def registration_token(config: ConfigUrl) -> Request:
     """Protocol 3.2."""
     path = f"{config.kind}/{quote(config.target, safe='/%')}/actions/runners/registration-token"
-    return Request(Kind.REGISTRATION_TOKEN, "POST", path, (), content_type="application/vnd.github.v3+json")
+    return Request(Operation.REGISTRATION_TOKEN, "POST", path, (), content_type="application/vnd.github.v3+json")
 
 
 def admin_connection(config: ConfigUrl) -> Request:
     """Protocol 3.3."""
     body = _json({"url": config.text, "runner_event": "register"})
-    return Request(Kind.ADMIN_CONNECTION, "POST", "actions/runner-registration", (), body)
+    return Request(Operation.ADMIN_CONNECTION, "POST", "actions/runner-registration", (), body)
 
 
 def find_scale_set(name: str, runner_group_id: int) -> Request:
     """Row 1."""
     query = (("runnerGroupId", str(runner_group_id)), ("name", whole(name, "the scale set's name")), API_VERSION)
-    return Request(Kind.FIND_SCALE_SET, "GET", SCALE_SETS, query)
+    return Request(Operation.FIND_SCALE_SET, "GET", SCALE_SETS, query)
 
 
 def list_scale_sets(runner_group_id: int | None) -> Request:
     """Row 2."""
     extra = () if runner_group_id is None else (("runnerGroupId", str(runner_group_id)),)
-    return Request(Kind.LIST_SCALE_SETS, "GET", SCALE_SETS, (*extra, API_VERSION))
+    return Request(Operation.LIST_SCALE_SETS, "GET", SCALE_SETS, (*extra, API_VERSION))
 
 
 def get_scale_set(scale_set_id: int) -> Request:
     """Row 3."""
-    return Request(Kind.GET_SCALE_SET, "GET", f"{SCALE_SETS}/{scale_set_id}")
+    return Request(Operation.GET_SCALE_SET, "GET", f"{SCALE_SETS}/{scale_set_id}")
 
 
 def create_scale_set(
@@ -135,7 +135,7 @@ def create_scale_set(
         "labels": wanted or _labels((Label(name=name),)),
         "RunnerSetting": {"disableUpdate": disable_update},
     }
-    return Request(Kind.CREATE_SCALE_SET, "POST", SCALE_SETS, body=_json(body))
+    return Request(Operation.CREATE_SCALE_SET, "POST", SCALE_SETS, body=_json(body))
 
 
 def update_scale_set(
@@ -154,7 +154,7 @@ def update_scale_set(
         "RunnerSetting": None if disable_update is None else {"disableUpdate": disable_update},
     }
     body = {key: value for key, value in given.items() if value is not None}
-    return Request(Kind.UPDATE_SCALE_SET, "PATCH", f"{SCALE_SETS}/{scale_set_id}", body=_json(body))
+    return Request(Operation.UPDATE_SCALE_SET, "PATCH", f"{SCALE_SETS}/{scale_set_id}", body=_json(body))
 
 
 def _labels(labels: Iterable[Label]) -> list[dict[str, str]]:
@@ -163,13 +163,13 @@ def _labels(labels: Iterable[Label]) -> list[dict[str, str]]:
 
 def delete_scale_set(scale_set_id: int) -> Request:
     """Row 6."""
-    return Request(Kind.DELETE_SCALE_SET, "DELETE", f"{SCALE_SETS}/{scale_set_id}")
+    return Request(Operation.DELETE_SCALE_SET, "DELETE", f"{SCALE_SETS}/{scale_set_id}")
 
 
 def find_runner_group(name: str) -> Request:
     """Row 7; the slash at the end belongs to the path."""
     query = (("groupName", whole(name, "the runner group's name")), API_VERSION)
-    return Request(Kind.FIND_RUNNER_GROUP, "GET", "_apis/runtime/runnergroups/", query)
+    return Request(Operation.FIND_RUNNER_GROUP, "GET", "_apis/runtime/runnergroups/", query)
 
 
 def mint_path(scale_set_id: int) -> str:
@@ -185,49 +185,51 @@ def mint_body(name: str, work_folder: str) -> bytes:
 
 def mint(scale_set_id: int, name: str, work_folder: str = "") -> Request:
     """Row 8."""
-    return Request(Kind.MINT, "POST", mint_path(scale_set_id), body=mint_body(name, work_folder))
+    return Request(Operation.MINT, "POST", mint_path(scale_set_id), body=mint_body(name, work_folder))
 
 
 def mint_slice(scale_set_id: int, wanted: Sequence[MintRequest]) -> Request:
     """Row 8 with several settings in one array, where the service takes that."""
     body = _json([{"name": whole(one.name, _NAME), "workFolder": whole(one.work_folder, _FOLDER)} for one in wanted])
-    return Request(Kind.MINT_SLICE, "POST", mint_path(scale_set_id), body=body)
+    return Request(Operation.MINT_SLICE, "POST", mint_path(scale_set_id), body=body)
 
 
 def get_runner(runner_id: int) -> Request:
     """Row 9."""
-    return Request(Kind.GET_RUNNER, "GET", f"{RUNNERS}/{runner_id}")
+    return Request(Operation.GET_RUNNER, "GET", f"{RUNNERS}/{runner_id}")
 
 
 def find_runner(name: str) -> Request:
     """Row 10."""
-    return Request(Kind.FIND_RUNNER, "GET", RUNNERS, (("agentName", whole(name, "the runner's name")), API_VERSION))
+    return Request(
+        Operation.FIND_RUNNER, "GET", RUNNERS, (("agentName", whole(name, "the runner's name")), API_VERSION)
+    )
 
 
 def list_runners() -> Request:
     """Row 11."""
-    return Request(Kind.LIST_RUNNERS, "GET", RUNNERS)
+    return Request(Operation.LIST_RUNNERS, "GET", RUNNERS)
 
 
 def remove_runner(runner_id: int) -> Request:
     """Row 12."""
-    return Request(Kind.REMOVE_RUNNER, "DELETE", f"{RUNNERS}/{runner_id}")
+    return Request(Operation.REMOVE_RUNNER, "DELETE", f"{RUNNERS}/{runner_id}")
 
 
 def open_session(scale_set_id: int, owner: str) -> Request:
     """Row 13."""
     body = _json({"ownerName": whole(owner, "the session's owner")})
-    return Request(Kind.OPEN_SESSION, "POST", f"{SCALE_SETS}/{scale_set_id}/sessions", body=body)
+    return Request(Operation.OPEN_SESSION, "POST", f"{SCALE_SETS}/{scale_set_id}/sessions", body=body)
 
 
 def refresh_session(scale_set_id: int, session_id: str) -> Request:
     """Row 14; it has no body."""
-    return Request(Kind.REFRESH_SESSION, "PATCH", _session_path(scale_set_id, session_id))
+    return Request(Operation.REFRESH_SESSION, "PATCH", _session_path(scale_set_id, session_id))
 
 
 def close_session(scale_set_id: int, session_id: str) -> Request:
     """Row 15."""
-    return Request(Kind.CLOSE_SESSION, "DELETE", _session_path(scale_set_id, session_id))
+    return Request(Operation.CLOSE_SESSION, "DELETE", _session_path(scale_set_id, session_id))
 
 
 def _session_path(scale_set_id: int, session_id: str) -> str:
@@ -236,9 +238,11 @@ def _session_path(scale_set_id: int, session_id: str) -> str:
 
 def acquire_jobs(scale_set_id: int, request_ids: Iterable[int]) -> Request:
     """Row 18; it carries the queue token but goes to the Actions service (protocol 4.2)."""
-    return Request(Kind.ACQUIRE_JOBS, "POST", f"{SCALE_SETS}/{scale_set_id}/acquirejobs", body=_json(list(request_ids)))
+    return Request(
+        Operation.ACQUIRE_JOBS, "POST", f"{SCALE_SETS}/{scale_set_id}/acquirejobs", body=_json(list(request_ids))
+    )
 
 
 def acquirable_jobs(scale_set_id: int) -> Request:
     """Row 19."""
-    return Request(Kind.ACQUIRABLE_JOBS, "GET", f"{SCALE_SETS}/{scale_set_id}/acquirablejobs")
+    return Request(Operation.ACQUIRABLE_JOBS, "GET", f"{SCALE_SETS}/{scale_set_id}/acquirablejobs")

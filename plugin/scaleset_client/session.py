@@ -9,8 +9,8 @@ from scaleset_client import decoding, requests
 from scaleset_client.caller import ServiceCaller
 from scaleset_client.events import message
 from scaleset_client.failures import is_session_expired, is_session_lost, is_unexplained, passing
-from scaleset_client.kinds import Kind
 from scaleset_client.opening import Opener, SessionEventKind
+from scaleset_client.operations import Operation
 from scaleset_client.protocol import nothing
 from scaleset_client.singleflight import Flight, SingleFlight
 from scaleset_client.tokens import Renewal, Token, renewal, token_of_jwt
@@ -122,11 +122,13 @@ class MessageSession:
         async def once() -> None:
             def send(session: Session) -> Awaitable[Response]:
                 url = acknowledge_url(session.queue_url, message.id)
-                return self._caller.respond_queue(Kind.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON])
+                return self._caller.respond_queue(
+                    Operation.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON]
+                )
 
-            response, secret = await self._with_token(Kind.ACKNOWLEDGE, send)
+            response, secret = await self._with_token(Operation.ACKNOWLEDGE, send)
             with suppress(NotFound):
-                self._caller.read(Kind.ACKNOWLEDGE, response, nothing, (secret,))
+                self._caller.read(Operation.ACKNOWLEDGE, response, nothing, (secret,))
 
         await self._caller.repeater.run(once, repeatable=True)
         self.cursor = max(self.cursor, message.id)
@@ -146,9 +148,9 @@ class MessageSession:
             def send(session: Session) -> Awaitable[Response]:
                 return send_acquire(self._caller, self._opener.scale_set_id, wanted, session.queue_token)
 
-            response, secret = await self._with_token(Kind.ACQUIRE_JOBS, send)
+            response, secret = await self._with_token(Operation.ACQUIRE_JOBS, send)
             return self._caller.read(
-                Kind.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (secret,)
+                Operation.ACQUIRE_JOBS, response, lambda value: decoding.acquired_ids(value, wanted), (secret,)
             )
 
         try:
@@ -194,13 +196,13 @@ class MessageSession:
 
         def send(session: Session) -> Awaitable[Response]:
             url = poll_url(session.queue_url, self.cursor)
-            return self._caller.respond_queue(Kind.POLL, "GET", url, session.queue_token, headers=headers)
+            return self._caller.respond_queue(Operation.POLL, "GET", url, session.queue_token, headers=headers)
 
-        response, secret = await self._with_token(Kind.POLL, send)
+        response, secret = await self._with_token(Operation.POLL, send)
         if response.status == 202:
             return None
         last = self._statistics
-        polled = self._caller.read(Kind.POLL, response, lambda value: message(value, last), (secret,))
+        polled = self._caller.read(Operation.POLL, response, lambda value: message(value, last), (secret,))
         self._statistics = polled.statistics
         return polled
 
@@ -211,7 +213,9 @@ class MessageSession:
         self._not_before = self._caller.clock.monotonic() + wait
         self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
 
-    async def _with_token(self, kind: Kind, send: Callable[[Session], Awaitable[Response]]) -> tuple[Response, str]:
+    async def _with_token(
+        self, kind: Operation, send: Callable[[Session], Awaitable[Response]]
+    ) -> tuple[Response, str]:
         """Send with the queue token; where it or the session has ended, renew it and send again (protocol 5.3).
 
         An expired session is answered with 400, so one that does not say why is settled by asking for a refresh: the
@@ -246,7 +250,7 @@ class MessageSession:
                 raise passing(error) from error
             raise
 
-    def _expiry(self, kind: Kind, response: Response, session: Session) -> ServiceError | None:
+    def _expiry(self, kind: Operation, response: Response, session: Session) -> ServiceError | None:
         """Return the error of an answer that says, by name, that the session has ended."""
         try:
             if 400 <= response.status < 500 and response.status != 401:

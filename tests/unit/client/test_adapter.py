@@ -12,8 +12,8 @@ import trustme
 
 from scaleset_client.adapter import Adapter
 from scaleset_client.clock import SystemClock
-from scaleset_client.kinds import RULES, Kind
 from scaleset_client.observing import RequestRecord
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.options import ConnectionOptions
 from scaleset_client.transport import BurstTransport, Head, Response
 from scaleset_client.transport.exchange import MAX_BODY
@@ -45,7 +45,7 @@ def adapter(outcome: httpx.Response | Exception, options: ConnectionOptions | No
     return Adapter(options or ConnectionOptions(), SteppedClock(), transport=Answering(outcome))
 
 
-async def error_of(made: Adapter, kind: Kind = Kind.MINT) -> ServiceError:
+async def error_of(made: Adapter, kind: Operation = Operation.MINT) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         await made.exchange(kind, Head("POST", URL, []))
     await made.aclose()
@@ -80,7 +80,20 @@ async def test_every_exception_becomes_ours(exception: Exception, maybe: bool) -
     error = await error_of(adapter(exception))
     assert type(error) is Unavailable
     assert error.maybe_applied is maybe
-    assert not (await error_of(adapter(exception), Kind.GET_RUNNER)).maybe_applied
+    assert not (await error_of(adapter(exception), Operation.GET_RUNNER)).maybe_applied
+
+
+async def test_an_error_of_the_system_is_ambiguous_from_any_transport() -> None:
+    """One of somebody's own may raise it as it came: the request may have left."""
+
+    class Breaking(BurstTransport):
+        async def exchange(self, head: Head, body: bytes, seconds: float) -> Response:
+            raise ConnectionResetError("reset")
+
+    made = Adapter(ConnectionOptions(), SteppedClock(), transport=Breaking(ConnectionOptions()))
+    error = await error_of(made)
+    assert type(error) is Unavailable
+    assert error.maybe_applied
 
 
 async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
@@ -92,7 +105,7 @@ async def test_an_untrusted_certificate_is_nothing_that_passes() -> None:
     port = server.sockets[0].getsockname()[1]
     made = Adapter(ConnectionOptions(), SteppedClock())
     with pytest.raises(Rejected, match="ca_file") as caught:
-        await made.exchange(Kind.MINT, Head("POST", httpx.URL(f"https://127.0.0.1:{port}/"), []))
+        await made.exchange(Operation.MINT, Head("POST", httpx.URL(f"https://127.0.0.1:{port}/"), []))
     assert not caught.value.maybe_applied
     await made.aclose()
     server.close()
@@ -119,7 +132,7 @@ async def test_a_proxy_that_refuses_for_good_is_nothing_that_passes(
             monkeypatch.setenv("https_proxy", text)
             adapter = Adapter(ConnectionOptions(), SystemClock())
             with pytest.raises(Rejected, match=f"https_proxy.*{said}") as caught:
-                await adapter.exchange(Kind.MINT, Head("POST", httpx.URL("https://service.example/"), []))
+                await adapter.exchange(Operation.MINT, Head("POST", httpx.URL("https://service.example/"), []))
             assert not caught.value.maybe_applied
             assert "hunter2" not in str(caught.value)
             await adapter.aclose()
@@ -200,7 +213,7 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
     assert "larger than 16 MiB" in error.message
     assert error.maybe_applied
     honest = adapter(httpx.Response(200, headers={"Content-Encoding": "identity"}, stream=Bytes(b"x" * 100_000)))
-    assert (await honest.exchange(Kind.MINT, Head("POST", URL, []))).body == b"x" * 100_000
+    assert (await honest.exchange(Operation.MINT, Head("POST", URL, []))).body == b"x" * 100_000
 
 
 def test_the_repr_of_a_response_shows_no_body() -> None:
@@ -214,11 +227,11 @@ async def test_a_transport_given_for_both_is_closed_once() -> None:
     made = Adapter(
         ConnectionOptions(), SteppedClock(), transport=transport, poll_transport=transport, on_request=records.append
     )
-    await made.exchange(Kind.POLL, Head("GET", URL, []))
+    await made.exchange(Operation.POLL, Head("GET", URL, []))
     assert made.counters.connections_opened == 0
     await made.aclose()
     assert transport.closed == 1
-    assert [(one.kind, one.status, one.failure) for one in records] == [(Kind.POLL, 200, None)]
+    assert [(one.kind, one.status, one.failure) for one in records] == [(Operation.POLL, 200, None)]
 
 
 async def test_failures_are_observed_too() -> None:
@@ -248,7 +261,7 @@ SHORT = [kind for kind, rule in RULES.items() if not rule.session]
 
 
 @pytest.mark.parametrize("hung", SHORT)
-async def test_no_kind_of_call_waits_behind_another_that_hangs(hung: Kind) -> None:
+async def test_no_kind_of_call_waits_behind_another_that_hangs(hung: Operation) -> None:
     """100 look-ups that hung kept a burst from being sent for 15 s."""
     reached: list[str] = []
 
@@ -262,7 +275,11 @@ async def test_no_kind_of_call_waits_behind_another_that_hangs(hung: Kind) -> No
     made = Adapter(ConnectionOptions(max_connections=2), SteppedClock(), transport=Hanging(ConnectionOptions()))
     hanging = [asyncio.ensure_future(made.exchange(hung, Head(hung, URL, []))) for _ in range(10)]
     await asyncio.sleep(0)
-    others = set(SHORT) - {hung} - ({Kind.MINT, Kind.MINT_SLICE} if hung in {Kind.MINT, Kind.MINT_SLICE} else set())
+    others = (
+        set(SHORT)
+        - {hung}
+        - ({Operation.MINT, Operation.MINT_SLICE} if hung in {Operation.MINT, Operation.MINT_SLICE} else set())
+    )
     for kind in others:
         await made.exchange(kind, Head(kind, URL, []))
     assert sorted(reached) == sorted(others)
@@ -275,6 +292,6 @@ async def test_waiting_for_a_turn_costs_no_time_limit() -> None:
     """No more requests at once than connections, and each has its whole time from its own start."""
     transport = Counting()
     made = Adapter(ConnectionOptions(max_connections=2, connect_timeout=0.01), SteppedClock(), transport=transport)
-    calls = (made.exchange(Kind.MINT, Head("POST", URL, []), time_limit=0.1) for _ in range(20))
+    calls = (made.exchange(Operation.MINT, Head("POST", URL, []), time_limit=0.1) for _ in range(20))
     assert {answer.status for answer in await asyncio.gather(*calls)} == {200}
     assert transport.most == 2

@@ -15,7 +15,7 @@ from scaleset_client.failures import (
     item_failure,
     unreadable,
 )
-from scaleset_client.kinds import RULES, Kind
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.transport import Response
 from scaleset_hookspecs import (
     AuthenticationFailed,
@@ -31,7 +31,7 @@ from scaleset_hookspecs import (
 NOW = 1_800_000_000.0
 
 
-def fail(kind: Kind, status: int, body: object = b"", **headers: str) -> ServiceError:
+def fail(kind: Operation, status: int, body: object = b"", **headers: str) -> ServiceError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return failure(kind, Response(status, names, raw), now=NOW)
@@ -64,7 +64,7 @@ def test_the_name_decides_before_the_status(
 ) -> None:
     """Every name of 5.3, also behind a byte order mark and in the full envelope."""
     body = {"$id": "1", "innerException": None, key: name, "message": "why", "errorCode": 0, "eventId": 3000}
-    made = fail(Kind.GET_RUNNER, status, bom + json.dumps(body).encode())
+    made = fail(Operation.GET_RUNNER, status, bom + json.dumps(body).encode())
     assert type(made) is error
     assert made.type_name == name.partition(",")[0].rpartition(".")[2]
     assert made.status == status
@@ -100,7 +100,7 @@ def test_the_name_decides_before_the_status(
 )
 def test_without_a_name_the_status_decides(status: int, error: type[ServiceError], body: bytes) -> None:
     """Statuses of 5.4, with every form of body of 5.1."""
-    made = fail(Kind.GET_RUNNER, status, body)
+    made = fail(Operation.GET_RUNNER, status, body)
     assert type(made) is error
     assert made.type_name is None or status == 409
 
@@ -108,14 +108,14 @@ def test_without_a_name_the_status_decides(status: int, error: type[ServiceError
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (Kind.MINT, "AgentExistsException"),
-        (Kind.REMOVE_RUNNER, "JobStillRunningException"),
-        (Kind.CREATE_SCALE_SET, "RunnerScaleSetExistsException"),
-        (Kind.OPEN_SESSION, "RunnerScaleSetSessionConflictException"),
-        (Kind.GET_RUNNER, None),
+        (Operation.MINT, "AgentExistsException"),
+        (Operation.REMOVE_RUNNER, "JobStillRunningException"),
+        (Operation.CREATE_SCALE_SET, "RunnerScaleSetExistsException"),
+        (Operation.OPEN_SESSION, "RunnerScaleSetSessionConflictException"),
+        (Operation.GET_RUNNER, None),
     ],
 )
-def test_409_means_what_its_endpoint_means(kind: Kind, name: str | None) -> None:
+def test_409_means_what_its_endpoint_means(kind: Operation, name: str | None) -> None:
     """When the body says nothing, the endpoint says which conflict it is."""
     assert fail(kind, 409).type_name == name
 
@@ -138,22 +138,22 @@ def test_a_limit_is_told_from_a_lack_of_permission(
     status: int, body: object, headers: dict[str, str], limited: bool
 ) -> None:
     """Protocol 10.2."""
-    assert isinstance(fail(Kind.GET_RUNNER, status, body, **headers), RateLimited) is limited
+    assert isinstance(fail(Operation.GET_RUNNER, status, body, **headers), RateLimited) is limited
 
 
 def test_waits_and_ids_are_kept() -> None:
     """What support and whoever repeats need."""
     made = fail(
-        Kind.GET_RUNNER, 503, b"x", retry_after="9", activityid="act\x00-1", x_github_request_id="AB:CD", date="x"
+        Operation.GET_RUNNER, 503, b"x", retry_after="9", activityid="act\x00-1", x_github_request_id="AB:CD", date="x"
     )
     assert (made.retry_after, made.activity_id, made.request_id) == (9, "act-1", "AB:CD")
-    assert fail(Kind.REGISTRATION_TOKEN, 429).retry_after == 60
-    assert fail(Kind.MINT, 429).retry_after is None
+    assert fail(Operation.REGISTRATION_TOKEN, 429).retry_after == 60
+    assert fail(Operation.MINT, 429).retry_after is None
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(Operation))
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 403, 404, 409, 429, 500, 503])
-def test_only_5xx_and_strange_successes_of_changes_may_have_been_applied(kind: Kind, status: int) -> None:
+def test_only_5xx_and_strange_successes_of_changes_may_have_been_applied(kind: Operation, status: int) -> None:
     """Protocol 8.4: 4xx means "no"."""
     expected = RULES[kind].changes and (status >= 500 or status < 300)
     assert fail(kind, status).maybe_applied is expected
@@ -163,20 +163,20 @@ def test_only_5xx_and_strange_successes_of_changes_may_have_been_applied(kind: K
 def test_messages_are_short_and_of_one_line() -> None:
     """A page is reduced to its title, a text to its beginning."""
     page = b"<!DOCTYPE html><html><head><title>502\n Bad Gateway</title></head><body>" + b"x" * 9000
-    assert "HTML page: 502 Bad Gateway" in fail(Kind.MINT, 502, page).message
-    long = fail(Kind.MINT, 400, {"message": "line\n" * 1000}).message
+    assert "HTML page: 502 Bad Gateway" in fail(Operation.MINT, 502, page).message
+    long = fail(Operation.MINT, 400, {"message": "line\n" * 1000}).message
     assert len(long) < 400
     assert "\n" not in long
-    assert "no reason given" in fail(Kind.MINT, 500).message
-    assert "unknown" not in fail(Kind.MINT, 500, b"<html><body>down</body></html>").message
+    assert "no reason given" in fail(Operation.MINT, 500).message
+    assert "unknown" not in fail(Operation.MINT, 500, b"<html><body>down</body></html>").message
 
 
 def test_the_form_of_a_slice_is_refused_by_a_name_we_do_not_know() -> None:
     """A `typeName` of ours is about the scale set, any other about the form."""
-    assert isinstance(fail(Kind.MINT_SLICE, 400, {"typeName": "X.VssPropertyValidationException"}), SliceRefused)
-    assert not isinstance(fail(Kind.MINT_SLICE, 500), SliceRefused)
-    assert not isinstance(fail(Kind.MINT_SLICE, 403), SliceRefused)
-    assert not isinstance(fail(Kind.MINT, 400), SliceRefused)
+    assert isinstance(fail(Operation.MINT_SLICE, 400, {"typeName": "X.VssPropertyValidationException"}), SliceRefused)
+    assert not isinstance(fail(Operation.MINT_SLICE, 500), SliceRefused)
+    assert not isinstance(fail(Operation.MINT_SLICE, 403), SliceRefused)
+    assert not isinstance(fail(Operation.MINT, 400), SliceRefused)
 
 
 def test_members_of_a_slice_fail_on_their_own() -> None:
@@ -191,21 +191,23 @@ def test_members_of_a_slice_fail_on_their_own() -> None:
 
 def test_predicates() -> None:
     """What callers ask of an error."""
-    assert is_name_taken(fail(Kind.MINT, 409))
-    assert is_job_still_running(fail(Kind.REMOVE_RUNNER, 400, {"typeName": "X.TaskAgentJobStillRunningException"}))
-    assert not is_job_still_running(fail(Kind.REMOVE_RUNNER, 400))
-    assert is_gone(fail(Kind.GET_RUNNER, 404, {"typeName": "X.TaskAgentNotFoundException"}))
-    assert is_gone(fail(Kind.GET_SCALE_SET, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
-    assert not is_gone(fail(Kind.GET_RUNNER, 404, b"page not found"))
-    assert not is_gone(fail(Kind.REGISTRATION_TOKEN, 404, {"message": "Not Found"}))
-    assert is_session_lost(fail(Kind.REFRESH_SESSION, 400, {"typeName": "X.RunnerScaleSetSessionExpiredException"}))
-    assert is_session_lost(fail(Kind.REFRESH_SESSION, 404))
-    assert not is_session_lost(fail(Kind.REFRESH_SESSION, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
+    assert is_name_taken(fail(Operation.MINT, 409))
+    assert is_job_still_running(fail(Operation.REMOVE_RUNNER, 400, {"typeName": "X.TaskAgentJobStillRunningException"}))
+    assert not is_job_still_running(fail(Operation.REMOVE_RUNNER, 400))
+    assert is_gone(fail(Operation.GET_RUNNER, 404, {"typeName": "X.TaskAgentNotFoundException"}))
+    assert is_gone(fail(Operation.GET_SCALE_SET, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
+    assert not is_gone(fail(Operation.GET_RUNNER, 404, b"page not found"))
+    assert not is_gone(fail(Operation.REGISTRATION_TOKEN, 404, {"message": "Not Found"}))
+    assert is_session_lost(
+        fail(Operation.REFRESH_SESSION, 400, {"typeName": "X.RunnerScaleSetSessionExpiredException"})
+    )
+    assert is_session_lost(fail(Operation.REFRESH_SESSION, 404))
+    assert not is_session_lost(fail(Operation.REFRESH_SESSION, 404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
 
 
 def test_an_error_can_be_raised_for_each_of_many() -> None:
     """The copy has every fact and no traceback."""
-    first = fail(Kind.MINT, 503, b"x", retry_after="9")
+    first = fail(Operation.MINT, 503, b"x", retry_after="9")
     copied = again(first)
     assert copied is not first
     assert type(copied) is type(first)

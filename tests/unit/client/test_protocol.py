@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 from scaleset_client import decoding, events, protocol
 from scaleset_client.decoding import Unreadable
 from scaleset_client.failures import SliceRefused
-from scaleset_client.kinds import RULES, Kind
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.transport import Response
 from scaleset_client.types import MintRequest
 from scaleset_hookspecs import Rejected, ServiceError, Statistics, Unavailable
 
-DECODERS: dict[Kind, Callable[[object], Any]] = {
-    Kind.INSTALLATION_TOKEN: decoding.rest_token,
-    Kind.REGISTRATION_TOKEN: decoding.rest_token,
-    Kind.ADMIN_CONNECTION: decoding.admin_connection,
-    Kind.FIND_SCALE_SET: decoding.scale_sets,
-    Kind.CREATE_SCALE_SET: decoding.scale_set,
-    Kind.MINT: decoding.minted,
-    Kind.GET_RUNNER: decoding.runner,
-    Kind.OPEN_SESSION: lambda value: decoding.session(value, 1),
-    Kind.POLL: lambda value: events.message(value, Statistics()),
-    Kind.ACQUIRE_JOBS: lambda value: decoding.acquired_ids(value, ()),
-    Kind.REMOVE_RUNNER: protocol.nothing,
+DECODERS: dict[Operation, Callable[[object], Any]] = {
+    Operation.INSTALLATION_TOKEN: decoding.rest_token,
+    Operation.REGISTRATION_TOKEN: decoding.rest_token,
+    Operation.ADMIN_CONNECTION: decoding.admin_connection,
+    Operation.FIND_SCALE_SET: decoding.scale_sets,
+    Operation.CREATE_SCALE_SET: decoding.scale_set,
+    Operation.MINT: decoding.minted,
+    Operation.GET_RUNNER: decoding.runner,
+    Operation.OPEN_SESSION: lambda value: decoding.session(value, 1),
+    Operation.POLL: lambda value: events.message(value, Statistics()),
+    Operation.ACQUIRE_JOBS: lambda value: decoding.acquired_ids(value, ()),
+    Operation.REMOVE_RUNNER: protocol.nothing,
 }
 SECRET = "S3cr3tValueOfTheTest"
 FRAGMENTS = st.sampled_from(
@@ -61,7 +61,7 @@ HEADERS = st.dictionaries(
 
 
 @given(st.sampled_from(list(DECODERS)), st.integers(100, 999), HEADERS, BODIES)
-def test_any_answer(kind: Kind, status: int, headers: dict[str, str], body: bytes) -> None:
+def test_any_answer(kind: Operation, status: int, headers: dict[str, str], body: bytes) -> None:
     """Arbitrary statuses, headers and bodies."""
     response = Response(status, [(name.encode(), value.encode()) for name, value in headers.items()], body)
     error = error_of(lambda: protocol.read(kind, response, DECODERS[kind], now=1e9, secrets=(SECRET,)))
@@ -120,7 +120,7 @@ def test_any_members_of_a_slice(members: list[object]) -> None:
 
 @pytest.mark.parametrize("kind", list(DECODERS))
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206])
-def test_statuses_are_strict(kind: Kind, status: int) -> None:
+def test_statuses_are_strict(kind: Operation, status: int) -> None:
     """Another 2xx than the one in the table is no success (protocol 4.1)."""
     if status in RULES[kind].success:
         return
@@ -139,17 +139,17 @@ def test_a_refused_slice_is_a_refusal() -> None:
 )
 def test_looking_for_a_name(names: list[str], found: str | None) -> None:
     """Exactly that one, however many the service sends."""
-    assert protocol.one_named(Kind.FIND_RUNNER, names, "a", lambda one: one) == found
+    assert protocol.one_named(Operation.FIND_RUNNER, names, "a", lambda one: one) == found
 
 
 @pytest.mark.parametrize("other", ["b", ""])
 def test_a_list_of_others_answers_another_question(other: str) -> None:
     """It says nothing about the one that was looked for: taken for "there is none", it would settle a name."""
     with pytest.raises(Unreadable, match="1 others"):
-        protocol.one_named(Kind.FIND_RUNNER, [other], "a", lambda one: one)
+        protocol.one_named(Operation.FIND_RUNNER, [other], "a", lambda one: one)
 
 
 def test_two_of_one_name_are_an_error() -> None:
     """Protocol 4.2: more than one is no answer."""
     with pytest.raises(Rejected, match="2 of them"):
-        protocol.one_named(Kind.FIND_RUNNER, ["a", "a"], "a", lambda one: one)
+        protocol.one_named(Operation.FIND_RUNNER, ["a", "a"], "a", lambda one: one)

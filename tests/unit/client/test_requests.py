@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from scaleset_client import requests
-from scaleset_client.kinds import RULES, Kind
+from scaleset_client.operations import RULES, Operation
 from scaleset_client.requests import Request
 from scaleset_client.types import MintRequest
 from scaleset_client.urls import parse_config_url
@@ -84,9 +84,9 @@ def test_the_registration_token_of_every_scope(config_url: str, path: str) -> No
 
 def test_every_operation_has_its_rule() -> None:
     """A kind without a rule would fail on its first use only."""
-    assert set(RULES) == set(Kind)
-    assert not RULES[Kind.MINT].repeatable
-    assert not RULES[Kind.MINT_SLICE].repeatable
+    assert set(RULES) == set(Operation)
+    assert not RULES[Operation.MINT].repeatable
+    assert not RULES[Operation.MINT_SLICE].repeatable
 
 
 HALF = "li\ud800nux"

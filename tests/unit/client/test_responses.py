@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_client.failures import retry_after
-from scaleset_client.kinds import Kind
+from scaleset_client.operations import Operation
 from scaleset_client.requests import Request
 from scaleset_client.transport import Response
 
@@ -80,7 +80,7 @@ def test_no_repr_shows_a_body_or_a_header() -> None:
     body, headers = b"eyJTHE-JIT-CONFIG", [(b"x-token", b"hunter2")]
     shown = [
         repr(Response(200, headers, body)),
-        repr(Request(Kind.MINT, "POST", "path", body=body)),
+        repr(Request(Operation.MINT, "POST", "path", body=body)),
     ]
     assert all("JIT-CONFIG" not in text and "hunter2" not in text for text in shown)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scaleset_burst.limits.classification import FailureClass, classify
 from scaleset_client.failures import failure
-from scaleset_client.kinds import Kind
+from scaleset_client.operations import Operation
 from scaleset_client.transport import Response
 from scaleset_hookspecs.errors import (
     AuthenticationFailed,
@@ -80,7 +80,7 @@ def test_a_name_that_may_be_registered_is_never_tried_again(error: ServiceError)
 def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
     """The client says `RateLimited, maybe_applied` for a 503 whose text names a limit; 5xx is "maybe" (8.4)."""
     body = b'{"message":"Request was blocked due to exceeding usage of resource DBCPU"}'
-    error = failure(Kind.MINT, Response(503, [], body), now=0.0)
+    error = failure(Operation.MINT, Response(503, [], body), now=0.0)
     assert isinstance(error, RateLimited)
     assert error.maybe_applied
     assert classify(error).failure_class is FailureClass.AMBIGUOUS
@@ -89,10 +89,13 @@ def test_a_limit_that_may_have_been_applied_is_ambiguous() -> None:
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 507])
 def test_a_server_error_of_the_real_client_is_ambiguous(status: int) -> None:
     """From the bytes of the answer to the failure class."""
-    assert classify(failure(Kind.MINT, Response(status, [], b"oops"), now=0.0)).failure_class is FailureClass.AMBIGUOUS
+    assert (
+        classify(failure(Operation.MINT, Response(status, [], b"oops"), now=0.0)).failure_class
+        is FailureClass.AMBIGUOUS
+    )
 
 
 def test_a_wait_named_by_a_server_error_is_kept() -> None:
     """A 503 may carry `Retry-After` as well."""
-    error = failure(Kind.MINT, Response(503, [(b"Retry-After", b"7")], b""), now=0.0)
+    error = failure(Operation.MINT, Response(503, [(b"Retry-After", b"7")], b""), now=0.0)
     assert classify(error).retry_after == 7.0

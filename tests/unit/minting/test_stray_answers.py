@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_client.failures import failure
-from scaleset_client.kinds import Kind
+from scaleset_client.operations import Operation
 from scaleset_client.transport import Response
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, MintFailure, NotFound, ProvisionSettings, Rejected
@@ -32,7 +32,7 @@ class Between(ModelService):
     async def _mint(self, scale_set_id: int, name: str) -> MintedRunner:
         if self.requests["mint"] <= self.first or self.chance.random() < self.share:
             await self._latency()
-            raise failure(Kind.MINT, self.answer, now=0.0)
+            raise failure(Operation.MINT, self.answer, now=0.0)
         return await super()._mint(scale_set_id, name)
 
 

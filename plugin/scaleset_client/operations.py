@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["RULES", "Audience", "Kind", "Rule"]
+__all__ = ["RULES", "Audience", "Operation", "Rule"]
 
 
 class Audience(StrEnum):
@@ -17,7 +17,7 @@ class Audience(StrEnum):
     """The message queue and acquiring: queue token."""
 
 
-class Kind(StrEnum):
+class Operation(StrEnum):
     """One operation; the value names it in counters and metrics."""
 
     INSTALLATION_TOKEN = "installation_token"  # noqa: S105  # a name
@@ -69,29 +69,29 @@ class Rule:
 OK, CREATED, GONE = frozenset({200}), frozenset({201}), frozenset({204})
 ANY_2XX = frozenset(range(200, 300))
 
-RULES: dict[Kind, Rule] = {
+RULES: dict[Operation, Rule] = {
     # New tokens do no harm, so the three steps of the chain may be repeated (protocol 3.1 to 3.3).
-    Kind.INSTALLATION_TOKEN: Rule("getting an installation token", CREATED, True, True, Audience.REST),
-    Kind.REGISTRATION_TOKEN: Rule("getting a registration token", CREATED, True, True, Audience.REST),
-    Kind.ADMIN_CONNECTION: Rule("getting the admin connection", ANY_2XX, True, True, Audience.REST),
-    Kind.FIND_SCALE_SET: Rule("finding a scale set"),
-    Kind.LIST_SCALE_SETS: Rule("listing scale sets"),
-    Kind.GET_SCALE_SET: Rule("reading a scale set"),
-    Kind.CREATE_SCALE_SET: Rule("creating a scale set", OK, True, False),
-    Kind.UPDATE_SCALE_SET: Rule("updating a scale set", OK, True, True),
-    Kind.DELETE_SCALE_SET: Rule("deleting a scale set", GONE, True, True),
-    Kind.FIND_RUNNER_GROUP: Rule("finding a runner group"),
-    Kind.MINT: Rule("minting a JIT config", OK, True, False),
-    Kind.MINT_SLICE: Rule("minting a slice of JIT configs", OK, True, False),
-    Kind.GET_RUNNER: Rule("reading a runner"),
-    Kind.FIND_RUNNER: Rule("finding a runner"),
-    Kind.LIST_RUNNERS: Rule("listing runners"),
-    Kind.REMOVE_RUNNER: Rule("removing a runner", GONE, True, True),
-    Kind.OPEN_SESSION: Rule("opening a message session", OK, True, False, session=True),
-    Kind.REFRESH_SESSION: Rule("refreshing a message session", OK, True, True, session=True),
-    Kind.CLOSE_SESSION: Rule("closing a message session", GONE, True, True, session=True),
-    Kind.POLL: Rule("polling the message queue", frozenset({200, 202}), False, True, Audience.QUEUE, session=True),
-    Kind.ACKNOWLEDGE: Rule("acknowledging a message", GONE, True, True, Audience.QUEUE, session=True),
-    Kind.ACQUIRE_JOBS: Rule("acquiring jobs", OK, True, False, Audience.QUEUE, session=True),
-    Kind.ACQUIRABLE_JOBS: Rule("listing acquirable jobs", frozenset({200, 204}), session=True),
+    Operation.INSTALLATION_TOKEN: Rule("getting an installation token", CREATED, True, True, Audience.REST),
+    Operation.REGISTRATION_TOKEN: Rule("getting a registration token", CREATED, True, True, Audience.REST),
+    Operation.ADMIN_CONNECTION: Rule("getting the admin connection", ANY_2XX, True, True, Audience.REST),
+    Operation.FIND_SCALE_SET: Rule("finding a scale set"),
+    Operation.LIST_SCALE_SETS: Rule("listing scale sets"),
+    Operation.GET_SCALE_SET: Rule("reading a scale set"),
+    Operation.CREATE_SCALE_SET: Rule("creating a scale set", OK, True, False),
+    Operation.UPDATE_SCALE_SET: Rule("updating a scale set", OK, True, True),
+    Operation.DELETE_SCALE_SET: Rule("deleting a scale set", GONE, True, True),
+    Operation.FIND_RUNNER_GROUP: Rule("finding a runner group"),
+    Operation.MINT: Rule("minting a JIT config", OK, True, False),
+    Operation.MINT_SLICE: Rule("minting a slice of JIT configs", OK, True, False),
+    Operation.GET_RUNNER: Rule("reading a runner"),
+    Operation.FIND_RUNNER: Rule("finding a runner"),
+    Operation.LIST_RUNNERS: Rule("listing runners"),
+    Operation.REMOVE_RUNNER: Rule("removing a runner", GONE, True, True),
+    Operation.OPEN_SESSION: Rule("opening a message session", OK, True, False, session=True),
+    Operation.REFRESH_SESSION: Rule("refreshing a message session", OK, True, True, session=True),
+    Operation.CLOSE_SESSION: Rule("closing a message session", GONE, True, True, session=True),
+    Operation.POLL: Rule("polling the message queue", frozenset({200, 202}), False, True, Audience.QUEUE, session=True),
+    Operation.ACKNOWLEDGE: Rule("acknowledging a message", GONE, True, True, Audience.QUEUE, session=True),
+    Operation.ACQUIRE_JOBS: Rule("acquiring jobs", OK, True, False, Audience.QUEUE, session=True),
+    Operation.ACQUIRABLE_JOBS: Rule("listing acquirable jobs", frozenset({200, 204}), session=True),
 }
