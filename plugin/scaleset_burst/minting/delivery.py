@@ -20,8 +20,9 @@ __all__ = ["Arrival", "Deliverer", "Names", "became"]
 
 logger = logging.getLogger(__name__)
 
-GATHER = 0.01
-"""Seconds between two transactions at least: a wave's answers share one, and an answer after a pause never waits."""
+GATHER = 0.02
+"""Seconds between two transactions at least, while more answers are expected: a wave's share one. An answer after a
+pause does not wait, and neither does the last one."""
 
 
 class Names(Protocol):
@@ -108,6 +109,8 @@ class Deliverer:
         self._on_unrecorded = on_unrecorded
         self._gathering: list[Arrival] = []
         self._task: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._more = False
         self._callbacks: dict[asyncio.Task[None], Arrival] = {}
 
     @property
@@ -115,8 +118,14 @@ class Deliverer:
         """Whether nothing is on its way."""
         return self._task is None and not self._callbacks
 
-    def add(self, arrival: Arrival) -> None:
-        """Take a config for delivery with the next wave, or now if it is the first."""
+    def add(self, arrival: Arrival, *, more: bool) -> None:
+        """Take a config for delivery with the next wave, or now if it is the first.
+
+        Args:
+            arrival: The config, and whose it is.
+            more: Others are in flight; with the last one its wave is complete.
+        """
+        self._more = more
         if self._is_first(arrival) and self._names.record_now(_change(arrival)):
             self._written_at = self._clock.monotonic()
             self._hand_out(arrival)
@@ -124,6 +133,8 @@ class Deliverer:
         self._gathering.append(arrival)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="deliver")
+        elif not more and self._waiting is not None:
+            self._waiting.cancel()
 
     def _is_first(self, arrival: Arrival) -> bool:
         """Whether a host waits for its call's first config, and a wave could be written now."""
@@ -145,9 +156,7 @@ class Deliverer:
     async def _run(self) -> None:
         try:
             while self._gathering:
-                early = self._written_at + GATHER - self._clock.monotonic()
-                if early > 0:
-                    await self._clock.sleep(early)
+                await self._gather()
                 self._written_at = self._clock.monotonic()
                 wave, self._gathering = self._gathering, []
                 unrecorded: frozenset[str] = frozenset()
@@ -166,6 +175,18 @@ class Deliverer:
                         self._hand_out(arrival)
         finally:
             self._task = None
+
+    async def _gather(self) -> None:
+        """Wait until a wave can be written, or is complete."""
+        early = self._written_at + GATHER - self._clock.monotonic()
+        if early <= 0 or not self._more:
+            return
+        self._waiting = asyncio.ensure_future(self._clock.sleep(early))
+        try:
+            await asyncio.wait({self._waiting})
+        finally:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _hand_out(self, arrival: Arrival) -> None:
         slot, config = arrival.slot, arrival.config

@@ -309,7 +309,7 @@ class Minter:
         if settled.changes:
             self._names.note(settled.changes)
         for arrival in settled.arrivals:
-            self.deliverer.add(arrival)
+            self.deliverer.add(arrival, more=self.dispatcher.requests_in_flight > 0)
         for config in settled.undeliverable:
             self._undeliverable(config)
         if settled.unresolved:
