@@ -101,6 +101,7 @@ class Admission:
         self.circuit = circuit or Circuit()
         self.slicing = slicing
         self._random = random
+        self._most = limiter.most
         self._in_flight = 0
         self._closed_since: float | None = None
         self._closed_seconds = 0.0
@@ -109,6 +110,10 @@ class Admission:
     def has_room(self, requests_in_flight: int) -> bool:
         """Whether one more request may be in flight."""
         return requests_in_flight < self.limiter.limit
+
+    def share_concurrency(self, working: int, hosts: int) -> None:
+        """Share the concurrency limit among the hosts at work; one for each of the others, to begin with."""
+        self.limiter.most = max(1, (self._most - (hosts - working)) // max(1, working))
 
     def has_plenty(self, now: float) -> bool:
         """Whether a quarter of the window's registrations is left, and no pause holds."""

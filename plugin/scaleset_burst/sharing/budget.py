@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from random import Random
 
 from scaleset_burst.limits.budget import Budget
@@ -65,7 +66,7 @@ class SharedBudget(Budget):
         lasts_until: Until when (monotonic) what was granted is surely ours: Redis takes a silent host for dead.
         ask_at: Asking for more makes no sense before (monotonic).
         room_at: When something leaves the window that all hosts share (monotonic).
-        on_want: Called when more is needed now.
+        news: Set when Redis is to be told something now.
     """
 
     whole: int = 0
@@ -81,7 +82,7 @@ class SharedBudget(Budget):
     lasts_until: float = float("inf")
     ask_at: float = 0.0
     room_at: float = 0.0
-    on_want: Callable[[], None] = lambda: None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def allow(self, now: float, wanted: int) -> int:
         """Return how many of `wanted` registrations may be sent now."""
@@ -125,14 +126,14 @@ class SharedBudget(Budget):
         Budget.succeeded(self, sent_at)
         if was is not None and self.paused_until is None:
             self.cleared, self.told = True, 0.0
-            self.on_want()
+            self.news.set()
 
     def told_to_wait(self, now: float, retry_after: float | None, random: Random) -> float:
         """Note a rate limit, for all hosts."""
         until = Budget.told_to_wait(self, now, retry_after, random)
         self.told = max(self.told, until)
         self.cleared, self.may_probe = False, False
-        self.on_want()
+        self.news.set()
         return until
 
     def opens_at(self, now: float) -> float | None:
@@ -191,5 +192,5 @@ class SharedBudget(Budget):
 
     def _ask(self, now: float) -> int:
         if now >= self.ask_at:
-            self.on_want()
+            self.news.set()
         return 0

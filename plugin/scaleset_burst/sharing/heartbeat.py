@@ -91,19 +91,17 @@ class Heartbeat:
         self._told = budget.before
         self._seen = 0
         self._puzzled = False
-        self._wake = asyncio.Event()
         self.gaps = 0
         """How often Redis became unavailable."""
-        budget.on_want = self._wake.set
 
     def wake(self) -> None:
         """Send a heartbeat now: something changed."""
-        self._wake.set()
+        self._budget.news.set()
 
     async def run(self) -> None:
         """Send a heartbeat until cancelled."""
         while True:
-            self._wake.clear()
+            self._budget.news.clear()
             pause = await self.send_heartbeat()
             await self._wait(pause)
 
@@ -246,10 +244,10 @@ class Heartbeat:
         self._tuning.changed()
 
     async def _wait(self, seconds: float) -> None:
-        if self._wake.is_set():
+        if self._budget.news.is_set():
             return
         sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._wake.wait())
+        waker = asyncio.ensure_future(self._budget.news.wait())
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -107,11 +107,6 @@ class Sharing:
         names = self._names
         if self._heartbeat is not None or self._stopped or names is None:
             return
-        most = admission.limiter.most
-
-        def ceiling(working: int, hosts: int) -> None:
-            # Hosts at work share what there is; one for each of the others, to begin with.
-            admission.limiter.most = max(1, (most - (hosts - working)) // max(1, working))
 
         def unavailable() -> None:
             names.unavailable()
@@ -122,7 +117,7 @@ class Sharing:
             window=self.budget.window,
             hosts=self._hosts,
             waiting=lambda: sum(len(queue.waiting) for queue in minter.queues),
-            ceiling=ceiling,
+            ceiling=admission.share_concurrency,
             changed=minter.dispatcher.pump,
         )
         names.on_taken = minter.resolver.forget
