@@ -22,32 +22,6 @@ REMEMBERED = 256
 """Heads of mints kept ready; one for each scale set."""
 
 
-class Prepared:
-    """What every request with the same admin token has in common, made once since mints come by the hundred."""
-
-    __slots__ = ("_headers", "_heads", "connection")
-
-    def __init__(self, connection: AdminConnection, headers: RawHeaders) -> None:
-        self.connection = connection
-        self._headers = headers
-        self._heads: dict[str, Head] = {}
-
-    def head(self, request: Request) -> Head:
-        """Return all of a request but its body; that of mints is made once for a scale set."""
-        if request.kind is not Operation.MINT:
-            return self._made(request)
-        head = self._heads.get(request.path)
-        if head is None:
-            if len(self._heads) >= REMEMBERED:
-                self._heads.clear()
-            head = self._heads[request.path] = self._made(request)
-        return head
-
-    def _made(self, request: Request) -> Head:
-        url = address(endpoint_url(self.connection.url, request.path, request.query))
-        return Head(request.method, url, self._headers)
-
-
 class ServiceCaller:
     """Puts requests on the way: address, credentials, one repeat on 401, repeats while the service is unavailable."""
 
@@ -61,7 +35,9 @@ class ServiceCaller:
         self._config = config
         self._adapter = adapter
         self._agent = user_agent.encode("ascii")
-        self._prepared: Prepared | None = None
+        self._connection: AdminConnection | None = None
+        self._service_headers: RawHeaders = []
+        self._heads: dict[str, Head] = {}
         self._pause = Pause(repeater)
 
     async def call(self, request: Request, decode: Callable[[object], T]) -> T:
@@ -102,16 +78,27 @@ class ServiceCaller:
         if (trace := TRACE.get()) is not None:
             trace.unsent = True
         connection = self.chain.current() or await self._obtain()
-        prepared = self._prepared
-        if prepared is None or prepared.connection is not connection:
-            headers = self._headers(f"Bearer {connection.token.value}", "application/json")
-            prepared = self._prepared = Prepared(connection, headers)
-        response = await self._adapter.exchange(
-            request.kind, prepared.head(request), body=request.body, time_limit=time_limit
-        )
+        head = self._head(request, connection)
+        response = await self._adapter.exchange(request.kind, head, body=request.body, time_limit=time_limit)
         if response.status == 401:
             self.chain.refused(connection)
         return response
+
+    def _head(self, request: Request, connection: AdminConnection) -> Head:
+        """Return all of a request but its body; that of mints is made once for each scale set."""
+        if connection is not self._connection:
+            self._connection = connection
+            self._service_headers = self._headers(f"Bearer {connection.token.value}", "application/json")
+            self._heads.clear()
+        head = self._heads.get(request.path) if request.kind is Operation.MINT else None
+        if head is None:
+            url = address(endpoint_url(connection.url, request.path, request.query))
+            head = Head(request.method, url, self._service_headers)
+            if request.kind is Operation.MINT:
+                if len(self._heads) >= REMEMBERED:
+                    self._heads.clear()
+                self._heads[request.path] = head
+        return head
 
     async def _obtain(self) -> AdminConnection:
         trace, started = TRACE.get(), self.clock.monotonic()
