@@ -177,7 +177,9 @@ class JournalSettings(Section):
     )
     launch_grace: Lifetime = Field(
         default=600.0,
-        description="How long a machine may take to connect; what a host that died left is removed then, if offline.",
+        description=(
+            "How long a machine may take to connect; what a dead host may have handed out is removed then, if offline."
+        ),
     )
 
 
