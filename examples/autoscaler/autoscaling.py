@@ -26,7 +26,6 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     ServiceError,
     Statistics,
-    Unavailable,
 )
 from scaleset_hookspecs.host import AsyncHost
 
@@ -35,7 +34,11 @@ __all__ = ["Autoscaler"]
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-"""Wait before asking again for what failed without a time of its own."""
+LONGEST_RETRY = 300.0
+"""Wait before asking again for what failed without a time of its own; doubles with each failure, up to this."""
+
+LOUD = 3
+"""Failures in a row from which on they are said as an error."""
 
 CLEAN_UP_SECONDS = 30.0
 """Wait before a dead runner's registration is tried again: the service may think for minutes that it has a job."""
@@ -62,8 +65,7 @@ class Autoscaler:
         max_runners: Runners in all at most.
         report: Hears when runners are ready.
 
-    Attributes:
-        failed: Gets the error that makes going on pointless.
+    Whatever the service answers, the host goes on: its runners may have jobs.
     """
 
     def __init__(
@@ -77,7 +79,6 @@ class Autoscaler:
         max_runners: int,
         report: Report,
     ) -> None:
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hooks = hooks
         self._client = client
         self._launcher = launcher
@@ -90,6 +91,9 @@ class Autoscaler:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._until = 0.0
+        self._failures = 0
+        self._failing_since = 0.0
+        self._waiting = False
 
     # What the listener tells
 
@@ -106,7 +110,7 @@ class Autoscaler:
         for runner in decision.remove:
             self._fleet.leaving(runner)
             self._start(self._remove(runner))
-        if decision.provision:
+        if decision.provision and not self._waiting:
             self._report.demand_known()
             logger.info("%d runners wanted, asking for %d", decision.desired, decision.provision)
             self._fleet.requested += decision.provision
@@ -159,10 +163,16 @@ class Autoscaler:
         await self._launcher.drain()
         return sum(isinstance(outcome, MintFailure) for outcome in outcomes)
 
-    async def stop(self) -> None:
-        """Finish what is under way, and let no runner's registration behind that nobody will serve."""
-        self._until = asyncio.get_running_loop().time() + STOP_SECONDS
+    async def stop(self, forced: asyncio.Event | None = None, drain_timeout: float | None = None) -> None:
+        """Start no more runners, remove idle ones, let busy ones finish; leave no registration that nobody will serve.
+
+        Args:
+            forced: Set when busy runners are to be ended, too.
+            drain_timeout: Seconds after which they are in any case; `None`: never.
+        """
         self._stopping.set()
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + STOP_SECONDS
         await self._hooks.stopping()
         if not self._launcher.outlives_host:
             for runner in self._fleet.idle():
@@ -170,26 +180,59 @@ class Autoscaler:
                 self._start(self._remove(runner))
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+        await self._drain(forced or asyncio.Event(), drain_timeout)
+        self._until = loop.time() + STOP_SECONDS
         await self._launcher.stop()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        if self.failed.done():
-            self.failed.exception()  # whoever waited for it has heard it; nobody waits in a single burst
+
+    async def _drain(self, forced: asyncio.Event, timeout: float | None) -> None:
+        """Wait until runners with a job have ended by themselves."""
+        busy = [] if self._launcher.outlives_host else self._fleet.with_jobs()
+        if not busy:
+            return
+        logger.info("%d runners have a job and finish it: %s", len(busy), ", ".join(busy))
+        told, over = asyncio.ensure_future(forced.wait()), asyncio.ensure_future(self._launcher.drain())
+        await asyncio.wait({told, over}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        left = [] if over.done() else self._fleet.with_jobs()
+        told.cancel()
+        over.cancel()
+        if left:
+            why = "a second signal came" if forced.is_set() else "the drain time-out is over"
+            logger.warning("%s: ending %d runners that have a job: %s", why, len(left), ", ".join(left))
 
     async def _burst(self, count: int, desired: int) -> None:
         try:
             outcomes = await self._provision(count, desired)
-        except Unavailable as error:
-            logger.warning("no runners now: %s", error)
-            self._start(self._reconsider(error.retry_after or RETRY_SECONDS))
+        except ScalesetError as error:
+            self._failed(str(error), error.retry_after if isinstance(error, ServiceError) else None)
             return
-        waits = [
-            outcome.retry_after or RETRY_SECONDS
-            for outcome in outcomes
-            if isinstance(outcome, MintFailure) and outcome.reason not in NOT_FAILURES
+        failures = [
+            outcome for outcome in outcomes if isinstance(outcome, MintFailure) and outcome.reason not in NOT_FAILURES
         ]
-        if waits:
-            self._start(self._reconsider(max(waits)))
+        if failures:
+            told = [failure.retry_after for failure in failures if failure.retry_after is not None]
+            self._failed(failures[-1].message, max(told, default=None))
+        else:
+            self._failures = 0
+
+    def _failed(self, reason: str, retry_after: float | None) -> None:
+        """Ask again later, each time later; what is wrong may be mended meanwhile, and jobs run on."""
+        now = asyncio.get_running_loop().time()
+        self._failing_since = self._failing_since if self._failures else now
+        self._failures += 1
+        wait = retry_after or min(LONGEST_RETRY, RETRY_SECONDS * 2 ** min(self._failures - 1, 10))
+        logger.log(
+            logging.ERROR if self._failures >= LOUD else logging.WARNING,
+            "no runners now, asking again in %.0f s; %d bursts in a row have failed, for %.0f s; the last: %s",
+            wait,
+            self._failures,
+            now - self._failing_since,
+            reason,
+        )
+        if not self._waiting:
+            self._waiting = True
+            self._start(self._reconsider(wait))
 
     async def _provision(self, count: int, desired: int) -> Sequence[Outcome]:
         launched = 0
@@ -219,7 +262,9 @@ class Autoscaler:
         return outcomes
 
     async def _reconsider(self, seconds: float) -> None:
-        if not await self._stops_within(seconds):
+        stops = await self._stops_within(seconds)
+        self._waiting = False
+        if not stops:
             self.on_statistics(self._statistics)
 
     async def _remove(self, runner: RunnerRef) -> None:
@@ -279,9 +324,8 @@ class Autoscaler:
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
             await work
-        except ScalesetError as error:
-            if not self.failed.done():
-                self.failed.set_exception(error)
+        except ScalesetError:
+            logger.exception("going on without it")
 
 
 def _log(outcomes: Sequence[Outcome]) -> None:

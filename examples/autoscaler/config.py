@@ -40,6 +40,7 @@ class HostSettings:
         command: The program of the launcher `command`, with its arguments.
         secret_variables: Environment variables that the file takes secrets from, for itself or for a plugin.
         fall_back: Whether the host's own hooks answer when a plugin reports that the service is unavailable.
+        drain_timeout: Seconds that runners with a job have to finish it at the end; `None`: as long as they need.
     """
 
     config_url: str
@@ -53,6 +54,7 @@ class HostSettings:
     command: tuple[str, ...] = ()
     secret_variables: frozenset[str] = frozenset()
     fall_back: bool = False
+    drain_timeout: float | None = None
 
 
 def load(path: Path) -> tuple[SourcedConfig, HostSettings]:
@@ -139,6 +141,7 @@ def settings_of(config: SourcedConfig) -> HostSettings:
         command=own.texts("command"),
         secret_variables=frozenset(_variables(config, set())),
         fall_back=own.flag("fall_back", default=False),
+        drain_timeout=float(own.whole("drain_timeout", 0, minimum=0)) or None,
     )
     if settings.launcher == "command" and not settings.command and not problems:
         own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")

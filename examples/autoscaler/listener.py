@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from scaleset_client import AnyJobEvent, JobAvailable, Message
 from scaleset_hookspecs import ServiceError, Statistics, Unavailable
@@ -13,10 +13,8 @@ __all__ = ["Handler", "Listener", "Session"]
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
-"""Wait after a failure that named no time itself."""
-
-REFUSALS: Final = 3
-"""Refusals in a row after which the listener ends: a single one may be two mishaps that met."""
+LONGEST_RETRY = 60.0
+"""Wait after a failure that named no time itself; after refusals it doubles, up to this."""
 
 GRACE_SECONDS = 5.0
 """Time a message has to be handled to its end when the host stops; one that was not acknowledged comes again."""
@@ -75,12 +73,13 @@ class Listener:
         self._sleep = sleep
         self._grace = grace
         self._refusals = 0
+        self._refused_since = 0.0
 
     async def run(self) -> None:
         """Listen until cancelled. A message that is being handled by then is finished first, if that is soon done.
 
-        Raises:
-            Rejected: The service refused again and again.
+        A session that was open once is not given up, whatever the service answers: runners that have jobs depend on
+        this host, and a refusal may pass.
         """
         self._handler.on_statistics(self._session.statistics)  # a backlog from before counts at once
         while True:
@@ -115,12 +114,15 @@ class Listener:
         return message
 
     def _wait_after(self, error: ServiceError) -> float:
-        """Return how long to wait after a failure, or raise it if it is the last of too many refusals."""
-        if not isinstance(error, Unavailable):
-            self._refusals += 1
-            if self._refusals >= REFUSALS:
-                raise error
-        return error.retry_after or RETRY_SECONDS
+        """Return how long to wait after a failure: longer with each refusal in a row, since it may last."""
+        if isinstance(error, Unavailable):
+            return error.retry_after or RETRY_SECONDS
+        now = asyncio.get_running_loop().time()
+        self._refused_since = self._refused_since if self._refusals else now
+        self._refusals += 1
+        if self._refusals > 1:
+            logger.error("refused %d times in a row, for %.0f s", self._refusals, now - self._refused_since)
+        return error.retry_after or min(LONGEST_RETRY, RETRY_SECONDS * 2 ** min(self._refusals - 1, 10))
 
     async def _handle(self, message: Message | None) -> float | None:
         """Return how many seconds to wait before the next poll, if this went wrong."""

@@ -82,9 +82,10 @@ async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.
     client = _client(config, settings)
     try:
         manager = create_manager(config, defaults=DefaultHooks(client))
-        work = asyncio.create_task(_work(AsyncHost(manager, fall_back=settings.fall_back), client, settings, options))
+        hooks, forced = AsyncHost(manager, fall_back=settings.fall_back), asyncio.Event()
+        work = asyncio.create_task(_work(hooks, client, settings, options, forced))
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, work, number)
+            asyncio.get_running_loop().add_signal_handler(number, _stop, work, number, forced)
         return await work
     finally:
         await client.aclose()
@@ -100,13 +101,21 @@ def _client(config: SourcedConfig, settings: HostSettings) -> ScaleSetClient:
     return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
 
 
-def _stop(work: asyncio.Task[int], number: signal.Signals) -> None:
-    if not work.cancelling():
-        logging.getLogger("autoscaler").info("%s: stopping", number.name)
-        work.cancel()
+def _stop(work: asyncio.Task[int], number: signal.Signals, forced: asyncio.Event) -> None:
+    if work.cancelling():
+        forced.set()
+        return
+    logging.getLogger("autoscaler").info("%s: stopping; runners that have a job finish it", number.name)
+    work.cancel()
 
 
-async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings, options: argparse.Namespace) -> int:
+async def _work(
+    hooks: AsyncHost,
+    client: ScaleSetClient,
+    settings: HostSettings,
+    options: argparse.Namespace,
+    forced: asyncio.Event,
+) -> int:
     autoscaler: Autoscaler | None = None
 
     def ended(runner: RunnerRef, status: int) -> None:
@@ -138,7 +147,7 @@ async def _work(hooks: AsyncHost, client: ScaleSetClient, settings: HostSettings
         return 0
     finally:
         if autoscaler is not None:
-            await _undisturbed(autoscaler.stop())
+            await _undisturbed(autoscaler.stop(forced, settings.drain_timeout))
     return 0
 
 
@@ -154,15 +163,9 @@ async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
 async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
     session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}", on_event=_log_event)
     logging.getLogger("autoscaler").info("listening")
-    listening = asyncio.create_task(Listener(session, autoscaler, capacity=capacity).run())
     try:
-        await asyncio.wait({listening, autoscaler.failed}, return_when=asyncio.FIRST_COMPLETED)
-        for done in (listening, autoscaler.failed):
-            if done.done():
-                done.result()
+        await Listener(session, autoscaler, capacity=capacity).run()
     finally:
-        listening.cancel()
-        await asyncio.wait({listening})
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await session.close()

@@ -106,6 +106,10 @@ class Fleet:
             return None
         return known[0]
 
+    def with_jobs(self) -> list[str]:
+        """Return the names of the runners that have a job and have not ended."""
+        return [name for name, (_, state) in self._runners.items() if state is RunnerState.BUSY]
+
     def idle(self) -> tuple[RunnerRef, ...]:
         """Return the idle runners, oldest first."""
         return tuple(runner for runner, state in self._runners.values() if state is RunnerState.IDLE)

@@ -48,8 +48,8 @@ def test_a_session_that_cannot_be_closed_does_not_hold_up_the_rest(tmp_path: Pat
         assert simulator.runners() == []
 
 
-def test_a_host_that_ends_by_an_error_is_not_disturbed_at_it(tmp_path: Path) -> None:
-    """The signal of a supervisor that has noticed comes while the idle runners are being removed."""
+def test_a_host_that_the_queue_refuses_lives_on_and_is_not_disturbed_at_its_end(tmp_path: Path) -> None:
+    """Refused polls ended it, and every job; a second signal comes while the idle runners are being removed."""
     with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
         command = ["/bin/sh", "-c", "exec sleep 60"]
         config = write(
@@ -61,12 +61,15 @@ def test_a_host_that_ends_by_an_error_is_not_disturbed_at_it(tmp_path: Path) -> 
             try:
                 wait_until(lambda: len(simulator.runners()) == 3, "three runners registered", host)
                 simulator.faults(["poll:status=403", "remove_runner:slow=1s"])
+                wait_until(lambda: simulator.counters()["faults"].get("status", 0) >= 3, "it was refused", host)
+                assert len(simulator.runners()) == 3
+                host.send_signal(signal.SIGTERM)
                 wait_until(lambda: "slow" in simulator.counters()["faults"], "they are being removed", host)
                 host.send_signal(signal.SIGTERM)
                 _, said = host.communicate(timeout=LIMIT_SECONDS)
             finally:
                 host.kill()
-        assert "error: " in said
+        assert "refused 3 times in a row" in said
         assert "Traceback" not in said
-        assert host.returncode == 1
+        assert host.returncode == 0
         assert simulator.runners() == []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from autoscaler.listener import REFUSALS, Listener
+from autoscaler.listener import LONGEST_RETRY, RETRY_SECONDS, Listener
 from scaleset_client import JobAvailable, Message
 from scaleset_client.types import AnyJobEvent, JobStartedEvent
 from scaleset_hookspecs import Rejected, Statistics, Unavailable
@@ -122,29 +122,25 @@ async def test_a_failed_acknowledgement_leaves_the_message_in_the_queue_and_goes
     assert log.count("statistics 3") == 2
 
 
-async def test_a_refusal_for_good_ends_the_listener() -> None:
-    script = Script(*[Rejected("gone", status=404)] * REFUSALS)
-    with pytest.raises(Rejected):
-        await play(script, until=9)
-    assert sum(line.startswith("poll") for line in script.log) == REFUSALS
-
-
 @pytest.mark.parametrize("what", ["poll", "acquire"])
-async def test_a_refusal_that_passes_ends_no_listener(what: str) -> None:
-    """Two mishaps can meet, such as a token that ends and a page of a proxy; the host would stop every runner."""
-    refused = Rejected("HTML page", status=400)
-    rounds = 3 * REFUSALS
-    script = Script(*[refused if what == "poll" and number % 2 else MESSAGE for number in range(rounds)])
-    script.refusals = [refused if number % 2 else None for number in range(rounds)] if what == "acquire" else []
-    log = await play(script, until=rounds + 1)
-    assert log.count("acknowledge 7") == (rounds + 1) // 2
+async def test_no_refusal_ends_the_listener_and_each_waits_longer(what: str) -> None:
+    """A queue that refused valid tokens for four seconds had every running job terminated."""
+    rounds = 8
+    refused = Rejected("no", status=403)
+    polls: list[Message | Exception | None] = [refused if what == "poll" else MESSAGE] * rounds
+    script = Script(*polls, MESSAGE)
+    script.refusals = [refused] * rounds if what == "acquire" else []
+    log = await play(script, until=rounds + 2)
+    waits = [float(line.removeprefix("sleep ")) for line in log if line.startswith("sleep")]
+    assert waits == [min(LONGEST_RETRY, RETRY_SECONDS * 2**number) for number in range(rounds)]
+    assert log.count("acknowledge 7") == 1
 
 
-async def test_a_message_that_is_refused_for_good_ends_the_listener() -> None:
-    script = Script(*[MESSAGE] * REFUSALS)
-    script.refusals = [Rejected("no", status=403)] * REFUSALS
-    with pytest.raises(Rejected):
-        await play(script, until=9)
+async def test_a_refusal_that_passed_is_forgotten() -> None:
+    turns: list[Message | Exception | None] = [Rejected("HTML page", status=400), MESSAGE]
+    script = Script(*turns * 3)
+    log = await play(script, until=7)
+    assert [line for line in log if line.startswith("sleep")] == [f"sleep {RETRY_SECONDS:g}"] * 3
 
 
 async def test_cancelling_finishes_the_message_that_is_being_handled() -> None:
