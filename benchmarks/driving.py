@@ -136,7 +136,7 @@ class Program(Process):
             ca_file=str(ca_file) if ca_file else None,
             one=self.peer.one,
             journal=self._journal.name,
-            **{"warm": concurrency, "lanes": 1, "slice": "never", **more},
+            **{"warm": concurrency, "queues": 1, "slice": "never", **more},
         )
 
     def close(self) -> None:

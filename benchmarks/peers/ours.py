@@ -27,9 +27,9 @@ class Plugin:
         """Open the client and resolve the scale set."""
         most = order["concurrency"]
         batch = {"max_concurrency": most, "slice": order["slice"]}
-        connections = {"max": most * order["lanes"], "warm": order["warm"], "ca_file": order["ca_file"]}
+        connections = {"max": most * order["queues"], "warm": order["warm"], "ca_file": order["ca_file"]}
         burst = {
-            "batch": {**batch, "max_concurrency": "auto" if order.get("auto") else most * order["lanes"]},
+            "batch": {**batch, "max_concurrency": "auto" if order.get("auto") else most * order["queues"]},
             "budget": {"registrations": 10_000_000, "group_capacity": 10_000_000},
             "connections": {key: value for key, value in connections.items() if value is not None},
             "journal": {"directory": order["journal"]},
