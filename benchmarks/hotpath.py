@@ -23,7 +23,7 @@ CONCURRENCY = 64
 ROOMS = (
     ("scaleset_client/transport", "transport: connections, llhttp"),
     ("scaleset_client", "client: requests, tokens, decoding"),
-    ("scaleset_burst/minting", "minting: lanes, gate, settlement, delivery"),
+    ("scaleset_burst/minting", "minting: queues, settlement, delivery"),
     ("scaleset_burst/metadata", "metadata: the cache hears of each runner"),
     ("scaleset_burst/journal", "journal: changes handed to its thread"),
     ("cachetools", "metadata: the cache hears of each runner"),
@@ -61,7 +61,7 @@ async def _measured(profiler: cProfile.Profile | None) -> dict[str, float]:
         plugin = Plugin()
         order: dict[str, Any] = {
             "config_url": f"{server.url}/acme", "token": "bench", "scale_set": "bench-a", "concurrency": CONCURRENCY,
-            "ca_file": None, "journal": journal, "warm": CONCURRENCY, "lanes": 1, "slice": "never",
+            "ca_file": None, "journal": journal, "warm": CONCURRENCY, "queues": 1, "slice": "never",
         }  # fmt: skip
         await plugin.connect(order)
         await plugin.burst({"count": 2 * CONCURRENCY}, Meter())

@@ -49,8 +49,12 @@ class Histogram:
     def observe(self, values: Iterable[float]) -> None:
         """Count what one wave brought."""
         for value in values:
-            self._counts[bisect_left(self._bounds, value)] += 1
-            self._total += value
+            self.add(value)
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._total += value
 
     def values(self) -> HistogramValues:
         """Return the counts so far."""

@@ -256,18 +256,27 @@ def _last_of_each(changes: Sequence[Change]) -> Iterator[tuple[dict[str, object]
     last: dict[str, Change] = {}
     for change in changes:
         if change.state not in _CLOSED:
-            before = last.get(change.name, change)
-            last[change.name] = Change(
-                name=change.name,
-                state=change.state,
-                runner_id=before.runner_id if change.runner_id is None else change.runner_id,
-                scale_set_id=before.scale_set_id if change.scale_set_id is None else change.scale_set_id,
-            )
+            before = last.get(change.name)
+            last[change.name] = change if before is None else _merged(before, change)
     alike: dict[tuple[State, int | None], dict[str, int | None]] = {}
+    state, set_id, names = None, None, dict[str, int | None]()
     for change in last.values():
-        alike.setdefault((change.state, change.scale_set_id), {})[change.name] = change.runner_id
+        if change.state is not state or change.scale_set_id != set_id:  # most of a wave are alike
+            state, set_id = change.state, change.scale_set_id
+            names = alike.setdefault((state, set_id), {})
+        names[change.name] = change.runner_id
     for (state, scale_set_id), names in alike.items():
         yield {"state": state.value, "scale_set_id": scale_set_id}, names
+
+
+def _merged(before: Change, change: Change) -> Change:
+    """Return a change with what an earlier one of the same name knew and it does not."""
+    return Change(
+        name=change.name,
+        state=change.state,
+        runner_id=before.runner_id if change.runner_id is None else change.runner_id,
+        scale_set_id=before.scale_set_id if change.scale_set_id is None else change.scale_set_id,
+    )
 
 
 class _Transaction:

@@ -19,13 +19,18 @@ class MemoryJournal:
 
     def write(self, changes: Sequence[Change]) -> None:
         """Note what became of names."""
-        for change in changes:
-            self._open.discard(change.name)
-            self._delivered.pop(change.name, None)
-            if change.state is State.DELIVERED:
-                self._delivered[change.name] = None
-            elif change.state not in {State.CLOSED, State.LAUNCHED}:
-                self._open.add(change.name)
+        opened, delivered = self._open, self._delivered
+        for name, state, *_ in changes:
+            if state is State.RESERVED:  # new, as a rule
+                opened.add(name)
+                continue
+            opened.discard(name)
+            if state is State.DELIVERED:
+                delivered[name] = None
+                continue
+            delivered.pop(name, None)
+            if state is not State.CLOSED and state is not State.LAUNCHED:
+                opened.add(name)
         while len(self._delivered) > MOST_DELIVERED:
             del self._delivered[next(iter(self._delivered))]
 

@@ -50,7 +50,7 @@ class Settled:
     minted: Sequence[JitConfig] = ()
     arrivals: Sequence[Arrival] = ()
     undeliverable: Sequence[JitConfig] = ()
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = ()
     unresolved: Sequence[UnresolvedMint] = ()
     pause: float | None = None
     gone: ServiceError | None = None
@@ -107,7 +107,7 @@ class Settlement:
             slot = attempt.slots[0]
             settled = Settled(minted=(config,))
             if first.runner.name != name:
-                settled.changes.append(Change(name=name, state=State.CLOSED))
+                settled.changes = (Change(name=name, state=State.CLOSED),)
             if slot.wanted:
                 settled.arrivals = (self._claimed(attempt, slot, name, config, now),)
             else:
