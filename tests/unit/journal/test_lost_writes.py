@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from scaleset_burst.background import Background
 from scaleset_burst.journal import Change, DatabaseJournal, JournalNames
+from scaleset_burst.journal.witness import forget
 from scaleset_burst.journal.writer import GroupWriter
 from scaleset_burst.limits import Admission
 from scaleset_burst.reconciler import Reconciler
@@ -56,6 +57,7 @@ class World(ModelService):
     handed_out: set[str] = field(default_factory=set)
     wrongs: list[str] = field(default_factory=list)
     machines: set[asyncio.Task[None]] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
 
     def given(self, config: JitConfig, started: Callable[[], None]) -> None:
         name = config.runner_name
@@ -205,7 +207,9 @@ class Process:
         for task in asyncio.all_tasks() - self.world.machines - {asyncio.current_task()}:
             task.cancel()
         self.journal._database.close()
+        self.journal._witness.close()
         self.journal.owner.drop()
+        self.world.owners.add(self.journal.owner.id)
         await asyncio.sleep(0)
 
 
@@ -289,6 +293,8 @@ async def history(place: Path, lived: Sequence[Life], faults: str, seed: int) ->
     assert ghosts == set() if whole else not ghosts & known
     assert len(last.minter.resolver) == 0
     await last.bury()
+    for owner in world.owners:
+        forget(owner)
 
 
 def try_it(lived: Sequence[Life], faults: str, seed: int) -> None:
