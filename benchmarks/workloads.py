@@ -42,7 +42,7 @@ class Workload:
 
     @property
     def limit(self) -> float:
-        """Seconds that no client can heartbeat: whole waves at the service's latency."""
+        """Seconds that no client can beat: whole waves at the service's latency."""
         return math.ceil(self.count / self.concurrency) * self.latency / 1000
 
     def has(self, peer: Peer, *, quick: bool) -> bool:

@@ -73,7 +73,7 @@ class Comparison:
 
 
 async def play_all(scenarios: Sequence[Scenario], official: Path) -> list[Comparison]:
-    """Play every scenario to both clients; the order of the failure classes is that of the scenarios."""
+    """Play every scenario to both clients; the order of the comparisons is that of the scenarios."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(scenario: Scenario) -> Comparison:

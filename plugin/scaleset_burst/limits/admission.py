@@ -164,7 +164,7 @@ class Admission:
         return self.budget.eta(now, count)
 
     def closed_seconds(self, now: float) -> float:
-        """Return for how many seconds in all admission has been closed, for the account of waiting."""
+        """Return for how many seconds in all nothing was admitted, for the account of waiting."""
         return self._closed_seconds + (now - self._closed_since if self._closed_since is not None else 0.0)
 
     def refusal(self, now: float, queue: Sender) -> Unavailable | None:

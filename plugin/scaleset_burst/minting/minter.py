@@ -304,13 +304,13 @@ class Minter:
     def _answered(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
         """Carry out what an answered request leaves to be done: the one place where all of it is decided."""
         settled = self._settlement.settle(attempt, results, now)
-        for config in settled.minted:
-            self._cache.on_minted(config)
         if settled.changes:
             self._names.note(settled.changes)
         for arrival in settled.arrivals:
+            self._cache.on_minted(arrival.config)
             self.deliverer.add(arrival, more=self.dispatcher.requests_in_flight > 0)
         for config in settled.undeliverable:
+            self._cache.on_minted(config)
             self._undeliverable(config)
         if settled.unresolved:
             self.resolver.add(settled.unresolved)

@@ -38,16 +38,14 @@ class Settled:
     """What one answered request leaves to be done; whoever sent it carries it out.
 
     Attributes:
-        minted: Configs of runners that are registered now, whoever gets them.
-        arrivals: Those of them that go to a caller.
-        undeliverable: Those that nobody waits for.
+        arrivals: Configs of runners that are registered now, each on its way to a caller.
+        undeliverable: The same that nobody waits for.
         changes: What the journal is to be told.
         unresolved: Mints that may have registered a runner.
         pause: For how many seconds the service allows no registration, if it said so.
         gone: The service says that the scale set is gone: it has to be looked up again.
     """
 
-    minted: Sequence[JitConfig] = ()
     arrivals: Sequence[Arrival] = ()
     undeliverable: Sequence[JitConfig] = ()
     changes: Sequence[Change] = ()
@@ -66,7 +64,6 @@ class _Aftermath:
         backs_off: The service showed that it has too much to do.
     """
 
-    minted: list[JitConfig] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     undeliverable: list[JitConfig] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -105,7 +102,7 @@ class Settlement:
             attempt.queue.minted()
             config = self._config(attempt, first)
             slot = attempt.slots[0]
-            settled = Settled(minted=(config,))
+            settled = Settled()
             if first.runner.name != name:
                 settled.changes = (Change(name=name, state=State.CLOSED),)
             if slot.wanted:
@@ -135,7 +132,6 @@ class Settlement:
         if (error := self._admission.circuit_opened()) is not None:
             attempt.queue.fail(error)
         return Settled(
-            minted=aftermath.minted,
             arrivals=aftermath.arrivals,
             undeliverable=aftermath.undeliverable,
             changes=aftermath.changes,
@@ -176,7 +172,6 @@ class Settlement:
         if minted.runner.name != name:  # from here on the service's spelling counts, as it does for the host
             aftermath.changes.append(Change(name=name, state=State.CLOSED))
         config = self._config(attempt, minted)
-        aftermath.minted.append(config)
         if slot.wanted:
             aftermath.arrivals.append(self._claimed(attempt, slot, name, config, now))
         else:

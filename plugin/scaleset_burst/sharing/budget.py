@@ -29,7 +29,7 @@ class Fallback:
     Attributes:
         base: Used, granted and promised when Redis became unavailable.
         share: An equal share of the limit.
-        since: Monotonic time when it went away.
+        since: Monotonic time when it became unavailable.
         window: Seconds.
     """
 
@@ -56,7 +56,7 @@ class SharedBudget(Budget):
         whole: The limit that all hosts share.
         online: Redis answers: only granted registrations are sent.
         tokens: Granted and not sent.
-        promise: What Redis keeps back for this host in case it goes away.
+        promise: What Redis keeps back for this host in case it is unavailable.
         fallback: What holds while it is away.
         unreported: Settled registrations that Redis does not count as used yet.
         before: What the journal knows of the time before this process began, as in `spent`; Redis may know it already.

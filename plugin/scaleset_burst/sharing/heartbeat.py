@@ -66,7 +66,7 @@ class Heartbeat:
         joined: Callable[[], Awaitable[None]],
         unavailable: Callable[[], None],
     ) -> None:
-        """Make a heartbeat; it does not heartbeat before `run`.
+        """Prepare; nothing is sent before `run`.
 
         Args:
             store: Redis.
@@ -99,14 +99,14 @@ class Heartbeat:
         self._budget.news.set()
 
     async def run(self) -> None:
-        """Send a heartbeat until cancelled."""
+        """Send heartbeats until cancelled."""
         while True:
             self._budget.news.clear()
             pause = await self.send_heartbeat()
             await self._wait(pause)
 
     async def send_heartbeat(self) -> float:
-        """Send a heartbeat once; return how many seconds to rest unless something wants more."""
+        """Send a heartbeat once; return how many seconds to wait unless something wants more."""
         try:
             if self._epoch is not None and self._told is not self._budget.before:
                 self._budget.became_unavailable(self._clock.monotonic(), self.hosts)  # the journal could say only now

@@ -258,7 +258,7 @@ COUNT = """
 local time = redis.call('TIME')
 return redis.call('ZCOUNT', KEYS[1], string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), '+inf')
 """
-"""How many hosts live; those whose lease has ended stay until somebody heartbeats."""
+"""How many hosts live; those whose lease has ended stay until somebody sends a heartbeat."""
 
 LEARN = """
 local known, asking, value, left, age = KEYS[1], KEYS[2], ARGV[1], ARGV[2], tonumber(ARGV[3])

@@ -1,4 +1,4 @@
-"""The front of the shared state: one heartbeat, one mirror, one memory, and the news that hosts tell each other."""
+"""The front of the shared state: one heartbeat, one mirror, one cache, and the news that hosts tell each other."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Sharing:
         metadata: Metadata,
         on_leftovers: Callable[[tuple[LeftoverName, ...]], None],
     ) -> None:
-        """Begin to heartbeat, to hear, and to look for hosts that fell silent; once, after `names`.
+        """Begin to send heartbeats, to hear, and to look for hosts that fell silent; once, after `names`.
 
         Returns when Redis knows of this host, or does not answer.
         """

@@ -71,7 +71,7 @@ class Store(Protocol):
         """Publish."""
 
     def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield an empty text once it listens, then what is published from now on, until Redis became unavailable."""
+        """Yield an empty text once it listens, then what is published from now on, until Redis is unavailable."""
 
 
 class RedisStore:
@@ -166,7 +166,7 @@ class RedisStore:
         await self._bounded(self._redis.publish(channel, text))
 
     async def hear(self, channel: str) -> AsyncIterator[str]:
-        """Yield an empty text once it listens, then what is published from now on, until Redis became unavailable."""
+        """Yield an empty text once it listens, then what is published from now on, until Redis is unavailable."""
         listening: Any = self._listening.pubsub()
         try:
             await self._bounded(listening.subscribe(channel))

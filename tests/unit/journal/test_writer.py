@@ -14,16 +14,16 @@ pytestmark = pytest.mark.anyio
 
 
 class Pages:
-    """What was written, group by group; each write waits for leave if there is a admission."""
+    """What was written, group by group; each write waits for leave if there is a gate."""
 
-    def __init__(self, *, admission: threading.Event | None = None, error: Exception | None = None) -> None:
+    def __init__(self, *, gate: threading.Event | None = None, error: Exception | None = None) -> None:
         self.groups: list[list[int]] = []
-        self._admission = admission
+        self._gate = gate
         self._error = error
 
     def write(self, items: Sequence[int]) -> None:
-        if self._admission is not None:
-            assert self._admission.wait(10)
+        if self._gate is not None:
+            assert self._gate.wait(10)
         if self._error is not None:
             raise self._error
         self.groups.append(list(items))
@@ -31,15 +31,15 @@ class Pages:
 
 async def test_what_gathers_while_one_group_is_written_goes_next_in_order() -> None:
     """One transaction for a whole wave."""
-    admission = threading.Event()
-    pages = Pages(admission=admission)
+    gate = threading.Event()
+    pages = Pages(gate=gate)
     writer: GroupWriter[int] = GroupWriter(pages.write)
     first = asyncio.ensure_future(writer.put([1]))
     await asyncio.sleep(0)
     rest = [asyncio.ensure_future(writer.put([number])) for number in (2, 3)]
     await asyncio.sleep(0)
     writer.put_soon([4])
-    admission.set()
+    gate.set()
     await asyncio.gather(first, *rest)
     await writer.close(lambda: None)
     assert pages.groups == [[1], [2, 3, 4]]
@@ -47,15 +47,15 @@ async def test_what_gathers_while_one_group_is_written_goes_next_in_order() -> N
 
 async def test_who_goes_away_takes_nobody_along() -> None:
     """The items of a cancelled caller are written, and the others hear of it."""
-    admission = threading.Event()
-    pages = Pages(admission=admission)
+    gate = threading.Event()
+    pages = Pages(gate=gate)
     writer: GroupWriter[int] = GroupWriter(pages.write)
     first, second = (asyncio.ensure_future(writer.put([number])) for number in (1, 2))
     await asyncio.sleep(0)
     first.cancel()
     second_too = asyncio.ensure_future(writer.put([3]))
     await asyncio.sleep(0)
-    admission.set()
+    gate.set()
     await asyncio.gather(second, second_too)
     await writer.close(lambda: None)
     assert [item for group in pages.groups for item in group] == [1, 2, 3]
@@ -125,12 +125,12 @@ async def test_one_item_is_written_while_the_loop_waits(monkeypatch: pytest.Monk
 
 async def test_a_slow_or_failing_write_is_not_taken_for_done() -> None:
     """The loop waits a moment only; the item is written in its turn."""
-    admission = threading.Event()
-    pages = Pages(admission=admission)
+    gate = threading.Event()
+    pages = Pages(gate=gate)
     writer: GroupWriter[int] = GroupWriter(pages.write)
     assert not writer.put_now(1)
     again = asyncio.ensure_future(writer.put([1]))
-    admission.set()
+    gate.set()
     await again
     await writer.close(lambda: None)
     assert pages.groups == [[1], [1]]

@@ -19,7 +19,7 @@ def test_any_prefix_gives_a_name_the_service_takes(prefix: str, seed: int) -> No
 
 
 def test_a_plain_prefix_stays_readable() -> None:
-    """People find unresolved mints by the prefix."""
+    """People find what is left by the prefix."""
     assert draw_names("Linux-Large", 1, lambda _bits: 0) == ["linux-large-aaaaaaaaaaaaa"]
 
 

@@ -21,7 +21,7 @@ GONE = b'{"typeName":"GitHub.Actions.RunnerScaleSetNotFoundException, X","messag
 
 
 class Between(ModelService):
-    """Behind a gateway that answers by itself now and then: `unresolved mint(number)` says whether this time."""
+    """Behind a gateway that answers by itself: the `first` requests, and a `share` of the others."""
 
     def __init__(self, status: int, body: bytes, share: float = 0.0, first: int = 0, seed: int = 0) -> None:
         super().__init__()

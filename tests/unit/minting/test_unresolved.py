@@ -183,8 +183,6 @@ def test_a_commit_that_comes_after_many_looks_is_found_and_counted() -> None:
 
     async def main() -> None:
         service = Wild(failure_classes=[50.0] * 100 + [0.0] * 100)
-        service.sent.append("")  # the turns begin with the second failure class
-        service.sent.clear()
         minter, queue, _ = make_minter(service, budget=Budget(100, WINDOW))
         outcomes = await minter.provision(queue, 100, PLAIN, None)
         await asyncio.sleep(3600.0)

@@ -1,4 +1,4 @@
-"""What hosts may do together, heartbeat by heartbeat: on a real Redis, and whatever answer is lost."""
+"""What hosts may do together, one heartbeat after another: on a real Redis, and whatever answer is lost."""
 
 import asyncio
 import random

@@ -55,7 +55,7 @@ class Store(RedisStore):
         await super().update(key, values, gone, milliseconds)
 
     async def send_heartbeat(self, host: str) -> None:
-        """Let a host heartbeat as the limits know it."""
+        """Send a heartbeat for a host, as the limits know it."""
         await self._redis.hset(KEYS.ledger[-1], host, "1")
 
 
