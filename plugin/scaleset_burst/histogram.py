@@ -1,7 +1,6 @@
 """Counts of values by size: the seconds of mints, the way Prometheus takes them."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = ["MINT_BOUNDS", "Histogram", "HistogramValues"]
@@ -39,17 +38,12 @@ class HistogramValues:
 
 
 class Histogram:
-    """Counts values into buckets; fed once for each wave, so that a mint pays nothing for it."""
+    """Counts values into buckets."""
 
     def __init__(self, bounds: tuple[float, ...] = MINT_BOUNDS) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
-
-    def observe(self, values: Iterable[float]) -> None:
-        """Count what one wave brought."""
-        for value in values:
-            self.add(value)
 
     def add(self, value: float) -> None:
         """Count one value."""

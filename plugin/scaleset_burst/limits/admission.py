@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random as random_module
 from collections.abc import Sequence
 from typing import Protocol
@@ -135,7 +134,7 @@ class Admission:
         circuit = queue.circuit
         if circuit.is_open:
             circuit.retry_by(self.circuit, now)
-            return math.inf if circuit.probing else circuit.probe_at
+            return circuit.opens_at(now)
         return now + 1.0 if self.circuit.is_open and queue.requests else now
 
     def permit(self, now: float, wanted: int, queue: Sender) -> int:

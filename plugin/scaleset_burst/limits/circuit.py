@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scaleset_client.retrying import doubling
@@ -41,13 +42,11 @@ class Circuit:
         """Whether the service counts as down."""
         return self.opened_at is not None
 
-    def allow(self, now: float, wanted: int) -> int:
-        """Return how many may be sent: all while closed; one, when it is time, while open."""
+    def opens_at(self, now: float) -> float:
+        """Return when the next request may go: now, when the next probe is due, or never while one is under way."""
         if not self.is_open:
-            return wanted
-        if self.probing or now < self.probe_at:
-            return 0
-        return min(1, wanted)
+            return now
+        return math.inf if self.probing else self.probe_at
 
     def sent(self, now: float) -> None:
         """Note that a request leaves; while open it is the probe."""

@@ -1,5 +1,7 @@
 """The circuit: opens when failures last, probes one at a time, closes at the first success."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def test_one_bad_wave_does_not_open_it() -> None:
     circuit = Circuit()
     for _ in range(100):
         assert not circuit.failed(1.0, 1.0)
-    assert circuit.allow(1.0, 64) == 64
+    assert circuit.opens_at(1.0) == 1.0
 
 
 def test_a_success_starts_the_count_anew() -> None:
@@ -37,30 +39,29 @@ def test_open_means_one_probe_now_and_then() -> None:
     circuit, now = opened(), 5.0
     waits = []
     for _ in range(8):
-        assert circuit.allow(now, 64) == 0
+        assert circuit.opens_at(now) > now
         wait = circuit.seconds_left(now)
         waits.append(wait)
         now += wait
-        assert circuit.allow(now, 64) == 1
+        assert circuit.opens_at(now) <= now
         circuit.sent(0.0)
-        assert circuit.allow(now, 64) == 0
+        assert circuit.opens_at(now) == math.inf
         assert circuit.failed(now, now)
     assert waits[0] == 5.0
     assert waits[-1] == 60.0
     now += circuit.seconds_left(now)
     circuit.sent(0.0)
     circuit.succeeded(now)
-    assert circuit.allow(now, 64) == 64
+    assert circuit.opens_at(now) == now
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200))
-def test_never_more_than_asked(history: list[tuple[bool, float]]) -> None:
-    """Whatever happened, it allows between nothing and what was asked for."""
+def test_whatever_happened_a_minute_opens_it_again(history: list[tuple[bool, float]]) -> None:
+    """A service that is back is found within the longest wait."""
     circuit, now = Circuit(), 0.0
     for good, passes in history:
         now += passes
-        allowed = circuit.allow(now, 7)
-        assert 0 <= allowed <= 7
-        if allowed:
-            circuit.sent(0.0)
+        assert circuit.opens_at(now) <= now + circuit.longest_wait
+        if circuit.opens_at(now) <= now:
+            circuit.sent(now)
             circuit.succeeded(now) if good else circuit.failed(now, now)

@@ -22,7 +22,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 def snapshot(scope: str = "github.com/acme", **more: object) -> EngineSnapshot:
     seconds = Histogram()
-    seconds.observe([0.2, 0.21, 400.0])
+    for value in (0.2, 0.21, 400.0):
+        seconds.add(value)
     values: dict[str, object] = {
         "mints": {("linux", "minted"): 297, ("linux", "deadline"): 3},
         "mint_seconds": seconds.values(),
@@ -180,7 +181,8 @@ def test_names_keep_the_conventions_of_prometheus() -> None:
 
 def test_a_value_on_a_bound_counts_below_it() -> None:
     histogram = Histogram((1.0, 2.0))
-    histogram.observe([1.0, 1.5, 2.0, 3.0])
+    for value in (1.0, 1.5, 2.0, 3.0):
+        histogram.add(value)
     assert histogram.values() == HistogramValues(bounds=(1.0, 2.0), counts=(1, 2, 1), total=7.5)
     assert histogram.values().cumulative() == [("1.0", 1.0), ("2.0", 3.0), ("+Inf", 4.0)]
 
