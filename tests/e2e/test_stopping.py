@@ -73,3 +73,37 @@ def test_a_host_that_the_queue_refuses_lives_on_and_is_not_disturbed_at_its_end(
         assert "Traceback" not in said
         assert host.returncode == 0
         assert simulator.runners() == []
+
+
+RUNNER = """
+import os, pathlib, time, urllib.request
+config = os.environ["ACTIONS_RUNNER_INPUT_JITCONFIG"].encode()
+urllib.request.urlopen(urllib.request.Request({connect!r}, data=config, method="POST"))
+time.sleep(3)
+pathlib.Path({folder!r}, f"ended-{{os.getpid()}}").touch()
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_runners_that_have_a_job_finish_it_unless_a_second_signal_comes(tmp_path: Path, signals: int) -> None:
+    """Every upgrade sends one: running jobs were terminated within 0.3 s."""
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1, job_seconds=60) as simulator:
+        connect = simulator.config_url.rpartition("/")[0] + "/_sim/connect"
+        command = [sys.executable, "-c", RUNNER.format(connect=connect, folder=str(tmp_path))]
+        host_config = configuration(simulator.config_url, launcher="command", command=command)
+        config = write(tmp_path, host_config, simulator.token)
+        simulator.add_jobs("e2e", 3)
+        ran = [sys.executable, str(EXAMPLES / "autoscaler"), str(config)]
+        with subprocess.Popen(ran, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as host:
+            try:
+                wait_until(lambda: sum(bool(each["busy"]) for each in simulator.runners()) == 3, "all are busy", host)
+                for _ in range(signals):
+                    host.send_signal(signal.SIGTERM)
+                    time.sleep(0.3)
+                _, said = host.communicate(timeout=LIMIT_SECONDS)
+            finally:
+                host.kill()
+        assert host.returncode == 0
+        assert "Traceback" not in said
+        assert ("a second signal came: ending 3 runners" in said) is (signals == 2)
+        assert len(list(tmp_path.glob("ended-*"))) == (3 if signals == 1 else 0)
