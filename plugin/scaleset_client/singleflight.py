@@ -73,7 +73,7 @@ class SingleFlight(Generic[R]):
         self._number += 1
         flight = Flight(self._number)
         flight.task = asyncio.get_running_loop().create_task(self._fly(key, flight, work), name="single flight")
-        flight.task.add_done_callback(_looked_up_at)
+        flight.task.add_done_callback(_noticed)
         self.running[key] = flight
         return flight
 
@@ -122,6 +122,6 @@ class SingleFlight(Generic[R]):
             del self.running[key]
 
 
-def _looked_up_at(task: asyncio.Task[Any]) -> None:
+def _noticed(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # everyone who waited may be gone; then nobody else would look at it
