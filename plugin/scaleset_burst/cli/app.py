@@ -79,6 +79,27 @@ def doctor(
 
 
 @app.command()
+def mint(
+    config: ConfigFile,
+    scale_set: Annotated[str, typer.Argument(metavar="SCALE_SET", help="Name of the scale set.")],
+    count: Annotated[int, typer.Argument(metavar="COUNT", min=1, help="How many.")],
+    *,
+    command: Annotated[
+        str | None,
+        typer.Option("--exec", metavar="COMMAND", help="Start this for each config instead of printing it."),
+    ] = None,
+    at_once: Annotated[int, typer.Option("--at-once", "-n", min=1, help="Commands that run at once.")] = 16,
+    runner_group: RunnerGroup = "default",
+) -> None:
+    """Mint a burst: a line of JSON for each config as it arrives. What nobody takes is undone."""
+    from scaleset_burst.cli.mint import mint as run  # noqa: PLC0415 - for this command only
+    from scaleset_hookspecs import ScaleSetRef  # noqa: PLC0415 - for this command only
+
+    wanted = ScaleSetRef(name=scale_set, runner_group=runner_group)
+    raise typer.Exit(run(config, wanted, count, command=command, at_once=at_once))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the section `plugins.burst`."""
     from scaleset_burst.settings.schema import schema_text  # noqa: PLC0415 - for this command only
