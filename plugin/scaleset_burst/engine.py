@@ -256,9 +256,7 @@ class Engine:
         recalling = self._recall(names, self._clock.monotonic())
         await self._background.begin(recalling, "recall the limits", patience=names.patience)
         if self._sharing is not None:
-            await self._sharing.start(
-                self.admission, minter, self.metadata, lambda left: self._reconciler.resolve(left, minter)
-            )
+            await self._sharing.start(self.admission, minter, self.metadata, self._reconciler)
 
     async def _recall(self, names: JournalNames, began: float) -> None:
         """Recall what was registered before we began, and a pause; a disk that cannot say is asked until it does."""
@@ -284,7 +282,7 @@ class Engine:
     async def _queue(self, scale_set: ScaleSetRef) -> MintQueue:
         await self._open()
         scale_set_id = await self.metadata.scale_set_id(scale_set)
-        queue = self.minter.queue(_key(scale_set))
+        queue = self.minter.queues.get(_key(scale_set))
         if queue is None:
             own = self.settings.for_scale_set(scale_set.name)
             limit = own.max_concurrency if isinstance(own.max_concurrency, int) else None
@@ -299,7 +297,7 @@ class Engine:
 
     def _known_queue(self, scale_set: ScaleSetRef) -> MintQueue | None:
         """Return the scale set's queue if anything was minted for it; hearing news opens no journal."""
-        return None if self._minter is None else self._minter.queue(_key(scale_set))
+        return None if self._minter is None else self._minter.queues.get(_key(scale_set))
 
 
 def _key(scale_set: ScaleSetRef) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-__all__ = ["Clock", "SystemClock", "within"]
+__all__ = ["Clock", "SystemClock", "within", "woken"]
 
 
 class Clock(Protocol):
@@ -51,3 +51,14 @@ async def within(seconds: float | None, work: Coroutine[Any, Any, T], clock: Clo
     finally:
         task.cancel()
         alarm.cancel()
+
+
+async def woken(event: asyncio.Event, seconds: float, clock: Clock) -> None:
+    """Wait that long, or until the event is set if that is sooner."""
+    sleeper = asyncio.ensure_future(clock.sleep(seconds))
+    waker = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sleeper.cancel()
+        waker.cancel()

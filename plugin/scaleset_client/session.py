@@ -226,8 +226,8 @@ class MessageSession:
             session = self._session
             response = await send(session)
             expired = self._expiry(kind, response, session)
-            doubtful = response.status == 401 or (response.status == 400 and is_unexplained(response))
-            if not doubtful and expired is None:
+            unsure = response.status == 401 or (response.status == 400 and is_unexplained(response))
+            if not unsure and expired is None:
                 return response, session.queue_token
             if expired is not None and self._session is session and not self._lost:
                 self._lost = True

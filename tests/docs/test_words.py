@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRIVATE = {
-    "lane", "gate", "allowance", "purse", "stray", "orphan", "overtake", "succession", "heir", "heart", "beat",
+    "lane", "gate", "allowance", "purse", "stray", "orphan", "overtake", "doubt", "succession", "heir", "heart", "beat",
     "upkeep", "fate", "verdict", "tally", "roster",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
 from scaleset_burst.minting import Minter, MintQueue
-from scaleset_burst.minting.delivery import Names
+from scaleset_burst.minting.names import Names
 from scaleset_burst.settings import BatchSettings
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from tests.kit.service import ModelService

@@ -201,11 +201,11 @@ class Metadata:
             self._facts[Kind.SCALE_SET].drop(self._id_of(ref))
         self._facts[kind].drop(place)
 
-    def doubt(self) -> None:
+    def invalidate_all(self) -> None:
         """Call no scale set and no runner group fresh: other hosts of the scope may have said so unheard."""
         self._sets.invalidate_all()
         for kind in (Kind.SCALE_SET, Kind.SCALE_SET_NAME, Kind.RUNNER_GROUP):
-            self._facts[kind].doubt_all()
+            self._facts[kind].expire_all()
 
     @property
     def counters(self) -> Mapping[Kind, KindCounters]:

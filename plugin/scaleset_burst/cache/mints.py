@@ -90,7 +90,7 @@ class Mints:
         if mint is not None:
             mint.seen = mint.ended = True
 
-    def doubt(self, runner: RunnerRef, now: float) -> str | None:
+    def why_unproven(self, runner: RunnerRef, now: float) -> str | None:
         """Return why the absence that a look-up just found cannot be believed, or `None` if it can.
 
         1. Younger than the grace period: the service may not show it yet.
@@ -99,7 +99,7 @@ class Mints:
         """
         mint = self.find(runner)
         if mint is None:
-            return self._doubt_of_others(now)
+            return self._why_unproven_of_others(now)
         age = now - mint.at
         if age < self._grace:
             return f"minted by us {age:.0f} s ago: the service may not show it yet (grace period {self._grace:g} s)"
@@ -112,7 +112,7 @@ class Mints:
             return f"minted by us {age:.0f} s ago and not seen since: one look that misses it proves nothing"
         return None
 
-    def _doubt_of_others(self, now: float) -> str | None:
+    def _why_unproven_of_others(self, now: float) -> str | None:
         age = float("inf") if self._born is None else now - self._born
         if age >= self._grace:
             return None

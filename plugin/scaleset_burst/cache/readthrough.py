@@ -182,7 +182,7 @@ class Facts(Generic[V, F]):
         self.invalidate_all()
         return sum(self.drop(key) for key in list(self._entries))
 
-    def doubt_all(self) -> None:
+    def expire_all(self) -> None:
         """Call nothing fresh any more: what made it untrue may have been missed."""
         self.invalidate_all()
         now = self._clock.monotonic()

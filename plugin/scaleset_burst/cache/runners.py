@@ -227,9 +227,9 @@ class _RunnerQuestion(Question[RunnerInfo, Runner]):
             return None  # an event that its flight did not know to be about it, or that came just after its end
         if found is not None:
             return just_said(_info(found), result.asked_at, self.asked.lifetime, now)
-        doubt = runners.mints.doubt(runner, result.asked_at)
-        if doubt is not None:
-            return unknown(doubt)
+        why = runners.mints.why_unproven(runner, result.asked_at)
+        if why is not None:
+            return unknown(why)
         runners.mints.forget(runner)
         called = f"called {runner.name!r}" if runner.id is None else f"with the id {runner.id}"
         return absent(f"the service has no runner {called}", age=now - result.asked_at)

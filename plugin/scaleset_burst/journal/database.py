@@ -26,7 +26,7 @@ BUSY_SECONDS = 1.0
 """How long a write waits for another process's: much longer than theirs take, if they are processes like this one."""
 
 _CLOSED = (State.CLOSED, State.LAUNCHED)
-_OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.DOUBTFUL)
+_OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.UNPROVEN)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (
@@ -102,13 +102,13 @@ class DatabaseJournal:
         try:
             self._handed_out += self._write(changes)
         except BaseException:
-            self.doubt()  # whether it was written may not even be known
+            self.distrust()  # whether it was written may not even be known
             raise
         self._witness.saw(self._handed_out)
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """Note that a config may be handed out that is not written down; any thread may say so."""
-        self._witness.doubt()
+        self._witness.distrust()
 
     def _write(self, changes: Sequence[Change]) -> int:
         """Write; return of how many names that they are handed out."""
@@ -207,7 +207,7 @@ class DatabaseJournal:
                 scale_set_id=set_id,
                 runner_id=number,
                 delivered=state is State.DELIVERED,
-                unused=known and state not in {State.DELIVERED, State.DOUBTFUL},
+                unused=known and state not in {State.DELIVERED, State.UNPROVEN},
             )
             for name, set_id, number, state in self._open_of(owner, *([State.DELIVERED] if reports else []))
         ]
@@ -217,7 +217,7 @@ class DatabaseJournal:
         )
         self._database.executemany(  # what proves the others holds for whoever takes them over from us, too
             "UPDATE names SET state = ? WHERE name = ?",
-            [(State.DOUBTFUL.value, each.name) for each in found if not (each.delivered or each.unused)],
+            [(State.UNPROVEN.value, each.name) for each in found if not (each.delivered or each.unused)],
         )
         self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
         return found

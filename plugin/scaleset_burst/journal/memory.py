@@ -54,7 +54,7 @@ class MemoryJournal:
         """Return 0, for the same reason as `adopt`."""
         return 0.0
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """Prove nothing: what a dead process knew is gone."""
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class Journal(Protocol):
     def pause_left(self) -> float:
         """Return for how many seconds nothing may be registered."""
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """Note, at once, that a config may be handed out that is not written down."""
 
     def close(self) -> None:
@@ -64,10 +64,10 @@ class JournalNames:
         try:
             written = await self._writer.put(changes)
         except Exception:
-            self._journal.doubt()  # whoever asked may hand out all the same
+            self._journal.distrust()  # whoever asked may hand out all the same
             raise
         if not written and any(change.state is State.DELIVERED for change in changes):
-            self._journal.doubt()
+            self._journal.distrust()
 
     def record_now(self, change: Change) -> bool:
         """Write one down while the loop waits a moment; `False`: it is not known to be written, so `record` it."""

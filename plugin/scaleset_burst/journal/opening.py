@@ -79,7 +79,7 @@ class LazyJournal:
     def __init__(self, open_: Callable[[], DatabaseJournal | MemoryJournal]) -> None:
         self._open = open_
         self._journal: DatabaseJournal | MemoryJournal | None = None
-        self._doubted = False
+        self._unproven = False
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write what became of names; durable when it returns."""
@@ -101,11 +101,11 @@ class LazyJournal:
         """Return for how many seconds nothing may be registered."""
         return self._opened().pause_left()
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """Note, at once, that a config may be handed out that is not written down."""
-        self._doubted = True
+        self._unproven = True
         if self._journal is not None:
-            self._journal.doubt()
+            self._journal.distrust()
 
     def close(self) -> None:
         """Release the file, if it was opened."""
@@ -115,8 +115,8 @@ class LazyJournal:
     def _opened(self) -> DatabaseJournal | MemoryJournal:
         if self._journal is None:
             self._journal = self._open()
-            if self._doubted:
-                self._journal.doubt()
+            if self._unproven:
+                self._journal.distrust()
         return self._journal
 
 

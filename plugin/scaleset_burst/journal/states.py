@@ -21,7 +21,7 @@ class State(StrEnum):
     """A machine uses it: closed."""
     AMBIGUOUS = "ambiguous"
     """Perhaps registered, and nobody will use it: to be resolved."""
-    DOUBTFUL = "doubtful"
+    UNPROVEN = "doubtful"
     """Left by a dead process whose last writes may be missing, or by another host: perhaps handed out after all."""
     CLOSED = "closed"
     """Settled: removed, never registered, or not ours to touch."""

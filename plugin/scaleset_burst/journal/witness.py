@@ -34,9 +34,9 @@ class Witness:
         try:
             os.pwrite(self._file, count.to_bytes(8, "big"), 0)
         except OSError:
-            self.doubt()
+            self.distrust()
 
-    def doubt(self) -> None:
+    def distrust(self) -> None:
         """Give up for good: a config may be handed out that was not written down."""
         if self._file is not None:
             forget(self._owner)

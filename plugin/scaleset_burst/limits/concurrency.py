@@ -63,7 +63,7 @@ class Limiter:
     _unspent: int = 0
     _drained: bool = True
     _peak: int = 0
-    _doubted: bool = False
+    _forgiven: bool = False
     _before: int = 0
     _refused_at: int = 0
     _step: int = 0
@@ -84,7 +84,7 @@ class Limiter:
         """Note a mint that leaves, with which `in_flight` are in flight."""
         self._sent += 1
         if in_flight == 1:
-            self._peak, self._doubted = 0, False
+            self._peak, self._forgiven = 0, False
         self._peak = max(self._peak, in_flight)
         if in_flight >= self.current or in_flight >= self.most:
             if not self._step and self.limit < self.most:
@@ -113,8 +113,8 @@ class Limiter:
             self.tries_from = max(self.tries_from, now + PATIENCE * pause)
         if in_flight == 0:
             return
-        accident = self._peak < self.limit and not self._doubted
-        self._doubted = True
+        accident = self._peak < self.limit and not self._forgiven
+        self._forgiven = True
         if accident:
             return
         self._before = self._before or self.current

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,21 @@ class Call:
     def refuse(self, slot: Slot, reason: FailureReason, message: str) -> bool:
         """Give a slot a failure that has nothing to do with an answer of the service."""
         return self.settle(slot, MintFailure(reason=reason, message=message))
+
+    def expire(self, now: float) -> None:
+        """Fail what is missing, if the deadline has passed."""
+        if self.deadline is not None and now >= self.deadline:
+            self._miss(FailureReason.DEADLINE, None, self.slots)
+
+    def expire_unsent(self, retry_after: float) -> None:
+        """Fail what was not sent: the limits open after the deadline only, in `retry_after` seconds."""
+        self._miss(FailureReason.RATE_LIMITED, retry_after, [slot for slot in self.slots if slot.in_flight == 0])
+
+    def _miss(self, reason: FailureReason, retry_after: float | None, slots: Sequence[Slot]) -> None:
+        message = f"not minted within the {self.settings.deadline:g} s the host gave"
+        for slot in slots:
+            if slot.wanted:
+                self.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
 
     def undelivered(self) -> tuple[JitConfig, ...]:
         """Return the configs the caller never saw: without `on_ready` only the call's end delivers."""

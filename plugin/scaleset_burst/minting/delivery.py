@@ -5,51 +5,26 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from scaleset_burst.journal import Change, State, UnrecordedNames
 from scaleset_burst.minting.call import Slot
+from scaleset_burst.minting.ledger import BurstLedger
+from scaleset_burst.minting.names import Names, became
 from scaleset_burst.minting.queue import Attempt
 from scaleset_burst.minting.report import ConfigTiming
+from scaleset_burst.minting.resolver import Resolver
+from scaleset_burst.minting.turns import Turns
 from scaleset_client.clock import Clock
 from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure
 
-__all__ = ["Arrival", "Deliverer", "Names", "became"]
+__all__ = ["Arrival", "Deliverer"]
 
 logger = logging.getLogger(__name__)
 
 GATHER = 0.02
 """Seconds between two transactions at least, while more answers are expected: a wave's share one. An answer after a
 pause does not wait, and neither does the last one."""
-
-
-class Names(Protocol):
-    """What minting needs of the journal: each awaited call is one transaction for a whole wave."""
-
-    async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
-        """Write down names before any request with them leaves.
-
-        Raises:
-            UnrecordedNames: None of them may be used; a second try will do.
-        """
-
-    async def record(self, changes: Sequence[Change]) -> None:
-        """Write down what became of names; returns when it would survive a crash.
-
-        Raises:
-            UnrecordedNames: Some cannot be handed out.
-        """
-
-    def record_now(self, change: Change) -> bool:
-        """Write one down on the spot, within a moment; `False`: it is not known to be, so `record` it."""
-
-    def note(self, changes: Sequence[Change]) -> None:
-        """Write down what became of names, soon; order with `record` is kept."""
-
-    def pause(self, seconds: float) -> None:
-        """Write down, soon, for how long the service allows no registration."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,27 +61,17 @@ class Arrival:
 class Deliverer:
     """Groups arrivals into waves: while one transaction is written, the next arrivals gather.
 
-    A call's first config does not wait for its wave: it is written down on the spot and handed out.
-
-    `on_undeliverable` takes configs that nobody can be given any more; `on_delivered` hears of the others;
-    `on_unrecorded` takes arrivals whose config is undone and whose slot needs another one.
+    A call's first config does not wait for its wave: it is written down on the spot and handed out. The resolver undoes
+    a config that nobody can be given any more.
     """
 
-    def __init__(
-        self,
-        names: Names,
-        *,
-        clock: Clock,
-        on_undeliverable: Callable[[JitConfig], None],
-        on_delivered: Callable[[Arrival, ConfigTiming], None],
-        on_unrecorded: Callable[[Arrival], None],
-    ) -> None:
+    def __init__(self, names: Names, resolver: Resolver, ledger: BurstLedger, turns: Turns, *, clock: Clock) -> None:
         self._names = names
+        self._resolver = resolver
+        self._ledger = ledger
+        self._turns = turns
         self._clock = clock
         self._written_at = float("-inf")
-        self._on_undeliverable = on_undeliverable
-        self._on_delivered = on_delivered
-        self._on_unrecorded = on_unrecorded
         self._gathering: list[Arrival] = []
         self._task: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -169,8 +134,7 @@ class Deliverer:
                     logger.exception("the journal could not write; delivering without it")
                 for arrival in wave:
                     if arrival.config.runner_name in unrecorded:
-                        self._on_undeliverable(arrival.config)
-                        self._on_unrecorded(arrival)
+                        self._unrecorded(arrival)
                     else:
                         self._hand_out(arrival)
         finally:
@@ -191,7 +155,7 @@ class Deliverer:
     def _hand_out(self, arrival: Arrival) -> None:
         slot, config = arrival.slot, arrival.config
         if slot.call.abandoned or slot.call.error is not None:
-            self._on_undeliverable(config)
+            self._resolver.undo(config)
             return
         if slot.call.on_ready is None:
             self._settle(arrival)
@@ -222,22 +186,27 @@ class Deliverer:
     def _settle(self, arrival: Arrival) -> None:
         call = arrival.slot.call
         if call.settle(arrival.slot, arrival.config) or (call.abandoned and call.on_ready is not None):
-            self._on_delivered(arrival, arrival.timing(self._clock.monotonic()))
+            now, config, queue = self._clock.monotonic(), arrival.config, arrival.attempt.queue
+            queue.fleet.add(config.runner_name, config.runner_id, now)
+            self._ledger.delivered(queue, arrival.timing(now))
         elif call.on_ready is None:
-            self._on_undeliverable(arrival.config)
+            self._resolver.undo(arrival.config)
 
     def _failed(self, arrival: Arrival, error: BaseException) -> None:
         message = f"on_ready raised {type(error).__name__} for {arrival.config.runner_name}; its registration is undone"
         logger.warning("%s", message)
         arrival.slot.call.settle(arrival.slot, MintFailure(reason=FailureReason.DELIVERY, message=message))
-        self._on_undeliverable(arrival.config)
+        self._resolver.undo(arrival.config)
+
+    def _unrecorded(self, arrival: Arrival) -> None:
+        """Undo a config that could not be handed out, and let its slot have another one."""
+        self._resolver.undo(arrival.config)
+        arrival.slot.claimed = False
+        arrival.slot.call.expire(self._clock.monotonic())
+        arrival.attempt.queue.push_back([arrival.slot])
+        self._turns.changed_for(arrival.attempt.queue)
 
 
 def _change(arrival: Arrival) -> Change:
     given = arrival.slot.call.on_ready is not None
     return became(arrival.config, State.DELIVERED if given else State.MINTED)
-
-
-def became(config: JitConfig, state: State) -> Change:
-    """Return what became of a config, with all that is known of it: its reservation may not have been written."""
-    return Change(name=config.runner_name, state=state, runner_id=config.runner_id, scale_set_id=config.scale_set.id)

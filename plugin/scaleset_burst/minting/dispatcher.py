@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+import secrets
+from collections.abc import Sequence
 from typing import Protocol
 
+from scaleset_burst.journal import Change, State, UnrecordedNames
 from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.hedging import Hedging, may_ask_again
+from scaleset_burst.minting.names import Names, draw_names
+from scaleset_burst.minting.outcomes import Outcomes
 from scaleset_burst.minting.queue import Attempt, MintQueue
+from scaleset_burst.minting.settlement import Result
 from scaleset_burst.minting.turns import Turns
 from scaleset_client.clock import Clock
 from scaleset_client.observing import TRACE
 from scaleset_client.types import MintedRunner, MintRequest
 from scaleset_hookspecs.errors import ServiceError, Unavailable
 
-__all__ = ["Dispatcher", "MintService", "Result"]
+__all__ = ["Dispatcher", "MintService"]
 
 logger = logging.getLogger(__name__)
-
-Result = MintedRunner | ServiceError
-"""What one name of an attempt came to."""
 
 REFILL = 256
 """Names written down in one transaction at most."""
@@ -52,22 +54,22 @@ class Dispatcher:
     def __init__(
         self,
         service: MintService,
+        names: Names,
         admission: Admission,
+        turns: Turns,
+        outcomes: Outcomes,
         *,
         clock: Clock,
-        refill: Callable[[MintQueue, str, int], Awaitable[None]],
-        on_result: Callable[[Attempt, Sequence[Result], float], None],
-        on_wait: Callable[[float], None],
         hedging: Hedging | None,
     ) -> None:
         self._service = service
+        self._names = names
         self._admission = admission
+        self._turns = turns
+        self._outcomes = outcomes
         self._clock = clock
-        self._refill_names = refill
-        self._on_result = on_result
-        self._on_wait = on_wait
-        self._turns = Turns()
         self._hedging = hedging
+        self._listening: asyncio.Task[None] | None = None
         self._late_at = 0.0
         self._wave = 1
         self._workers: set[asyncio.Task[None]] = set()
@@ -86,6 +88,8 @@ class Dispatcher:
         """
         if queue is not None:
             self._turns.add(queue)
+        if self._listening is None and not self._stopped:
+            self._listening = asyncio.create_task(self._listen(), name="hear of changes")
         while not self._stopped and (attempt := self._next()) is not None:
             worker = asyncio.create_task(self._work(attempt), name="mint")
             self._workers.add(worker)
@@ -127,6 +131,8 @@ class Dispatcher:
         self._stopped = True
         if self._wake is not None:
             self._wake[1].cancel()
+        if self._listening is not None:
+            self._listening.cancel()
         until = self._clock.monotonic() + seconds
         while self._workers and self._clock.monotonic() < until:
             await self._clock.sleep(0.02)
@@ -214,8 +220,6 @@ class Dispatcher:
     def _closed(self, opens_at: float | None) -> None:
         at = self._turns.next_at
         self._wake_at(at if opens_at is None else opens_at if at is None else min(at, opens_at))
-        if opens_at is not None:
-            self._on_wait(opens_at)
 
     def _begin(self, queue: MintQueue, count: int, now: float) -> Attempt:
         slots, names = queue.take(count)
@@ -238,7 +242,7 @@ class Dispatcher:
             now = self._clock.monotonic()
             if self._hedging is not None and isinstance(results[0], MintedRunner):
                 self._hedging.minted(now - attempt.waits_since)
-            self._on_result(attempt, results, now)
+            self._outcomes.answered(attempt, results, now, more=self.requests_in_flight > 0)
             if not isinstance(results[0], MintedRunner) and self._admission.budget.pause_left(now):
                 self._call_back()
             self._turns.add(attempt.queue)
@@ -296,10 +300,33 @@ class Dispatcher:
 
     async def _refill(self, queue: MintQueue, prefix: str, count: int) -> None:
         try:
-            await self._refill_names(queue, prefix, count)
+            await self._reserve(queue, prefix, count)
         finally:
             queue.refilling = False
         self.pump(queue)
+
+    async def _reserve(self, queue: MintQueue, prefix: str, count: int) -> None:
+        """Draw names and have them written down before any of them leaves."""
+        scale_set_id = queue.scale_set_id
+        names = draw_names(prefix, count, secrets.randbits)
+        usable = True
+        try:
+            await self._names.reserve(scale_set_id, names)
+        except UnrecordedNames:
+            usable = False
+        except Exception:
+            # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
+            logger.exception("the journal could not write down names; minting without it")
+        # Whoever still lacks names asks again.
+        unused = queue.keep(scale_set_id, prefix, names) if usable else names
+        self._names.note([Change(name=name, state=State.CLOSED) for name in unused])
+
+    async def _listen(self) -> None:
+        """Pump after each change that no answer brought."""
+        while True:
+            await self._turns.changed.wait()
+            self._turns.changed.clear()
+            self.pump()
 
     def _wake_at(self, when: float | None) -> None:
         if when is None or (self._wake is not None and self._wake[0] <= when and not self._wake[1].done()):

@@ -5,31 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random as random_module
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
 from scaleset_burst.journal import Change, State, UnrecordedNames
 from scaleset_burst.limits.admission import Admission
 from scaleset_burst.minting.call import Call
-from scaleset_burst.minting.delivery import Arrival, Deliverer, Names, became
+from scaleset_burst.minting.delivery import Deliverer
 from scaleset_burst.minting.demand import needed
-from scaleset_burst.minting.dispatcher import Dispatcher, MintService, Result
-from scaleset_burst.minting.given import Given
+from scaleset_burst.minting.dispatcher import Dispatcher, MintService
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_burst.minting.ledger import BurstLedger
-from scaleset_burst.minting.names import draw_names
-from scaleset_burst.minting.queue import Attempt, MintQueue
-from scaleset_burst.minting.report import BurstReport, ConfigTiming
-from scaleset_burst.minting.resolver import Resolver, RunnerService
-from scaleset_burst.minting.settlement import REPEATED, Settlement
+from scaleset_burst.minting.names import Names, became
+from scaleset_burst.minting.outcomes import Outcomes
+from scaleset_burst.minting.queue import MintQueue, Queues
+from scaleset_burst.minting.report import BurstReport
+from scaleset_burst.minting.resolver import Cache, Resolver, RunnerService
+from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.sweeper import Sweeper
-from scaleset_burst.minting.unresolved import UnresolvedMint
+from scaleset_burst.minting.turns import Turns
 from scaleset_burst.minting.waits import Waits
 from scaleset_burst.settings import BatchSettings
 from scaleset_client.clock import Clock
-from scaleset_hookspecs.errors import ScalesetError, ServiceError, Unavailable
+from scaleset_hookspecs.errors import ServiceError, Unavailable
 from scaleset_hookspecs.types import (
     FailureReason,
     JitConfig,
@@ -37,8 +36,6 @@ from scaleset_hookspecs.types import (
     OnReady,
     Outcome,
     ProvisionSettings,
-    RunnerRef,
-    ScaleSetRef,
 )
 
 __all__ = ["Cache", "Minter", "Service"]
@@ -46,29 +43,21 @@ __all__ = ["Cache", "Minter", "Service"]
 logger = logging.getLogger(__name__)
 
 
-MOST_SCALE_SETS = 1000
-"""Scale sets remembered at once; a host that makes new ones for ever would else fill the memory."""
-
-
 class Service(MintService, RunnerService, Protocol):
     """What minting needs of the service in all."""
 
 
-class Cache(Protocol):
-    """What minting asks the cache, and what it tells it."""
-
-    async def re_resolve(self, scale_set: ScaleSetRef, *, dead_id: int) -> int:
-        """Return the id that a scale set has now, since the service does not know the one we had."""
-
-    def on_minted(self, config: JitConfig) -> None:
-        """Hear of a runner that is registered now."""
-
-    def on_runner_gone(self, runner: RunnerRef) -> None:
-        """Hear of a registration that the service removed for us."""
-
-
 class Minter:
-    """Mints for every scale set of one scope, under limits that all of them share."""
+    """Mints for every scale set of one scope, under limits that all of them share.
+
+    What becomes of a mint flows one way: dispatcher, outcomes, then deliverer or resolver. What lets more be sent than
+    before goes back through the turns.
+
+    Attributes:
+        queues: The scale sets minted for so far.
+        resolver: Who settles unresolved mints.
+        ledger: The account of bursts.
+    """
 
     def __init__(
         self,
@@ -83,66 +72,35 @@ class Minter:
     ) -> None:
         self._names = names
         self._admission = admission
-        self._cache = cache
         self._clock = clock
         self._merge_window = batch.merge_window
-        self._healing: set[asyncio.Task[None]] = set()
-        self._queues: dict[tuple[str, str], MintQueue] = {}
-        self.ledger = BurstLedger()
         self._stopping = False
-        self._waits = Waits(admission, clock=clock, calls=self._calls)
-        self._given = Given()
-        self.resolver = Resolver(
-            service,
-            clock=clock,
-            random=random,
-            given=self._given,
-            on_known=self._mint_known,
-            on_settled=self._mint_settled,
-            on_removed=cache.on_runner_gone,
+        self._turns = Turns()
+        self.queues = Queues()
+        self.ledger = BurstLedger()
+        self._waits = Waits(admission, self.queues, clock=clock)
+        self.resolver = Resolver(service, names, admission, self._turns, cache, clock=clock, random=random)
+        self._deliverer = Deliverer(names, self.resolver, self.ledger, self._turns, clock=clock)
+        settlement = Settlement(
+            admission, self.ledger, self.resolver.given, clock=clock, random=random, max_attempts=batch.max_attempts
         )
-        self.deliverer = Deliverer(
-            names,
-            clock=clock,
-            on_undeliverable=self._undeliverable,
-            on_delivered=self._delivered,
-            on_unrecorded=self._unrecorded,
-        )
-        self._settlement = Settlement(
-            admission, self.ledger, self._given, clock=clock, random=random, max_attempts=batch.max_attempts
-        )
-        self.dispatcher = Dispatcher(
-            service,
-            admission,
-            clock=clock,
-            refill=self._reserve_names,
-            on_result=self._answered,
-            on_wait=self._waits.closed,
-            hedging=Hedging() if batch.hedge else None,
-        )
-        self._sweeper = Sweeper(self.dispatcher, clock=clock, attempt_timeout=batch.attempt_timeout)
+        outcomes = Outcomes(settlement, self._deliverer, self.resolver, names, cache, self._turns)
+        hedging = Hedging() if batch.hedge else None
+        self._dispatcher = Dispatcher(service, names, admission, self._turns, outcomes, clock=clock, hedging=hedging)
+        self._sweeper = Sweeper(self._dispatcher, clock=clock, attempt_timeout=batch.attempt_timeout)
 
     @property
     def last_report(self) -> BurstReport | None:
         """The report of the last burst that ended."""
         return self.ledger.last
 
-    @property
-    def queues(self) -> Sequence[MintQueue]:
-        """The scale sets minted for so far."""
-        return tuple(self._queues.values())
-
-    def queue(self, key: tuple[str, str]) -> MintQueue | None:
-        """Return the queue of a scale set, if anything was minted for it."""
-        return self._queues.get(key)
+    def room_changed(self) -> None:
+        """Hear that the limits may let more be sent than before."""
+        self._turns.changed.set()
 
     def add_queue(self, key: tuple[str, str], queue: MintQueue) -> MintQueue:
-        """Serve one more scale set; one that has nothing under way is forgotten if there are too many."""
-        if len(self._queues) >= MOST_SCALE_SETS:
-            idle = (other for other, old in self._queues.items() if not (old.calls or old.attempts))
-            if (oldest := next(idle, None)) is not None:
-                self.forget(self._queues.pop(oldest).empty())
-        self._queues[key] = queue
+        """Serve one more scale set."""
+        self.forget(self.queues.add(key, queue))
         return queue
 
     def forget(self, names: Iterable[str]) -> None:
@@ -223,7 +181,7 @@ class Minter:
         for config in configs:
             if config.runner_name in unrecorded:
                 queue.fleet.drop(config.runner_name, None)
-                self._undeliverable(config)
+                self.resolver.undo(config)
         try:
             others = iter(await self._mint_others(queue, call, len(unrecorded)))
         except asyncio.CancelledError:
@@ -252,7 +210,7 @@ class Minter:
         queue.enter(call)
         queue.push(call.slots[:wanted])
         self._sweeper.watch(queue)
-        self.dispatcher.pump(queue)
+        self._dispatcher.pump(queue)
         self._waits.entered(call)
 
     def _leave(self, queue: MintQueue, call: Call) -> None:
@@ -265,112 +223,27 @@ class Minter:
     async def stop(self, seconds: float) -> None:
         """Send nothing more; finish or undo what is in flight within `seconds`; the journal keeps the rest."""
         self._stopping = True
-        for queue in self._queues.values():
+        for queue in self.queues:
             queue.drop_waiting(len(queue.waiting), FailureReason.STOPPED, "the host is stopping")
         try:
             await self._wind_up(seconds)
         finally:  # also if the host has no more time: what is not closed here, the next start looks for
-            for queue in self._queues.values():
+            for queue in self.queues:
                 self.forget(queue.empty())
 
     async def _wind_up(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
         try:
-            await self.dispatcher.stop(seconds * 0.6)
-            await self.deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
+            await self._dispatcher.stop(seconds * 0.6)
+            await self._deliverer.finish(max(0.0, until - self._clock.monotonic() - seconds * 0.2))
         finally:
-            for slot in (slot for call in self._calls() for slot in call.slots if slot.wanted):
+            for slot in (slot for call in self.queues.calls() for slot in call.slots if slot.wanted):
                 slot.call.refuse(slot, FailureReason.STOPPED, "the host is stopping")
         self._waits.stop()
         await self._sweeper.stop()
         await self.resolver.drain(max(0.0, until - self._clock.monotonic()))
 
-    async def _reserve_names(self, queue: MintQueue, prefix: str, count: int) -> None:
-        scale_set_id = queue.scale_set_id
-        names = draw_names(prefix, count, secrets.randbits)
-        usable = True
-        try:
-            await self._names.reserve(scale_set_id, names)
-        except UnrecordedNames:
-            usable = False
-        except Exception:
-            # Without a journal a crash may leave ghosts; without a burst jobs wait. The burst goes on.
-            logger.exception("the journal could not write down names; minting without it")
-        # Whoever still lacks names asks again.
-        self.forget(queue.keep(scale_set_id, prefix, names) if usable else names)
-
-    # What becomes of a mint
-
-    def _answered(self, attempt: Attempt, results: Sequence[Result], now: float) -> None:
-        """Carry out what an answered request leaves to be done: the one place where all of it is decided."""
-        settled = self._settlement.settle(attempt, results, now)
-        if settled.changes:
-            self._names.note(settled.changes)
-        for arrival in settled.arrivals:
-            self._cache.on_minted(arrival.config)
-            self.deliverer.add(arrival, more=self.dispatcher.requests_in_flight > 0)
-        for config in settled.undeliverable:
-            self._cache.on_minted(config)
-            self._undeliverable(config)
-        if settled.unresolved:
-            self.resolver.add(settled.unresolved)
-        if settled.pause is not None:
-            self._names.pause(settled.pause)
-        if settled.gone is not None:
-            task = asyncio.create_task(self._heal(attempt.queue, settled.gone), name="re-resolve scale set")
-            self._healing.add(task)
-            task.add_done_callback(self._healing.discard)
-
-    async def _heal(self, queue: MintQueue, error: ServiceError) -> None:
-        """Resolve a scale set that was deleted, and perhaps created again, under its name; once per dead id."""
-        dead = queue.scale_set_id
-        try:
-            self.forget(queue.aim(await self._cache.re_resolve(queue.ref, dead_id=dead)))
-        except ScalesetError as failure:
-            queue.fail(failure)
-        except Exception as failure:
-            logger.exception("the scale set %s could not be resolved once more", queue.ref.name)
-            queue.fail(Unavailable(f"resolving the scale set failed: {type(failure).__name__}"))
-        else:
-            if queue.scale_set_id != dead:
-                queue.refusals = 0
-            elif queue.refusals >= REPEATED:  # it is there, and yet it is not
-                queue.fail(error)
-        finally:
-            queue.held = False
-        self.dispatcher.pump(queue)
-
-    def _calls(self) -> list[Call]:
-        return [call for queue in self._queues.values() for call in queue.calls]
-
-    def _delivered(self, arrival: Arrival, timing: ConfigTiming) -> None:
-        config, queue = arrival.config, arrival.attempt.queue
-        queue.fleet.add(config.runner_name, config.runner_id, self._clock.monotonic())
-        self.ledger.delivered(queue, timing)
-
-    def _unrecorded(self, arrival: Arrival) -> None:
-        """Let a slot have another config instead of one that could not be handed out."""
-        arrival.slot.claimed = False
-        self._waits.expire(arrival.slot.call)
-        arrival.attempt.queue.push_back([arrival.slot])
-        self.dispatcher.pump(arrival.attempt.queue)
-
     def _undo(self, queue: MintQueue, call: Call) -> None:
         for config in call.undelivered():
             queue.fleet.drop(config.runner_name, None)
-            self._undeliverable(config)
-
-    def _undeliverable(self, config: JitConfig) -> None:
-        self._given.drop(config.runner_id)
-        self._names.note([became(config, State.AMBIGUOUS)])
-        set_id, runner_id = config.scale_set.id or 0, config.runner_id
-        mint = UnresolvedMint(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)
-        self.resolver.add([mint])
-
-    def _mint_known(self, mint: UnresolvedMint) -> None:
-        if mint.held_until is not None:  # its place is free again, or used
-            self._admission.budget.resolved(self._clock.monotonic(), mint.held_until, registered=mint.found)
-        self.dispatcher.pump()
-
-    def _mint_settled(self, mint: UnresolvedMint) -> None:
-        self._names.note([Change(name=mint.name, state=State.CLOSED, runner_id=mint.runner_id)])
+            self.resolver.undo(config)

@@ -1,10 +1,16 @@
-"""Runner names: a stable prefix that people can find, and enough chance that only our own leftovers can match."""
+"""Runner names: a prefix that people can find, enough chance that only our own can match, and the journal of them."""
+
+from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol
 
-__all__ = ["draw_names"]
+from scaleset_burst.journal import Change, State
+from scaleset_hookspecs.types import JitConfig
+
+__all__ = ["Names", "became", "draw_names"]
 
 RANDOM_BITS = 65
 """13 characters of 5 bits; protocol 8.4 asks for 60 bits at least."""
@@ -16,6 +22,33 @@ MASK = (1 << RANDOM_BITS) - 1
 _SUFFIX = 13
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
+class Names(Protocol):
+    """What minting needs of the journal: each awaited call is one transaction for a whole wave."""
+
+    async def reserve(self, scale_set_id: int, names: Sequence[str]) -> None:
+        """Write down names before any request with them leaves.
+
+        Raises:
+            UnrecordedNames: None of them may be used; a second try will do.
+        """
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names; returns when it would survive a crash.
+
+        Raises:
+            UnrecordedNames: Some cannot be handed out.
+        """
+
+    def record_now(self, change: Change) -> bool:
+        """Write one down on the spot, within a moment; `False`: it is not known to be, so `record` it."""
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """Write down what became of names, soon; order with `record` is kept."""
+
+    def pause(self, seconds: float) -> None:
+        """Write down, soon, for how long the service allows no registration."""
 
 
 def draw_names(prefix: str, count: int, random_bits: Callable[[int], int]) -> list[str]:
@@ -35,3 +68,8 @@ def draw_names(prefix: str, count: int, random_bits: Callable[[int], int]) -> li
 @lru_cache
 def _stem(prefix: str) -> str:
     return re.sub(r"[^a-z0-9._-]", "-", prefix.lower())[: LONGEST - _SUFFIX - 1].strip("-") or "runner"
+
+
+def became(config: JitConfig, state: State) -> Change:
+    """Return what became of a config, with all that is known of it: its reservation may not have been written."""
+    return Change(name=config.runner_name, state=state, runner_id=config.runner_id, scale_set_id=config.scale_set.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaleset_burst.limits.circuit import Circuit
@@ -14,7 +14,10 @@ from scaleset_client.observing import Trace
 from scaleset_hookspecs.errors import ScalesetError, ServiceError, Unavailable
 from scaleset_hookspecs.types import FailureReason, MintFailure, ScaleSetRef
 
-__all__ = ["Attempt", "MintQueue"]
+__all__ = ["Attempt", "MintQueue", "Queues"]
+
+MOST_SCALE_SETS = 1000
+"""Scale sets remembered at once; a host that makes new ones for ever would else fill the memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -255,3 +258,36 @@ class MintQueue:
         """Cancel what is waiting beyond `desired` runners in all; return how many were cancelled."""
         message = f"the demand fell to {desired} before this one was sent"
         return self.drop_waiting(surplus(desired, len(self.fleet), self.under_way), FailureReason.DEMAND_FELL, message)
+
+
+class Queues:
+    """The queue of each scale set of one scope, by runner group and name in lower case."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[tuple[str, str], MintQueue] = {}
+
+    def __iter__(self) -> Iterator[MintQueue]:
+        """Return the queues so far; one may be added meanwhile."""
+        return iter(tuple(self._by_key.values()))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._by_key)
+
+    def get(self, key: tuple[str, str]) -> MintQueue | None:
+        """Return the queue of a scale set, if anything was minted for it."""
+        return self._by_key.get(key)
+
+    def add(self, key: tuple[str, str], queue: MintQueue) -> Sequence[str]:
+        """Add a scale set; if there are too many, drop an idle one, and return its names in stock."""
+        dropped: Sequence[str] = ()
+        if len(self._by_key) >= MOST_SCALE_SETS:
+            idle = (other for other, old in self._by_key.items() if not (old.calls or old.attempts))
+            if (oldest := next(idle, None)) is not None:
+                dropped = self._by_key.pop(oldest).empty()
+        self._by_key[key] = queue
+        return dropped
+
+    def calls(self) -> list[Call]:
+        """Return all calls under way."""
+        return [call for queue in self._by_key.values() for call in queue.calls]

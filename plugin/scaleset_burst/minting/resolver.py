@@ -11,8 +11,12 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
+from scaleset_burst.journal import Change, State
+from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import DEFAULT_PAUSE
 from scaleset_burst.minting.given import Given
+from scaleset_burst.minting.names import Names, became
+from scaleset_burst.minting.turns import Turns
 from scaleset_burst.minting.unresolved import (
     Answering,
     Step,
@@ -24,13 +28,13 @@ from scaleset_burst.minting.unresolved import (
     after_refusal,
     due,
 )
-from scaleset_client.clock import Clock
+from scaleset_client.clock import Clock, woken
 from scaleset_client.failures import is_gone
 from scaleset_client.types import Runner
-from scaleset_hookspecs import RunnerRef
+from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from scaleset_hookspecs.errors import RateLimited, Rejected, ServiceError
 
-__all__ = ["Resolver", "RunnerService"]
+__all__ = ["Cache", "Resolver", "RunnerService"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +65,24 @@ class RunnerService(Protocol):
         """Remove a registration; `False` if it was absent."""
 
 
-class Resolver:
-    """Owns the unresolved mints of one scope until each is settled; `on_settled` hears of every one that is.
+class Cache(Protocol):
+    """What minting asks the cache, and what it tells it."""
 
-    `on_known` hears once of each that holds a place within the limit, when it is known whether it is registered.
+    async def re_resolve(self, scale_set: ScaleSetRef, *, dead_id: int) -> int:
+        """Return the id that a scale set has now, since the service does not know the one we had."""
+
+    def on_minted(self, config: JitConfig) -> None:
+        """Hear of a runner that is registered now."""
+
+    def on_runner_gone(self, runner: RunnerRef) -> None:
+        """Hear of a registration that the service removed for us."""
+
+
+class Resolver:
+    """Owns the unresolved mints of one scope until each is settled, and then closed in the journal.
 
     Attributes:
-        on_removed: Hears of each registration that the service removed for us.
+        given: Runners that somebody was given: none of them is removed.
         removed: Registrations removed so far.
         settled: Unresolved mints settled so far.
     """
@@ -75,21 +90,22 @@ class Resolver:
     def __init__(
         self,
         service: RunnerService,
+        names: Names,
+        admission: Admission,
+        turns: Turns,
+        cache: Cache,
         *,
         clock: Clock,
         random: random_module.Random,
-        given: Given,
-        on_known: Callable[[UnresolvedMint], None],
-        on_settled: Callable[[UnresolvedMint], None],
-        on_removed: Callable[[RunnerRef], None],
     ) -> None:
         self._service = service
+        self._names = names
+        self._admission = admission
+        self._turns = turns
+        self._cache = cache
         self._clock = clock
         self._random = random
-        self._given = given
-        self._on_known = on_known
-        self._on_settled = on_settled
-        self._on_removed = on_removed
+        self.given = Given()
         self._mints: dict[str, UnresolvedMint] = {}
         self._queue: list[tuple[float, str]] = []
         self._taken: set[str] = set()
@@ -119,6 +135,13 @@ class Resolver:
         if self._mints and self._task is None and not self._drained:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
+
+    def undo(self, config: JitConfig) -> None:
+        """Take charge of a config that nobody has, or will have: its registration is removed."""
+        self.given.drop(config.runner_id)
+        self._names.note([became(config, State.AMBIGUOUS)])
+        set_id, runner_id = config.scale_set.id or 0, config.runner_id
+        self.add([UnresolvedMint(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)])
 
     def forget(self, names: Iterable[str]) -> None:
         """Leave names to somebody else who resolves them; what holds a place counts as registered."""
@@ -192,14 +215,7 @@ class Resolver:
 
     async def _sleep_until(self, when: float) -> None:
         self._wake.clear()
-        wait = max(0.01, min(when - self._clock.monotonic(), 3600.0))
-        sleeper = asyncio.ensure_future(self._clock.sleep(wait))
-        waker = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
+        await woken(self._wake, max(0.01, min(when - self._clock.monotonic(), 3600.0)), self._clock)
 
     # What is done about one
 
@@ -231,7 +247,7 @@ class Resolver:
         if runner is not None and runner.name.lower() != mint.name.lower():
             logger.warning("looking for %s, the service answered with %s: not believed", mint.name, runner.name)
             return after_failure(mint, asked_at, 0.0, self._random.random)
-        if runner is not None and self._given.has(runner.id, None):
+        if runner is not None and self.given.has(runner.id, None):
             logger.error("%s is the runner %d, which somebody was given: left alone", runner.name, runner.id)
             return self._decide(Step.CLOSED, replace(mint, found=True))
         return self._decide(*after_lookup(mint, runner, asked_at, answering_since=self._answering.since))
@@ -260,7 +276,7 @@ class Resolver:
         self._answering.answered(now)
         if not gone:
             return after_absence(mint, now, self._random.random)
-        self._on_removed(RunnerRef(id=mint.runner_id, name=mint.name))
+        self._cache.on_runner_gone(RunnerRef(id=mint.runner_id, name=mint.name))
         self.removed += 1
         self._settle(mint)
         return None
@@ -286,7 +302,7 @@ class Resolver:
         self._taken.difference_update(waiting)
         for mint in [self._mints[name] for name in waiting if name in self._mints]:
             runner = shown.get(mint.name.lower())
-            known = runner is not None and not self._given.has(runner.id, None)
+            known = runner is not None and not self.given.has(runner.id, None)
             after = self._decide(*after_lookup(mint, runner, now)) if known else after_list(mint, now)
             if after is None:
                 continue
@@ -303,13 +319,14 @@ class Resolver:
         heappush(self._queue, (mint.next_at, mint.name))
 
     def _known(self, mint: UnresolvedMint) -> UnresolvedMint:
-        """Tell whether it is registered, once, so that its place can be used again or counts as used."""
+        """Note whether it is registered, once: its place within the limit can be used again, or counts as used."""
         if mint.held_until is not None:
-            self._on_known(mint)
+            self._admission.budget.resolved(self._clock.monotonic(), mint.held_until, registered=mint.found)
+            self._turns.changed.set()
         return replace(mint, held_until=None)
 
     def _settle(self, mint: UnresolvedMint) -> None:
         self._mints.pop(mint.name, None)
         self._known(mint)
         self.settled += 1
-        self._on_settled(mint)
+        self._names.note([Change(name=mint.name, state=State.CLOSED, runner_id=mint.runner_id)])

@@ -12,7 +12,6 @@ from scaleset_burst.limits.admission import FREE_FAILURES, Admission
 from scaleset_burst.limits.classification import ClassifiedFailure, FailureClass, classify
 from scaleset_burst.minting.call import Slot, failure_of
 from scaleset_burst.minting.delivery import Arrival
-from scaleset_burst.minting.dispatcher import Result
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.queue import Attempt
@@ -23,9 +22,12 @@ from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import NotFound, ServiceError, Unavailable
 from scaleset_hookspecs.types import FailureReason, JitConfig
 
-__all__ = ["REPEATED", "Settled", "Settlement"]
+__all__ = ["REPEATED", "Result", "Settled", "Settlement"]
 
 logger = logging.getLogger(__name__)
+
+Result = MintedRunner | ServiceError
+"""What one name of an attempt came to."""
 
 FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0

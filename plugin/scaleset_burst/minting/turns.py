@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
@@ -16,6 +17,9 @@ class Turns:
 
     A queue that can send nothing stands in neither: whatever changes that (a slot that is queued, a name written down,
     an answer) adds it again. So the work of an event does not grow with the number of scale sets.
+
+    Attributes:
+        changed: Set by what lets more be sent than before, outside of an answer; the dispatcher waits for it.
     """
 
     def __init__(self) -> None:
@@ -24,12 +28,18 @@ class Turns:
         self._later: list[tuple[float, int, MintQueue]] = []
         self._timed: dict[MintQueue, float] = {}
         self._order = count()
+        self.changed = asyncio.Event()
 
     def add(self, queue: MintQueue) -> None:
         """Give a queue its turn behind the others, if it has something to send."""
         if queue.waiting and queue not in self._listed:
             self._listed.add(queue)
             self._ready.append(queue)
+
+    def changed_for(self, queue: MintQueue) -> None:
+        """Give a queue its turn that has more to send than before, and say so."""
+        self.add(queue)
+        self.changed.set()
 
     def keep(self, queue: MintQueue) -> None:
         """Let a queue that could not be served now be the next one."""

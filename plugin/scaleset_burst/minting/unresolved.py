@@ -208,8 +208,8 @@ def adopted(
         leftovers: What it left.
         now: Monotonic time.
         launch_grace: Seconds that a config is given to be launched.
-        hold: How many names in doubt hold a place each, at most. What was delivered is counted as registered; what was
-            in flight is not.
+        hold: How many of the unresolved hold a place each, at most. What was delivered is counted as registered; what
+            was in flight is not.
         held_until: Until when at the latest.
     """
     mints, held = [], 0

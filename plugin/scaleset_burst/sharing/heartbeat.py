@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from scaleset_burst.sharing.budget import SharedBudget
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.scripts import HEARTBEAT, JOIN, LEAVE
 from scaleset_burst.sharing.store import RedisUnavailable, Store, milliseconds_of, seconds_of
-from scaleset_client.clock import Clock
+from scaleset_client.clock import Clock, woken
 
-__all__ = ["HEARTBEAT_SECONDS", "Heartbeat", "Tuning"]
+__all__ = ["HEARTBEAT_SECONDS", "Heartbeat", "ThisHost", "Tuning"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,23 +28,37 @@ PROBE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What the heartbeats need to know of the rest of the engine.
+    """What the heartbeats are told by the configuration.
 
     Attributes:
         lease: Seconds of silence after which a host counts as dead.
         window: Seconds of the limit's window.
         hosts: How many hosts to assume while Redis has never answered.
-        waiting: Returns how many registrations wait to be sent.
-        ceiling: Called with the requests that this host may have in flight, as a share: hosts at work, and others.
-        changed: Called when more may be sent than before.
     """
 
     lease: float
     window: float
     hosts: int
-    waiting: Callable[[], int]
-    ceiling: Callable[[int, int], None]
-    changed: Callable[[], None]
+
+
+class ThisHost(Protocol):
+    """The host that the heartbeats are of: what it wants, and what it does about what they bring."""
+
+    @property
+    def waiting(self) -> int:
+        """How many registrations wait to be sent."""
+
+    async def joined(self) -> None:
+        """Tell Redis what it should know: it has heard of us anew."""
+
+    def unavailable(self) -> None:
+        """Take up that Redis became unavailable."""
+
+    def granted(self, working: int, hosts: int) -> None:
+        """Keep to our share of the requests in flight, among the hosts at work and the others."""
+
+    def more_may_be_sent(self) -> None:
+        """Take up that more may be sent than before."""
 
 
 class Heartbeat:
@@ -61,10 +75,9 @@ class Heartbeat:
         host: str,
         budget: SharedBudget,
         tuning: Tuning,
+        this: ThisHost,
         *,
         clock: Clock,
-        joined: Callable[[], Awaitable[None]],
-        unavailable: Callable[[], None],
     ) -> None:
         """Prepare; nothing is sent before `run`.
 
@@ -74,9 +87,8 @@ class Heartbeat:
             host: Our id.
             budget: What the heartbeats feed.
             tuning: See there.
+            this: See there.
             clock: Where times and waits come from.
-            joined: Awaited each time Redis has heard of us anew.
-            unavailable: Called when Redis became unavailable.
         """
         self.hosts = tuning.hosts
         self._store = store
@@ -85,8 +97,7 @@ class Heartbeat:
         self._budget = budget
         self._tuning = tuning
         self._clock = clock
-        self._joined = joined
-        self._on_unavailable = unavailable
+        self._this = this
         self._epoch: str | None = None
         self._told = budget.before
         self._seen = 0
@@ -161,10 +172,10 @@ class Heartbeat:
         except RedisUnavailable:
             budget.unreported = unreported
             raise
-        await self._joined()
+        await self._this.joined()
 
     async def _tell(self) -> float:
-        budget, waiting, now = self._budget, self._tuning.waiting(), self._clock.monotonic()
+        budget, waiting, now = self._budget, self._this.waiting, self._clock.monotonic()
         if not waiting:
             budget.tokens = 0  # what a burst did not use goes back
         want, keeps = max(0, waiting - budget.tokens), budget.keeps(now)
@@ -203,7 +214,7 @@ class Heartbeat:
             self._epoch = None
             if budget.online:
                 budget.became_unavailable(now, self.hosts)
-            self._on_unavailable()
+            self._this.unavailable()
             return 0.0
         if kind == "settling":
             left, self.hosts, phase, pause = _number(rest[0]), _number(rest[1]), str(rest[2]), _number(rest[3])
@@ -217,9 +228,9 @@ class Heartbeat:
         budget.limit = max(1, budget.whole // max(1, working))
         budget.room_at = now if granted or not want else now + seconds_of(opens)
         budget.ask_at = min(budget.room_at, now + HEARTBEAT_SECONDS)
-        self._tuning.ceiling(working, hosts)
+        self._this.granted(working, hosts)
         if granted or budget.may_probe or budget.paused_until is None:
-            self._tuning.changed()
+            self._this.more_may_be_sent()
         # What we keep no longer is for others, once Redis knows that we know; a few can wait for the next heartbeat.
         return 0.0 if promise + budget.whole // 100 < kept - granted else HEARTBEAT_SECONDS
 
@@ -239,20 +250,13 @@ class Heartbeat:
         if self._budget.online:
             self._budget.became_unavailable(self._clock.monotonic(), self.hosts)
         if known:
-            self._on_unavailable()
-        self._tuning.ceiling(self.hosts, self.hosts)
-        self._tuning.changed()
+            self._this.unavailable()
+        self._this.granted(self.hosts, self.hosts)
+        self._this.more_may_be_sent()
 
     async def _wait(self, seconds: float) -> None:
-        if self._budget.news.is_set():
-            return
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._budget.news.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
+        if not self._budget.news.is_set():
+            await woken(self._budget.news, seconds, self._clock)
 
     def _head(self) -> list[object]:
         return [self._host, milliseconds_of(self._tuning.window), milliseconds_of(2 * self._tuning.window + 600)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from scaleset_burst.journal import Change, Journal, JournalNames, LeftoverName, State, UnrecordedNames
 from scaleset_burst.sharing.keys import Keys
 from scaleset_burst.sharing.namescripts import CLAIM, MARK, TAKE, UPLOAD
 from scaleset_burst.sharing.store import RedisUnavailable, Store, milliseconds_of
 
-__all__ = ["MOST_NAMES", "SharedNames"]
+__all__ = ["MOST_NAMES", "Elsewhere", "SharedNames"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,19 @@ _VALUE = re.compile("[rd][|][0-9]{1,18}")
 
 CLAIMED = 500
 """Names taken over from a dead host at a time at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What happened to names while Redis and this host did not hear of each other; to be carried out by whoever asked.
+
+    Attributes:
+        taken: Ours, which another host resolves now.
+        taken_over: Of dead hosts, which are ours to resolve: that they were granted was never heard.
+    """
+
+    taken: tuple[str, ...] = ()
+    taken_over: tuple[LeftoverName, ...] = ()
 
 
 class SharedNames(JournalNames):
@@ -70,8 +84,6 @@ class SharedNames(JournalNames):
         self._unsure = False
         """Whether names may have been taken over without our hearing of it."""
         self._uploading = asyncio.Lock()
-        self.on_taken: Callable[[Sequence[str]], None] = lambda _names: None
-        self.on_found: Callable[[tuple[LeftoverName, ...]], None] = lambda _leftovers: None
 
     # What minting tells
 
@@ -174,7 +186,7 @@ class SharedNames(JournalNames):
 
     # What the heartbeats do
 
-    async def upload(self) -> None:
+    async def upload(self) -> Elsewhere:
         """Tell Redis every open name, after it has heard of us anew."""
         async with self._uploading:
             told, settled = dict(self._open), self._settled
@@ -197,15 +209,13 @@ class SharedNames(JournalNames):
             self._open.pop(name, None)
         if taken:
             logger.warning("%d names of this host are being resolved by another one: it took us for dead", len(taken))
-            self.on_taken(tuple(taken))
         self._settled |= settled & ours.keys()
-        if unheard := self._taken_over({name: value for name, value in ours.items() if name not in settled}):
-            self.on_found(unheard)
+        unheard = self._taken_over({name: value for name, value in ours.items() if name not in settled})
+        return Elsewhere(tuple(taken), unheard)
 
-    async def flush(self) -> None:
-        """Tell Redis which names are settled, and which are in doubt again."""
-        if self._unsure and self._present:
-            await self.upload()
+    async def flush(self) -> Elsewhere:
+        """Tell Redis which names are settled, and which are unresolved again."""
+        elsewhere = await self.upload() if self._unsure and self._present else Elsewhere()
         gone, self._settled = self._settled, set()
         changed, self._changed = self._changed, {}
         try:
@@ -218,6 +228,7 @@ class SharedNames(JournalNames):
             self._settled |= gone
             self._changed = changed | self._changed
             raise
+        return elsewhere
 
     def unavailable(self) -> None:
         """Note that Redis does not answer: names drawn from now on are in the journal of this machine only."""
@@ -241,7 +252,7 @@ class SharedNames(JournalNames):
             [
                 Change(
                     name=leftover.name,
-                    state=State.DELIVERED if leftover.delivered else State.DOUBTFUL,
+                    state=State.DELIVERED if leftover.delivered else State.UNPROVEN,
                     scale_set_id=leftover.scale_set_id,
                 )
                 for leftover in leftovers

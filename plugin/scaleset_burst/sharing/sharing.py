@@ -6,18 +6,18 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
 
 from scaleset_burst.cache import Metadata
 from scaleset_burst.cache.kinds import Kind
-from scaleset_burst.journal import Change, Journal, LeftoverName, State
+from scaleset_burst.journal import Change, Journal, State
 from scaleset_burst.limits import Admission
 from scaleset_burst.minting import Minter
+from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.sharing.budget import NEVER, Fallback, SharedBudget
 from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.heartbeat import HEARTBEAT_SECONDS, Heartbeat, Tuning
 from scaleset_burst.sharing.keys import Keys
-from scaleset_burst.sharing.names import SharedNames
+from scaleset_burst.sharing.names import Elsewhere, SharedNames
 from scaleset_burst.sharing.scripts import COUNT
 from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from scaleset_burst.sharing.takeover import Watch
@@ -30,6 +30,44 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 """How often hosts that fell silent are looked for."""
+
+
+class _ThisHost:
+    """This host, as its heartbeats know it."""
+
+    def __init__(self, admission: Admission, minter: Minter, names: SharedNames, reconciler: Reconciler) -> None:
+        self._admission = admission
+        self._minter = minter
+        self._names = names
+        self._reconciler = reconciler
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(queue.waiting) for queue in self._minter.queues)
+
+    async def joined(self) -> None:
+        self.take_up(await self._names.upload())
+
+    def unavailable(self) -> None:
+        self._names.unavailable()
+        self.forget_stock()  # names that are written down there may be taken over by somebody
+
+    def granted(self, working: int, hosts: int) -> None:
+        self._admission.share_concurrency(working, hosts)
+
+    def more_may_be_sent(self) -> None:
+        self._minter.room_changed()
+
+    def take_up(self, elsewhere: Elsewhere) -> None:
+        """Leave to others what they resolve, and resolve what is ours now."""
+        self._minter.resolver.forget(elsewhere.taken)
+        if elsewhere.taken_over:
+            self._reconciler.resolve(elsewhere.taken_over, self._minter)
+
+    def forget_stock(self) -> None:
+        """Let go of names that are written down and were never sent."""
+        for queue in self._minter.queues:
+            self._names.note([Change(name=name, state=State.CLOSED) for name in queue.empty()])
 
 
 class Sharing:
@@ -86,7 +124,7 @@ class Sharing:
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
-        self._give_back: Callable[[], None] = lambda: None
+        self._this: _ThisHost | None = None
 
     def names(self, journal: Journal) -> SharedNames:
         """Return the journal's names with their mirror; of one engine there is one."""
@@ -98,7 +136,7 @@ class Sharing:
         admission: Admission,
         minter: Minter,
         metadata: Metadata,
-        on_leftovers: Callable[[tuple[LeftoverName, ...]], None],
+        reconciler: Reconciler,
     ) -> None:
         """Begin to send heartbeats, to hear, and to look for hosts that fell silent; once, after `names`.
 
@@ -107,33 +145,10 @@ class Sharing:
         names = self._names
         if self._heartbeat is not None or self._stopped or names is None:
             return
-
-        def unavailable() -> None:
-            names.unavailable()
-            _forget_stock(minter, names)  # names that are written down there may be taken over by somebody
-
-        tuning = Tuning(
-            lease=self._lease,
-            window=self.budget.window,
-            hosts=self._hosts,
-            waiting=lambda: sum(len(queue.waiting) for queue in minter.queues),
-            ceiling=admission.share_concurrency,
-            changed=minter.dispatcher.pump,
-        )
-        names.on_taken = minter.resolver.forget
-        names.on_found = on_leftovers
-        heartbeat = Heartbeat(
-            self._store,
-            self._keys,
-            self.host,
-            self.budget,
-            tuning,
-            clock=self._clock,
-            joined=names.upload,
-            unavailable=unavailable,
-        )
+        tuning = Tuning(lease=self._lease, window=self.budget.window, hosts=self._hosts)
+        self._this = this = _ThisHost(admission, minter, names, reconciler)
+        heartbeat = Heartbeat(self._store, self._keys, self.host, self.budget, tuning, this, clock=self._clock)
         self._heartbeat = heartbeat
-        self._give_back = lambda: _forget_stock(minter, names)
         try:
             await heartbeat.send_heartbeat()
         finally:  # whoever began this may be cancelled; the host still shares
@@ -141,7 +156,7 @@ class Sharing:
                 for work, name in (
                     (heartbeat.run(), "beat"),
                     (self._hear(heartbeat, metadata), "hear"),
-                    (self._sweep(heartbeat, names, on_leftovers), "sweep"),
+                    (self._sweep(heartbeat, names, this), "sweep"),
                 ):
                     self._tasks.append(asyncio.create_task(work, name=name))
 
@@ -172,7 +187,8 @@ class Sharing:
                 task.cancel()
             # Hearing news is up to the driver, which may swallow a cancellation; the next one meets it elsewhere.
             _, pending = await asyncio.wait(pending, timeout=0.2)
-        self._give_back()
+        if self._this is not None:
+            self._this.forget_stock()
         try:
             if self._names is not None:
                 await self._names.flush()
@@ -190,7 +206,7 @@ class Sharing:
                     if text:
                         self._heard(text, heartbeat, metadata)
                     elif missed:
-                        metadata.doubt()
+                        metadata.invalidate_all()
                     missed = True  # should it end
             except RedisUnavailable:
                 missed = True
@@ -209,9 +225,7 @@ class Sharing:
         if kind in {Kind.SCALE_SET_NAME.value, Kind.RUNNER_GROUP.value}:
             metadata.invalid_elsewhere(Kind(kind), key)
 
-    async def _sweep(
-        self, heartbeat: Heartbeat, names: SharedNames, on_leftovers: Callable[[tuple[LeftoverName, ...]], None]
-    ) -> None:
+    async def _sweep(self, heartbeat: Heartbeat, names: SharedNames, this: _ThisHost) -> None:
         gaps = 0
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
@@ -219,19 +233,13 @@ class Sharing:
                 self._watch.interrupted()
             gaps = heartbeat.gaps
             try:
-                await names.flush()
+                this.take_up(await names.flush())
                 counts = await self._store.all_of(self._keys.ledger[-1])
                 for dead, count in self._watch.silent(counts, self._clock.monotonic(), but=self.host):
                     while leftovers := await names.claim(dead, count):
                         logger.warning("taking over %d names of a host that has fallen silent", len(leftovers))
-                        on_leftovers(leftovers)
+                        this.take_up(Elsewhere(taken_over=leftovers))
             except RedisUnavailable:
                 self._watch.interrupted()
             except Exception:
                 logger.exception("names of silent hosts could not be taken over; the next look tries again")
-
-
-def _forget_stock(minter: Minter, names: SharedNames) -> None:
-    """Let go of names that are written down and were never sent."""
-    for queue in minter.queues:
-        names.note([Change(name=name, state=State.CLOSED) for name in queue.empty()])

@@ -10,6 +10,6 @@ def test_the_end_of_a_runner_takes_nothing_from_another_one_that_was_given_its_n
     mints.minted("r1", 9, now=0.0)
     mints.minted("r1", 10, now=100.0)
     mints.forget(RunnerRef(id=9))
-    assert mints.doubt(RunnerRef(name="r1"), now=110.0) is not None
+    assert mints.why_unproven(RunnerRef(name="r1"), now=110.0) is not None
     mints.forget(RunnerRef(name="r1"))
-    assert mints.doubt(RunnerRef(name="r1"), now=110.0) is None
+    assert mints.why_unproven(RunnerRef(name="r1"), now=110.0) is None

@@ -41,9 +41,7 @@ def make_reconciler(service: Listing) -> tuple[Reconciler, MintQueue]:
     burst = {"github": {"config_url": "https://github.com/acme", "token": {"$env": "T"}}}
     settings = load_settings({"plugins": {"burst": burst}}, environ={"T": "t"}, read_file=lambda _: "")
     minter, _, _ = make_minter(service)
-    reconciler = Reconciler(
-        service, settings, minter.dispatcher._admission, clock=VirtualClock(), background=Background()
-    )
+    reconciler = Reconciler(service, settings, minter._admission, clock=VirtualClock(), background=Background())
     return reconciler, MintQueue(ScaleSetRef(name="linux"), 42, "linux", "_work")
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scaleset_burst.journal import Change, DatabaseJournal, Journal, JournalNames, MemoryJournal, State, open_journal
 from scaleset_burst.journal.memory import MOST_DELIVERED
 
-OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.DOUBTFUL)
+OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.UNPROVEN)
 
 
 @pytest.fixture(params=["memory", "disk"])

@@ -105,7 +105,7 @@ class Disk(DatabaseJournal):
     def write(self, changes: Sequence[Change]) -> None:
         failure_class = next(self._failure_classes, "taken")
         if failure_class == "fails":
-            self.doubt()
+            self.distrust()
             raise sqlite3.OperationalError("database or disk is full")
         before = copy_of(self._place) if failure_class == "lost" else None
         if failure_class != "dies before":
@@ -170,7 +170,7 @@ class Process:
         self.names._writer = OnTheLoop(self, self.names._write_down)
         service: Any = Mortal(self, world)
         self.minter, self.queue, _ = make_minter(service, seed=seed, most=4, attempt_timeout=2.0, written_by=self.names)
-        admission = self.minter.dispatcher._admission
+        admission = self.minter._admission
         assert isinstance(admission, Admission)
         self.background = Background()
         self.reconciler = Reconciler(service, SETTINGS, admission, clock=VirtualClock(), background=self.background)

@@ -146,7 +146,7 @@ def test_who_is_in_doubt_stays_so(owner: str) -> None:
     witness = Witness(owner)
     witness.saw(3)
     assert witnessed(owner) == 3
-    witness.doubt()
+    witness.distrust()
     witness.saw(4)
     assert witnessed(owner) is None
 

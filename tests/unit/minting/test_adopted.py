@@ -24,7 +24,7 @@ def test_names_in_flight_hold_a_place_until_they_are_looked_for() -> None:
     async def main() -> None:
         service = ModelService()
         minter, queue, _ = make_minter(service, budget=Budget(10, WINDOW))
-        admission = minter.dispatcher._admission
+        admission = minter._admission
         assert isinstance(admission, Admission)
         await service.generate_jit_config(42, "theirs-0")
         loop = asyncio.get_running_loop()
@@ -57,6 +57,6 @@ def test_only_what_can_have_been_in_flight_holds_a_place() -> None:
 def test_a_dead_process_never_holds_all_there_is() -> None:
     """Else a host with a small limit of its own would wait for look-ups that may fail for long."""
     minter, _, _ = make_minter(ModelService(), budget=Budget(5, WINDOW))
-    admission = minter.dispatcher._admission
+    admission = minter._admission
     assert isinstance(admission, Admission)
     assert admission.holdable == 2

@@ -78,7 +78,7 @@ def test_a_week_of_calls_that_overlap_holds_no_more_than_a_day() -> None:
                     ("default", f"new-{hour}"), MintQueue(ScaleSetRef(name=f"new-{hour}"), 1000 + hour, "x", "_work")
                 )
                 await minter.provision(fresh, 1, ProvisionSettings(), None)
-                minter._queues.pop(("default", f"new-{hour}"))
+                minter.queues._by_key.pop(("default", f"new-{hour}"))
                 if hour % 24 == 23:
                     seen.append(sizes(minter))
             return seen

@@ -52,30 +52,21 @@ class BareHost:
         share = Fallback(LIMIT // 2, LIMIT // 2, NEVER, WINDOW)
         self.store = RedisStore(self.url, timeout=1.0, ca_file=self.ca_file)
         self.budget = SharedBudget(limit=LIMIT // 2, window=WINDOW, whole=LIMIT, fallback=share)
-        tuning = Tuning(
-            lease=30.0,
-            window=WINDOW,
-            hosts=2,
-            waiting=lambda: self.waiting,
-            ceiling=lambda *_: None,
-            changed=lambda: None,
-        )
-        self.heartbeat = Heartbeat(
-            self.store,
-            KEYS,
-            self.name,
-            self.budget,
-            tuning,
-            clock=self.clock,
-            joined=self._joined,
-            unavailable=self._taken,
-        )
+        tuning = Tuning(lease=30.0, window=WINDOW, hosts=2)
+        self.heartbeat = Heartbeat(self.store, KEYS, self.name, self.budget, tuning, self, clock=self.clock)
 
-    async def _joined(self) -> None:
-        pass
+    async def joined(self) -> None:
+        """Have nothing to tell."""
 
-    def _taken(self) -> None:
+    def unavailable(self) -> None:
+        """Count how often."""
         self.losses += 1
+
+    def granted(self, working: int, hosts: int) -> None:
+        """Have no requests in flight."""
+
+    def more_may_be_sent(self) -> None:
+        """Send when told to."""
 
     def register(self, wanted: int) -> int:
         """Send and commit as many of `wanted` as are allowed; return how many."""

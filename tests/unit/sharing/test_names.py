@@ -149,16 +149,15 @@ async def test_names_taken_over_with_an_answer_that_was_lost_are_resolved_all_th
     await first.reserve(7, ["a"])
     survivor = await names_of(store, "heir")
     heard: list[LeftoverName] = []
-    survivor.on_found = heard.extend
     store.loses = CLAIM
     with pytest.raises(RedisUnavailable):
         await survivor.claim("first", "1")
     store.loses = None
-    await survivor.flush()
+    heard += (await survivor.flush()).taken_over
     assert found(heard) == {"a"}
-    await survivor.flush()
+    heard += (await survivor.flush()).taken_over
     survivor.note([Change(name="a", state=State.CLOSED)])
-    await survivor.upload()
+    heard += (await survivor.upload()).taken_over
     assert len(heard) == 1
 
 

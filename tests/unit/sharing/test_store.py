@@ -21,6 +21,7 @@ from scaleset_burst.sharing.store import RedisStore, RedisUnavailable
 from scaleset_client.clock import SystemClock
 from scaleset_client.types import RunnerGroup
 from tests.kit.redis_server import RedisServer, find_server
+from tests.unit.sharing.hosts import BareHost
 
 pytestmark = pytest.mark.anyio
 
@@ -210,9 +211,5 @@ def sharing_on(store: RedisStore) -> Sharing:
 def beating(store: RedisStore) -> Heartbeat:
     share = Fallback(100, 100, NEVER, 300.0)
     budget = SharedBudget(limit=100, window=300.0, whole=100, fallback=share)
-
-    async def joined() -> None:
-        pass
-
-    tuning = Tuning(lease=30.0, window=300.0, hosts=1, waiting=lambda: 0, ceiling=lambda *_: None, changed=lambda: None)
-    return Heartbeat(store, KEYS, "me", budget, tuning, clock=SystemClock(), joined=joined, unavailable=lambda: None)
+    tuning = Tuning(lease=30.0, window=300.0, hosts=1)
+    return Heartbeat(store, KEYS, "me", budget, tuning, BareHost("redis://127.0.0.1:1/0", "me"), clock=SystemClock())
