@@ -15,10 +15,9 @@ from scaleset_burst.cache import Metadata
 from scaleset_burst.journal import JournalNames
 from scaleset_burst.minting import BurstReport, Minter, MintQueue
 from scaleset_burst.minting.demand import check_count
-from scaleset_burst.observation import observe
 from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.settings import Settings
-from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_burst.telemetry import EngineSnapshot, observe
 from scaleset_burst.wiring import build_admission, build_client, build_journal, build_sharing
 from scaleset_client import ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock, within

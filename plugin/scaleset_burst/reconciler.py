@@ -1,4 +1,4 @@
-"""What is compared now and then, off the critical path: names of dead processes, rosters, how full a group is."""
+"""What is compared now and then, off the critical path: names of dead processes, fleets, how full a group is."""
 
 import asyncio
 import logging
@@ -6,9 +6,9 @@ import sqlite3
 from typing import Protocol
 
 from scaleset_burst.background import Background
-from scaleset_burst.groupcapacity import GroupCapacity
 from scaleset_burst.journal import JournalNames, LeftoverName
 from scaleset_burst.limits import Admission
+from scaleset_burst.limits.groupcapacity import GroupCapacity
 from scaleset_burst.minting import Minter, MintQueue
 from scaleset_burst.minting.unresolved import adopted
 from scaleset_burst.settings import Settings

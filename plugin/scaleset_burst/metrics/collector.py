@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.metrics.bounding import MOST_SCALE_SETS, Bounded
 from scaleset_burst.metrics.families import FAMILIES, Family
-from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_burst.minting.histogram import HistogramValues
+from scaleset_burst.telemetry import EngineSnapshot
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

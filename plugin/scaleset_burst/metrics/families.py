@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from scaleset_burst.histogram import HistogramValues
 from scaleset_burst.metrics.bounding import OUTCOMES, Bounded
-from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_burst.minting.histogram import HistogramValues
+from scaleset_burst.telemetry import EngineSnapshot
 
 __all__ = ["FAMILIES", "PREFIX", "Family", "Sample"]
 

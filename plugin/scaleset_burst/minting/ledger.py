@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import add
 
-from scaleset_burst.histogram import Histogram
 from scaleset_burst.limits.classification import ClassifiedFailure
 from scaleset_burst.minting.call import Call
+from scaleset_burst.minting.histogram import Histogram
 from scaleset_burst.minting.queue import Attempt, MintQueue
 from scaleset_burst.minting.report import PARTS, BurstReport, ConfigTiming
 from scaleset_hookspecs.errors import Rejected

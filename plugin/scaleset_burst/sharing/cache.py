@@ -1,4 +1,4 @@
-"""The second level of the cache: scale sets and runner groups that any host of the scope has asked for."""
+"""The shared cache: scale sets and runner groups that any host of the scope has asked for."""
 
 import json
 from contextlib import suppress

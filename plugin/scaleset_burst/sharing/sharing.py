@@ -76,7 +76,7 @@ class Sharing:
     Attributes:
         host: Our id; another one for each start. Up to its hyphen it names the journal, which outlives us.
         budget: The limits, to be given to admission.
-        cache: The second level of the cache.
+        cache: The shared cache.
     """
 
     def __init__(

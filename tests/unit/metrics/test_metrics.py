@@ -10,11 +10,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from scaleset_burst.cache import Kind, KindCounters
-from scaleset_burst.histogram import Histogram, HistogramValues
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.metrics.bounding import OUTCOMES
 from scaleset_burst.metrics.families import FAMILIES
-from scaleset_burst.snapshot import EngineSnapshot
+from scaleset_burst.minting.histogram import Histogram, HistogramValues
+from scaleset_burst.telemetry import EngineSnapshot
 from scaleset_hookspecs import FailureReason
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
