@@ -219,6 +219,7 @@ def runner(value: object) -> Runner:
         scale_set_id=integer(data.get("runnerScaleSetId")) or None,
         status=text(data.get("status")) or None,
         busy=busy if isinstance(busy, bool) else None,
+        created_at=timestamp(data.get("createdOn")),
     )
 
 

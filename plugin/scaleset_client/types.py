@@ -54,6 +54,7 @@ class Runner:
     scale_set_id: int | None = None
     status: str | None = None
     busy: bool | None = None
+    created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

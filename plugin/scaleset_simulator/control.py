@@ -16,7 +16,7 @@ from scaleset_simulator.faults import FaultError, parse_fault
 from scaleset_simulator.latency import parse_latency
 from scaleset_simulator.options import OVERLOADS
 from scaleset_simulator.service import Answer, Handler, Received
-from scaleset_simulator.tenant import read_jit_config
+from scaleset_simulator.tenant import ScaleSet, read_jit_config
 from scaleset_simulator.world import World
 
 __all__ = ["Control"]
@@ -27,6 +27,8 @@ MOST_JOBS = 10_000
 MOST_OPEN_JOBS = 100_000
 
 MOST_FAULTS = 100
+
+STATES = ("offline", "online", "busy")
 
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode")
 """Headers that browsers send, and command lines do not."""
@@ -50,6 +52,7 @@ class Control:
             "GET /counters": lambda _request: Answer(200, self._counters()),
             "POST /counters/reset": self._reset,
             "GET /runners": lambda _request: Answer(200, self._runners()),
+            "POST /runners": lambda request: self._add_runners(request.json()),
             "POST /jobs": lambda request: self._jobs(request.json()),
             "POST /connect": self._connect,
             "POST /faults": self._set_faults,
@@ -112,12 +115,29 @@ class Control:
             runner.value() | {"registered_at": runner.registered_at} for runner in self._world.tenant.runners.values()
         ]
 
-    async def _jobs(self, body: dict[str, Any]) -> Answer:
-        tenant, board = self._world.tenant, self._world.board
-        group = tenant.group_id(str(body.get("group", "default")))
-        scale_set = tenant.find_scale_set(str(body["scale_set"]), group)
-        if scale_set is None:
+    def _add_runners(self, body: dict[str, Any]) -> Answer:
+        """Register runners as they may have been left behind: some time ago, offline, online or with a job."""
+        scale_set, names = self._scale_set(body), body["names"]
+        age, state = float(body.get("age", 0)), body.get("state", "offline")
+        if state not in STATES:
+            raise ValueError(f"state is {state!r:.100}; expected one of {', '.join(STATES)}")
+        if not isinstance(names, list) or len(names) > MOST_JOBS:
+            raise ValueError(f"names are a list of at most {MOST_JOBS}")
+        for name in names:
+            runner = self._world.tenant.register(scale_set.id, str(name))
+            runner.created_at -= age
+            runner.online, runner.busy = state != "offline", state == "busy"
+        return Answer(200, {})
+
+    def _scale_set(self, body: dict[str, Any]) -> ScaleSet:
+        tenant = self._world.tenant
+        found = tenant.find_scale_set(str(body["scale_set"]), tenant.group_id(str(body.get("group", "default"))))
+        if found is None:
             raise Refusal(404, None, f"no scale set {body['scale_set']!r}")
+        return found
+
+    async def _jobs(self, body: dict[str, Any]) -> Answer:
+        scale_set, board = self._scale_set(body), self._world.board
         count, open_jobs = body.get("count", 1), sum(len(queue.jobs) for queue in board.queues.values())
         if type(count) is not int or not 1 <= count <= MOST_JOBS:
             raise ValueError(f"count is {count!r:.100}; expected a whole number from 1 to {MOST_JOBS}")

@@ -66,6 +66,7 @@ class Runner:
     scale_set_id: int
     registered_at: float
     secret: str
+    created_at: float = 0.0
     online: bool = False
     busy: bool = False
 
@@ -77,7 +78,7 @@ class Runner:
             "runnerScaleSetId": self.scale_set_id,
             "status": "online" if self.online else "offline",
             "busy": self.busy,
-            "createdOn": rfc3339(self.registered_at),
+            "createdOn": rfc3339(self.created_at),
             "ephemeral": True,
         }
 
@@ -201,7 +202,8 @@ class Tenant:
         self.registrations += 1
         if name.lower() in self.minted:
             self.duplicates += 1
-        runner = Runner(self._id(), name, scale_set_id, now, f"{self.chance.getrandbits(128):032x}")
+        secret = f"{self.chance.getrandbits(128):032x}"
+        runner = Runner(self._id(), name, scale_set_id, now, secret, self.clock.time())
         self.minted[name.lower()] = runner.id
         if len(self.minted) > MOST_MINTED:
             del self.minted[next(iter(self.minted))]

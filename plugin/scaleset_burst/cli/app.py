@@ -18,6 +18,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+PRUNE = "Options of prune"
+
 bench = typer.Typer(help="Measure parts of the plugin on this machine.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
@@ -97,6 +99,45 @@ def mint(
 
     wanted = ScaleSetRef(name=scale_set, runner_group=runner_group)
     raise typer.Exit(run(config, wanted, count, command=command, at_once=at_once))
+
+
+@app.command()
+def runners(
+    config: ConfigFile,
+    rest: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SCALE_SET] [prune]", help="Of this scale set only; `prune` removes ghosts."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them; else only say which.", rich_help_panel=PRUNE)
+    ] = False,
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="Ghosts are registered this long.", rich_help_panel=PRUNE)
+    ] = "1h",
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Names that begin so are ours, too.", rich_help_panel=PRUNE),
+    ] = None,
+) -> None:
+    """Show what is registered; `prune`: remove what is offline, ours and old. Never a busy or online runner."""
+    from scaleset_burst.cli import runners as command  # noqa: PLC0415 - for this command only
+    from scaleset_burst.settings.durations import parse_duration  # noqa: PLC0415 - for this command only
+
+    words = rest or []
+    prunes = words[-1:] == ["prune"]
+    names = words[: len(words) - prunes]
+    only = names[0] if names else None
+    if len(names) > 1:
+        raise typer.BadParameter(f"found {' '.join(words)!r}; expected a scale set, `prune`, or both in this order")
+    if not prunes:
+        raise typer.Exit(command.list_runners(config, only, as_json=as_json))
+    try:
+        seconds = parse_duration(older_than)
+    except ValueError as error:
+        raise typer.BadParameter(f"found {older_than!r}; expected {error}", param_hint="--older-than") from error
+    raise typer.Exit(command.prune(config, only, prefix=prefix, older_than=seconds, yes=yes))
 
 
 @app.command()

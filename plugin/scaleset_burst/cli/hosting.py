@@ -13,6 +13,7 @@ from scaleset_burst.cli.output import fail, refuse
 from scaleset_burst.cli.reading import read
 from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import ENGINE_PLUGIN, BurstPlugin
+from scaleset_burst.settings import Settings
 from scaleset_hookspecs import ConfigError, ScalesetError, SourcedConfig, UsageError
 from scaleset_hookspecs.host import AsyncHost, create_manager
 
@@ -33,8 +34,8 @@ async def hosted(config: SourcedConfig) -> AsyncIterator[tuple[AsyncHost, Engine
         await host.stopping()
 
 
-def read_enabled(path: Path) -> SourcedConfig:
-    """Return the mapping of a file whose plugin is enabled.
+def read_enabled(path: Path) -> tuple[SourcedConfig, Settings]:
+    """Return the mapping of a file whose plugin is enabled, and the settings that hold.
 
     Raises:
         ConfigError: Something is wrong with it.
@@ -43,7 +44,7 @@ def read_enabled(path: Path) -> SourcedConfig:
     config, settings = read(path)
     if not settings.enabled:
         raise UsageError("the plugin is switched off: no `plugins.burst`, or `enabled: false`")
-    return config
+    return config, settings
 
 
 def carry_out(work: Coroutine[Any, Any, int]) -> int:

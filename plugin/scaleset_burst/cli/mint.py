@@ -8,11 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
 from scaleset_burst.cli.hosting import carry_out, hosted, read_enabled
+from scaleset_burst.cli.output import Bar
 from scaleset_burst.cli.taking import Commands, Lines, NotTaken, Taker, secret_variables
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
 from scaleset_hookspecs.host import AsyncHost
@@ -26,35 +23,33 @@ def mint(config: Path, scale_set: ScaleSetRef, count: int, *, command: str | Non
 
 
 async def _mint(path: Path, scale_set: ScaleSetRef, count: int, command: str | None, at_once: int) -> int:
-    config = read_enabled(path)
+    config, _ = read_enabled(path)
     # Of a config that nobody took the burst tells itself, with the reason.
     logging.getLogger("scaleset_burst.minting.delivery").setLevel(logging.ERROR)
     taker = Commands(command, at_once, secret_variables(config)) if command else Lines(sys.stdout.fileno())
-    burst = _Burst(scale_set, count, taker, bar=sys.stderr.isatty() and not (command is None and sys.stdout.isatty()))
-    with burst.progress:
+    with Bar(scale_set.name, count, wanted=command is not None or not sys.stdout.isatty()) as bar:
+        burst = _Burst(scale_set, count, taker, bar)
         try:
             async with hosted(config) as (host, engine):
                 came = await burst.run(host)
         except asyncio.CancelledError:
-            burst.say(burst.taken_of)
+            bar.say(burst.taken_of)
             raise
     if not came:
-        burst.say(burst.taken_of)
+        bar.say(burst.taken_of)
     if left := engine.snapshot().unresolved_mints:
-        burst.say(f"what became of {left} mints is open; the next run of a host or a command looks for them")
+        bar.say(f"what became of {left} mints is open; the next run of a host or a command looks for them")
     return 0 if came else 1
 
 
 class _Burst:
     """One demand: its configs go to the taker, what is to be said to standard error."""
 
-    def __init__(self, scale_set: ScaleSetRef, count: int, taker: Taker, *, bar: bool) -> None:
+    def __init__(self, scale_set: ScaleSetRef, count: int, taker: Taker, bar: Bar) -> None:
         self._scale_set = scale_set
         self._count = count
         self._taker = taker
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        self.progress = Progress(*columns, console=Console(stderr=True, highlight=False), disable=not bar)
-        self._task = self.progress.add_task(scale_set.name, total=count)
+        self._bar = bar
         self._asked: asyncio.Future[tuple[Outcome, ...]] | None = None
         self._broken: OSError | None = None
         self.taken = 0
@@ -71,13 +66,13 @@ class _Burst:
             try:
                 await self._taker.take(config)
             except NotTaken as error:
-                self.say(f"failed: {config.runner_name}: {error}; its registration is undone")
+                self._bar.say(f"failed: {config.runner_name}: {error}; its registration is undone")
                 raise
             except OSError as error:
                 self._break(error)
                 raise
             self.taken += 1
-            self.progress.advance(self._task)
+            self._bar.advance()
             host.after_runner_launched(self._scale_set, config)
 
         settings = ProvisionSettings(on_wait=self._wait)
@@ -87,15 +82,11 @@ class _Burst:
         except asyncio.CancelledError:
             if self._broken is None:
                 raise
-            self.say(f"error: the output cannot be written any more: {self._broken.strerror or self._broken}")
+            self._bar.say(f"error: the output cannot be written any more: {self._broken.strerror or self._broken}")
             return False
         finally:
             self._taker.close()
         return self._all_came(outcomes)
-
-    def say(self, text: str) -> None:
-        """Print a line, above the bar if there is one."""
-        self.progress.console.print(Text(text), soft_wrap=True)
 
     def _break(self, error: OSError) -> None:
         """End the burst: nobody takes its configs any more."""
@@ -104,14 +95,11 @@ class _Burst:
             self._asked.cancel()
 
     def _wait(self, seconds: float, missing: int) -> None:
-        text = f"the limits let the last of {missing} through in about {seconds:.0f} s"
-        if self.progress.disable:
-            self.say(text)
-        self.progress.update(self._task, description=f"{self._scale_set.name}: {text}")
+        self._bar.tell(f"the limits let the last of {missing} through in about {seconds:.0f} s")
 
     def _all_came(self, outcomes: Sequence[Outcome]) -> bool:
         failures = [outcome for outcome in outcomes if isinstance(outcome, MintFailure)]
         for failure in failures:
             if failure.reason is not FailureReason.DELIVERY:  # of that it was told when it happened
-                self.say(f"failed: {failure.reason}: {failure.message}")
+                self._bar.say(f"failed: {failure.reason}: {failure.message}")
         return not failures

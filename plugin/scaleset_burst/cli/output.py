@@ -3,15 +3,16 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from scaleset_burst.settings.listing import Row
 from scaleset_hookspecs import ConfigError, Problem
 
-__all__ = ["fail", "print_json", "print_line", "print_rows", "refuse"]
+__all__ = ["Bar", "fail", "print_json", "print_line", "print_rows", "refuse"]
 
 
 def fail(sentence: str) -> int:
@@ -50,6 +51,38 @@ def print_rows(rows: Iterable[Row]) -> None:
         note = "  default" if row.is_default else ""
         line = f"{row.path:<{paths}}  {row.value:<{values}}{note}".rstrip()
         console.print(Text(line, style="dim" if row.is_default else "bold"), soft_wrap=True)
+
+
+class Bar:
+    """A progress bar on a terminal's standard error, and what is to be said beside it."""
+
+    def __init__(self, what: str, total: int, *, wanted: bool = True) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        console = Console(stderr=True, highlight=False)
+        self._progress = Progress(*columns, console=console, disable=not (wanted and console.is_terminal))
+        self._what = what
+        self._task = self._progress.add_task(what, total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        """Show that one more is done."""
+        self._progress.advance(self._task)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
+        self._progress.console.print(Text(text), soft_wrap=True)
+
+    def tell(self, text: str) -> None:
+        """Show what is waited for: in the bar, or as a line."""
+        if self._progress.disable:
+            self.say(text)
+        self._progress.update(self._task, description=f"{self._what}: {text}")
 
 
 def _to(stream: Any) -> Console:  # noqa: ANN401 - a text stream

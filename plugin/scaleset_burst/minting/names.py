@@ -10,7 +10,7 @@ from typing import Protocol
 from scaleset_burst.journal import Change, State
 from scaleset_hookspecs.types import JitConfig
 
-__all__ = ["Names", "became", "draw_names"]
+__all__ = ["Names", "became", "draw_names", "is_drawn"]
 
 RANDOM_BITS = 65
 """13 characters of 5 bits; protocol 8.4 asks for 60 bits at least."""
@@ -63,6 +63,12 @@ def draw_names(prefix: str, count: int, random_bits: Callable[[int], int]) -> li
         suffix = [_PAIRS[bits >> shift & 1023] for shift in (55, 45, 35, 25, 15, 5)]
         names.append(f"{stem}-{''.join(suffix)}{_ALPHABET[bits & 31]}")
     return names
+
+
+def is_drawn(name: str, prefix: str) -> bool:
+    """Whether a name has the form of those that are drawn with a prefix."""
+    stem, _, suffix = name.lower().rpartition("-")
+    return stem == _stem(prefix) and len(suffix) == _SUFFIX and set(suffix) <= set(_ALPHABET)
 
 
 @lru_cache

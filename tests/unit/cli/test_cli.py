@@ -209,3 +209,10 @@ def test_output_that_cannot_be_written_is_one_sentence(command: list[str]) -> No
         )
     assert done.returncode == 1
     assert done.stderr == "error: the output could not be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [["a", "b"], ["prune", "a"], ["prune", "--older-than", "soon"]])
+def test_runners_says_what_it_expects(run: Run, words: list[str]) -> None:
+    result = run("runners", EXAMPLE, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "expected" in result.stderr
