@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format redis bench conformance chaos docs clean constraints
+.PHONY: help demo test test-slow lint format redis docker bench conformance chaos docs clean constraints
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,7 +28,7 @@ test: $(STAMP)  ## the tests
 	@$(BIN)/python -m pytest -q -m 'not slow' $(ARGS)
 
 test-slow: $(STAMP)  ## the slow tests
-	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'slow and not docker' $(ARGS)
 
 lint: $(STAMP)  ## ruff, format, mypy strict, import contracts
 	@$(BIN)/ruff check .
@@ -48,6 +48,10 @@ chaos: $(STAMP)  ## faults, kills and limits against the simulator
 
 redis: $(STAMP)  ## a Redis for the tests, if the machine has none
 	@$(BIN)/python -m tests.kit.redis_server
+
+docker: $(STAMP)  ## the host that runs its runners in containers, on a Docker daemon of its own (needs root)
+	@$(BIN)/python -m tests.kit.docker_daemon
+	@$(BIN)/python -m pytest -q -m docker tests/e2e $(ARGS)
 
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)

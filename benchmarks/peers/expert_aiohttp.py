@@ -5,8 +5,8 @@ import json
 import ssl
 from typing import Any
 
-import aiohttp  # type: ignore[import-not-found]  # in the bench venv only
-from yarl import URL  # type: ignore[import-not-found]  # comes with aiohttp
+import aiohttp  # in the bench venv only
+from yarl import URL  # comes with aiohttp
 
 from benchmarks.peers.chain import chain
 from benchmarks.peers.conversation import Meter, converse, flood, names

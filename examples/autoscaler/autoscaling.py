@@ -95,6 +95,13 @@ class Autoscaler:
         self._failing_since = 0.0
         self._waiting = False
 
+    def take_over(self, living: Sequence[RunnerRef]) -> None:
+        """Count the runners that an earlier life of the host launched."""
+        if living:
+            logger.info("%d runners live from an earlier life of this host", len(living))
+        for runner in living:
+            self._fleet.adopted(runner)
+
     # What the listener tells
 
     def on_statistics(self, statistics: Statistics) -> None:

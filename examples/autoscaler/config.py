@@ -1,9 +1,9 @@
 """The host's configuration: a YAML file becomes a mapping with its lines, and the host's own settings."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,7 +21,10 @@ MOST_BYTES: Final = 1024 * 1024
 MOST_VALUES: Final = 100_000
 """Of a configuration, aliases counted as often as they are used: a few lines of them can fill any memory."""
 
-_LAUNCHERS: Final = ("simulated", "command")
+RUNNER_IMAGE: Final = "ghcr.io/actions/actions-runner:latest"
+"""GitHub's own; `./run.sh` starts the runner in it."""
+
+_LAUNCHERS: Final = ("simulated", "command", "docker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,9 @@ class HostSettings:
         min_idle: Runners kept ready when nothing is to do.
         max_runners: Runners in all at most.
         launcher: What a JIT config becomes.
-        command: The program of the launcher `command`, with its arguments.
+        command: The program of the launcher `command`, or what runs in a container of `docker`, with its arguments.
+        image: The image of the launcher `docker`.
+        container: What else the Docker API is to be told of each container.
         secret_variables: Environment variables that the file takes secrets from, for itself or for a plugin.
         fall_back: Whether the host's own hooks answer when a plugin reports that the service is unavailable.
         drain_timeout: Seconds that runners with a job have to finish it at the end; `None`: as long as they need.
@@ -50,8 +55,10 @@ class HostSettings:
     create_scale_set: bool = True
     min_idle: int = 0
     max_runners: int = 10
-    launcher: Literal["simulated", "command"] = "command"
+    launcher: Literal["simulated", "command", "docker"] = "command"
     command: tuple[str, ...] = ()
+    image: str = RUNNER_IMAGE
+    container: Mapping[str, Any] = field(default_factory=dict)
     secret_variables: frozenset[str] = frozenset()
     fall_back: bool = False
     drain_timeout: float | None = None
@@ -137,8 +144,10 @@ def settings_of(config: SourcedConfig) -> HostSettings:
         create_scale_set=own.flag("create_scale_set", default=True),
         min_idle=own.whole("min_idle", 0, minimum=0),
         max_runners=own.whole("max_runners", 10, minimum=1),
-        launcher=cast('Literal["simulated", "command"]', own.choice("launcher", _LAUNCHERS, "command")),
+        launcher=cast('Literal["simulated", "command", "docker"]', own.choice("launcher", _LAUNCHERS, "command")),
         command=own.texts("command"),
+        image=own.text("image", RUNNER_IMAGE),
+        container=own.mapping("container"),
         secret_variables=frozenset(_variables(config, set())),
         fall_back=own.flag("fall_back", default=False),
         drain_timeout=float(own.whole("drain_timeout", 0, minimum=0)) or None,

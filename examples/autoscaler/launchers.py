@@ -1,4 +1,4 @@
-"""What a JIT config becomes: a process of this machine, or a runner inside the simulator."""
+"""What a JIT config becomes: a process of this machine, or a runner inside the simulator (or a container: `docker`)."""
 
 import asyncio
 import ctypes
@@ -18,7 +18,7 @@ from scaleset_client import ConnectionOptions
 from scaleset_client.transport import BurstTransport, Head, MaybeSent, NotSent, Response
 from scaleset_hookspecs import JitConfig, RunnerRef
 
-__all__ = ["CommandLauncher", "LaunchError", "Launcher", "SimulatedLauncher"]
+__all__ = ["CommandLauncher", "LaunchError", "Launcher", "OnEnd", "SimulatedLauncher"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ OnEnd = Callable[[RunnerRef, int], None]
 
 
 class LaunchError(Exception):
-    """The runner could not be started."""
+    """The runner could not be started, or what runs cannot be found out; the text says what to do."""
 
 
 class Launcher(Protocol):
@@ -52,6 +52,13 @@ class Launcher(Protocol):
     """
 
     outlives_host: bool
+
+    async def living(self) -> Sequence[RunnerRef]:
+        """Return the runners of an earlier life of this host, and look after them. Called once, before any launch.
+
+        Raises:
+            LaunchError: It cannot be found out which runners live.
+        """
 
     async def launch(self, config: JitConfig) -> None:
         """Start the runner; return once it is accepted.
@@ -90,6 +97,10 @@ class CommandLauncher:
             _hide_memory()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._reapers: set[asyncio.Task[None]] = set()
+
+    async def living(self) -> Sequence[RunnerRef]:
+        """Return none: they end with the host."""
+        return ()
 
     async def launch(self, config: JitConfig) -> None:
         """Start the command."""
@@ -166,6 +177,10 @@ class SimulatedLauncher:
         self._found = False
         self._transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
         self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
+
+    async def living(self) -> Sequence[RunnerRef]:
+        """Return none: which of the simulator's runners live is known to the simulator alone."""
+        return ()
 
     async def launch(self, config: JitConfig) -> None:
         """Hand the JIT config to the simulator, once it is known to be one: a JIT config holds a private key."""

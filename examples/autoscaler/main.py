@@ -13,7 +13,7 @@ from pathlib import Path
 from autoscaler.autoscaling import Autoscaler
 from autoscaler.config import HostSettings, load
 from autoscaler.defaults import DefaultHooks
-from autoscaler.launchers import CommandLauncher, Launcher, SimulatedLauncher
+from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
 from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except ScalesetError as error:
+    except (ScalesetError, LaunchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
@@ -124,11 +124,7 @@ async def _work(
 
     try:
         scale_set = await find_or_create(client, settings)
-        launcher: Launcher = (
-            SimulatedLauncher(settings.config_url)
-            if settings.launcher == "simulated"
-            else CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
-        )
+        launcher = _launcher(settings, ended)
         autoscaler = Autoscaler(
             hooks,
             client,
@@ -138,6 +134,7 @@ async def _work(
             max_runners=settings.max_runners,
             report=Report(options.report),
         )
+        autoscaler.take_over(await launcher.living())
         await hooks.started()
         await autoscaler.look()
         if options.once is not None:
@@ -149,6 +146,17 @@ async def _work(
         if autoscaler is not None:
             await _undisturbed(autoscaler.stop(forced, settings.drain_timeout))
     return 0
+
+
+def _launcher(settings: HostSettings, ended: OnEnd) -> Launcher:
+    if settings.launcher == "simulated":
+        return SimulatedLauncher(settings.config_url)
+    if settings.launcher == "command":
+        return CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
+    from autoscaler.docker import DockerLauncher  # noqa: PLC0415  # only those who use it need the extra
+
+    of = f"{settings.config_url}/{settings.scale_set.runner_group}/{settings.scale_set.name}"
+    return DockerLauncher(settings.image, ended, scale_set=of, command=settings.command, container=settings.container)
 
 
 async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:

@@ -59,6 +59,10 @@ class Fleet:
         if state is not RunnerState.ENDED:
             self._runners[config.runner_name] = (runner, state)
 
+    def adopted(self, runner: RunnerRef) -> None:
+        """Take up a runner of an earlier life; if it has a job, the service will not let it be removed."""
+        self._runners[runner.name or ""] = (runner, RunnerState.IDLE)
+
     def busy(self, runner: RunnerRef) -> None:
         """Note that a runner has a job."""
         known = self._runners.get(runner.name or "")

@@ -78,6 +78,11 @@ class Section:
             return tuple(value)
         return self._wrong(key, value, "a list of texts", ())
 
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """Return a mapping that somebody else understands; none if it is left out."""
+        value = self._value(key, {})
+        return value if isinstance(value, Mapping) else self._wrong(key, value, "a mapping", {})
+
     def secret(self, key: str) -> str:
         """Return what `{$env: NAME}` or `{$file: PATH}` stands for; a literal secret is refused."""
         value = self._value(key, None)

@@ -137,6 +137,9 @@ class World:
     async def end(self, runner: RunnerRef) -> None:
         self.ended.append(runner.name)
 
+    async def living(self) -> tuple[RunnerRef, ...]:
+        return ()
+
     async def drain(self) -> None:
         if self.at_work is not None and self.number > 0 and len(self.removed) > 0:
             await self.at_work.wait()

@@ -72,7 +72,7 @@ autoscaler:
   scale_set: ""
   max_runner: 5
   min_idle: -1
-  launcher: docker
+  launcher: podman
   labels: linux
 """
     assert problems(tmp_path, text) == [
@@ -80,7 +80,7 @@ autoscaler:
         "config.yaml:5: autoscaler.scale_set: found ''; expected a text",
         "config.yaml:9: autoscaler.labels: found 'linux'; expected a list of texts",
         "config.yaml:7: autoscaler.min_idle: found -1; expected a whole number from 0 up",
-        "config.yaml:8: autoscaler.launcher: found 'docker'; expected simulated or command",
+        "config.yaml:8: autoscaler.launcher: found 'podman'; expected simulated or command or docker",
         "config.yaml:6: autoscaler.max_runner: found an unknown key; expected a known key; did you mean `max_runners`?",
     ]
 
