@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.peers.conversation import Meter, converse, flood
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import load_settings
-from scaleset_burst.settings.source import read_text
 from scaleset_client import ConnectionOptions, ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+from scaleset_hookspecs.configuration import read_text
 
 
 class Plugin:

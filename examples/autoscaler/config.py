@@ -1,67 +1,125 @@
-"""The host's configuration: a YAML file becomes a mapping with its lines, and the host's own settings."""
+"""The host's configuration, declared once: a YAML file becomes settings, or every problem at once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-import yaml
+from pydantic import Field
 
-from autoscaler.section import Section
-from scaleset_client import AppCredentials, TokenCredentials
 from scaleset_client.loopback import is_loopback
-from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, UsageError
-from scaleset_hookspecs.host import SourcedConfig, create_manager
-from scaleset_hookspecs.sources import unfolded
+from scaleset_client.settings import GITHUB_CHECKS, GitHubSettings, ScaleSetName
+from scaleset_hookspecs import ConfigError, Label, Problem, ScaleSetRef, SourcedConfig
+from scaleset_hookspecs.configuration import (
+    Check,
+    Duration,
+    Flag,
+    Mistake,
+    Section,
+    Text,
+    View,
+    Whole,
+    read_config,
+    read_text,
+)
+from scaleset_hookspecs.configuration import Path as ConfigPath
+from scaleset_hookspecs.configuration import load as load_model
+from scaleset_hookspecs.configuration.problems import NOTHING
+from scaleset_hookspecs.host import create_manager
 
-__all__ = ["HostSettings", "load", "settings_of"]
-
-MOST_BYTES: Final = 1024 * 1024
-MOST_VALUES: Final = 100_000
-"""Of a configuration, aliases counted as often as they are used: a few lines of them can fill any memory."""
-
-RUNNER_IMAGE: Final = "ghcr.io/actions/actions-runner:latest"
-"""GitHub's own; `./run.sh` starts the runner in it."""
-
-_LAUNCHERS: Final = ("simulated", "command", "docker")
+__all__ = ["AutoscalerSettings", "HostSettings", "ScaleSetSettings", "load"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostSettings:
-    """What the host itself needs of its file; the plugins read their own sections.
+class ScaleSetCommon(Section):
+    """What may be said of each scale set, or once for all of them."""
 
-    Attributes:
-        config_url: Web URL of the enterprise, organisation or repository.
-        credentials: A token, or a GitHub App.
-        scale_set: The scale set and its runner group, by name.
-        labels: Labels of the scale set, if the host has to make it.
-        create_scale_set: Whether to make a scale set that does not exist.
-        min_idle: Runners kept ready when nothing is to do.
-        max_runners: Runners in all at most.
-        launcher: What a JIT config becomes.
-        command: The program of the launcher `command`, or what runs in a container of `docker`, with its arguments.
-        image: The image of the launcher `docker`.
-        container: What else the Docker API is to be told of each container.
-        secret_variables: Environment variables that the file takes secrets from, for itself or for a plugin.
-        fall_back: Whether the host's own hooks answer when a plugin reports that the service is unavailable.
-        drain_timeout: Seconds that runners with a job have to finish it at the end; `None`: as long as they need.
-    """
+    runner_group: Text = Field(default="default", description="Runner group it belongs to.")
+    labels: tuple[Text, ...] = Field(default=(), description="Labels of the scale set; its name if left out.")
+    create_scale_set: Flag = Field(
+        default=True, description="Whether to make the scale set at start if it does not exist."
+    )
+    update_scale_set: Flag = Field(
+        default=False, description="Whether to change labels and settings that differ from these at start."
+    )
+    min_idle: Annotated[Whole, Field(ge=0)] = Field(default=0, description="Runners kept ready when nothing is to do.")
+    max_runners: Annotated[Whole, Field(ge=1)] = Field(default=10, description="Runners in all at most.")
+    launcher: Literal["command", "simulated", "docker"] = Field(
+        default="command",
+        description="What a JIT config becomes: `simulated` (a runner inside the simulator, on this machine only), "
+        "`command` (a program of yours) or `docker` (a container; extra `docker`).",
+    )
+    command: tuple[Text, ...] = Field(
+        default=(),
+        description="The program of `command`, or what runs in a container, with its arguments.",
+    )
+    image: Text = Field(
+        default="ghcr.io/actions/actions-runner:latest", description="The image of `docker`. It is not pulled."
+    )
+    container: dict[str, Any] = Field(
+        default={}, description="What else the Docker API is told of each container, in its own words"
+    )
 
-    config_url: str
-    credentials: TokenCredentials | AppCredentials
-    scale_set: ScaleSetRef
-    labels: tuple[Label, ...] = ()
-    create_scale_set: bool = True
-    min_idle: int = 0
-    max_runners: int = 10
-    launcher: Literal["simulated", "command", "docker"] = "command"
-    command: tuple[str, ...] = ()
-    image: str = RUNNER_IMAGE
-    container: Mapping[str, Any] = field(default_factory=dict)
-    secret_variables: frozenset[str] = frozenset()
-    fall_back: bool = False
-    drain_timeout: float | None = None
+
+class ScaleSetSettings(ScaleSetCommon):
+    """One scale set; what it leaves out is taken from the section `autoscaler`."""
+
+    name: ScaleSetName = Field(description="Name of the scale set; workflows target it with `runs-on`.")
+
+    @property
+    def ref(self) -> ScaleSetRef:
+        """Its name and its runner group."""
+        return ScaleSetRef(name=self.name, runner_group=self.runner_group)
+
+    @property
+    def wanted_labels(self) -> tuple[Label, ...]:
+        """The labels it is to have."""
+        return tuple(Label(name=label) for label in self.labels or (self.name,))
+
+
+class AutoscalerSettings(ScaleSetCommon):
+    """The host itself. What is said here of a scale set holds for each that does not say otherwise."""
+
+    scale_set: ScaleSetName | None = Field(default=None, description="Name of the scale set, if there is only one.")
+    scale_sets: tuple[ScaleSetSettings, ...] = Field(default=(), description="The scale sets, if there are several.")
+    start_timeout: Duration = Field(
+        default=300.0, gt=0, description="Time a runner has to come online after its launch; then it is replaced."
+    )
+    scale_down_delay: Duration = Field(
+        default=60.0, description="Time for which there must be too many runners before idle ones are removed."
+    )
+    drain_timeout: Duration = Field(
+        default=0.0,
+        description="Time that runners with a job have to finish it when the host is told to stop; 0: as long as they "
+        "need. A second signal ends them.",
+    )
+    fall_back: Flag = Field(
+        default=False,
+        description="Whether the host's own hooks answer when the plugin's report that the service is unavailable.",
+    )
+    metrics_port: Annotated[Whole, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="Port of this machine that serves /metrics and /healthz; none if left out."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
+
+
+class HostSettings(Section):
+    """The whole file; the plugins read their own sections."""
+
+    github: GitHubSettings = Field(description="Scope and credentials.")
+    autoscaler: AutoscalerSettings = Field(description="The host itself.")
+    plugins: Any = Field(default=None, description="The plugins that answer the host's hooks, each with its section.")
+
+    @property
+    def scale_sets(self) -> tuple[ScaleSetSettings, ...]:
+        """Every scale set of the host, with every blank filled in."""
+        own = self.autoscaler
+        common = {name: getattr(own, name) for name in ScaleSetCommon.model_fields if name in own.model_fields_set}
+        listed = (ScaleSetSettings(name=own.scale_set),) if own.scale_set else own.scale_sets
+        return tuple(
+            each.model_copy(update={name: value for name, value in common.items() if name not in each.model_fields_set})
+            for each in listed
+        )
 
 
 def load(path: Path) -> tuple[SourcedConfig, HostSettings]:
@@ -71,9 +129,9 @@ def load(path: Path) -> tuple[SourcedConfig, HostSettings]:
         ConfigError: The file cannot be read, is no YAML, or something in the host's own sections is wrong;
             carries every problem at once, those of the plugins' sections too.
     """
-    config = _mapping(path)
+    config = read_config(path)
     try:
-        return config, settings_of(config)
+        return config, load_model(HostSettings, config, environ=os.environ, read_file=read_text, checks=CHECKS)
     except ConfigError as own:
         raise ConfigError([*own.problems, *_of_plugins(config, own)]) from None
 
@@ -88,121 +146,49 @@ def _of_plugins(config: SourcedConfig, own: ConfigError) -> list[Problem]:
     return []
 
 
-def _mapping(path: Path) -> SourcedConfig:
-    text = _text(path)
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        if node is not None and unfolded(node, MOST_VALUES) > MOST_VALUES:
-            raise _refused(path, None, "aliases that unfold to too much", f"at most {MOST_VALUES} values in all")
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        found = str(getattr(error, "problem", None) or "characters that YAML does not allow")
-        line = mark.line + 1 if mark is not None else None
-        raise _refused(path, line, found.removeprefix("found "), "YAML") from error
-    except RecursionError:
-        raise _refused(path, None, "values nested too deeply", "a few levels") from None
-    except ValueError as error:  # PyYAML builds dates and numbers without a check of its own
-        raise _refused(path, None, f"a value that YAML cannot read ({error})", "YAML") from error
-    if not isinstance(data, dict) or node is None:
-        raise _refused(path, 1, "no mapping at the top", "sections `github`, `autoscaler` and `plugins`")
-    return SourcedConfig.from_node(data, node, str(path))
+def _one_form(view: View) -> Iterator[Mistake]:
+    one, several = view.has("autoscaler", "scale_set"), view.has("autoscaler", "scale_sets")
+    if one == several:
+        found = "both `scale_set` and `scale_sets`" if one else "neither `scale_set` nor `scale_sets`"
+        yield Mistake(path=("autoscaler",), found=found, expected="exactly one of `scale_set` and `scale_sets`")
 
 
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) <= MOST_BYTES:
-            return raw.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise _refused(path, None, f"a file that does not open: {reason}", "a YAML file") from error
-    raise _refused(path, None, "a file that is too long", f"at most {MOST_BYTES // 1024} KiB")
+def _names_differ(view: View) -> Iterator[Mistake]:
+    seen = set[object]()
+    for path in view.each("autoscaler", "scale_sets"):
+        name = view.known(*path, "name")
+        if name in seen:
+            yield Mistake(path=(*path, "name"), found=f"`{name}` a second time", expected="each scale set once")
+        seen.add(name)
 
 
-def _refused(path: Path, line: int | None, found: str, expected: str) -> ConfigError:
-    return ConfigError([Problem(path="(file)", found=found, expected=expected, file=str(path), line=line)])
+def _launchers_fit(view: View) -> Iterator[Mistake]:
+    url = view.known("github", "config_url")
+    here = is_loopback((urlsplit(url).hostname if isinstance(url, str) else None) or "localhost")
+    for path in _scale_sets(view):
+        launcher, place = _said(view, path, "launcher")
+        if launcher == "command" and _said(view, path, "command")[0] in ((), []):
+            yield Mistake(path=(*path, "command"), found=NOTHING, expected="the program to run, as a list: [./run.sh]")
+        if launcher == "simulated" and not here:
+            found, expected = "`simulated` for a service on another machine", "`command`; no simulator is there"
+            yield Mistake(path=place, found=found, expected=expected)
 
 
-def settings_of(config: SourcedConfig) -> HostSettings:
-    """Return the host's settings.
-
-    Raises:
-        ConfigError: Carries every problem of the sections `github` and `autoscaler`.
-    """
-    problems: list[Problem] = []
-    top = Section(config, (), problems)
-    top.known("github", "autoscaler", "plugins", *(key for key in config if str(key).startswith("x-")))  # for anchors
-    github = Section(config, ("github",), problems)
-    own = Section(config, ("autoscaler",), problems)
-    settings = HostSettings(
-        config_url=github.text("config_url"),
-        credentials=_credentials(github),
-        scale_set=ScaleSetRef(name=own.text("scale_set"), runner_group=own.text("runner_group", "default")),
-        labels=tuple(Label(name=name) for name in own.texts("labels")),
-        create_scale_set=own.flag("create_scale_set", default=True),
-        min_idle=own.whole("min_idle", 0, minimum=0),
-        max_runners=own.whole("max_runners", 10, minimum=1),
-        launcher=cast('Literal["simulated", "command", "docker"]', own.choice("launcher", _LAUNCHERS, "command")),
-        command=own.texts("command"),
-        image=own.text("image", RUNNER_IMAGE),
-        container=own.mapping("container"),
-        secret_variables=frozenset(_variables(config, set())),
-        fall_back=own.flag("fall_back", default=False),
-        drain_timeout=float(own.whole("drain_timeout", 0, minimum=0)) or None,
-    )
-    if settings.launcher == "command" and not settings.command and not problems:
-        own.refuse("command", "nothing", "the program to run, as a list: [./run.sh]")
-    host = urlsplit(settings.config_url).hostname or ""
-    if settings.launcher == "simulated" and host and not is_loopback(host):
-        own.refuse("launcher", "`simulated` for a service on another machine", "`command`; no simulator is there")
-    for section in (top, github, own):
-        section.close()
-    problems += _twice(config)
-    if problems:
-        raise ConfigError(problems)
-    return settings
+def _idle_within_max(view: View) -> Iterator[Mistake]:
+    for path in _scale_sets(view):
+        (idle, place), (most, _) = _said(view, path, "min_idle"), _said(view, path, "max_runners")
+        if isinstance(idle, int) and isinstance(most, int) and idle > most:
+            yield Mistake(path=place, found=f"`{idle}`", expected=f"at most `max_runners`, which is {most}")
 
 
-def _variables(value: object, seen: set[int]) -> Iterator[str]:
-    if id(value) in seen or not isinstance(value, dict | list):
-        return
-    seen.add(id(value))
-    if isinstance(value, dict) and isinstance(value.get("$env"), str):
-        yield value["$env"]
-    for inner in value.values() if isinstance(value, dict) else value:
-        yield from _variables(inner, seen)
+def _scale_sets(view: View) -> Iterator[ConfigPath]:
+    yield from view.each("autoscaler", "scale_sets") if view.has("autoscaler", "scale_sets") else [("autoscaler",)]
 
 
-def _twice(config: SourcedConfig) -> list[Problem]:
-    return [
-        Problem(path=".".join(map(str, path)), found="the key again", expected="it once", file=config.file, line=line)
-        for path, line in config.duplicates
-        if path[:1] != ("plugins",) or len(path) == 1  # the plugins look after their own
-    ]
+def _said(view: View, path: ConfigPath, key: str) -> tuple[object, ConfigPath]:
+    """Return what holds for a scale set, and where that stands."""
+    place = (*path, key) if view.has(*path, key) else ("autoscaler", key)
+    return view.known(*place), place
 
 
-def _credentials(github: Section) -> TokenCredentials | AppCredentials:
-    app = github.inner("app")
-    if app is None:
-        return _token(github)
-    if github.inner("token") is not None:
-        github.refuse("token", "both `token` and `app`", "one of them")
-    credentials = AppCredentials(
-        client_id=app.text("client_id"),
-        installation_id=app.whole("installation_id", 0, minimum=1),
-        private_key=app.secret("private_key"),
-    )
-    app.close()
-    return credentials
-
-
-def _token(github: Section) -> TokenCredentials | AppCredentials:
-    token = github.secret("token")
-    try:
-        return TokenCredentials(token=token)
-    except UsageError as error:
-        if token:
-            github.refuse("token", "a secret that is none", str(error))
-        return AppCredentials(client_id="", installation_id=0, private_key="")  # refused already, and never used
+CHECKS: Final[tuple[Check, ...]] = (*GITHUB_CHECKS, _one_form, _names_differ, _launchers_fit, _idle_within_max)

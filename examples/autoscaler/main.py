@@ -11,16 +11,15 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from autoscaler.autoscaling import Autoscaler
-from autoscaler.config import HostSettings, load
+from autoscaler.config import HostSettings, ScaleSetSettings, load
 from autoscaler.defaults import DefaultHooks
 from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
 from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
-from autoscaler.section import shown
 from scaleset_client import Backoff, ScaleSetClient, SessionEvent
-from scaleset_client.urls import parse_config_url
-from scaleset_hookspecs import ConfigError, Problem, RunnerRef, ScalesetError, ServiceError, UsageError
+from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, ServiceError, UsageError
+from scaleset_hookspecs.configuration import variables_of
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig
 
@@ -69,8 +68,9 @@ def _count(text: str) -> int:
 
 
 def _check(options: argparse.Namespace, settings: HostSettings) -> None:
-    if options.once is not None and options.once > settings.max_runners:
-        raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {settings.max_runners}`")
+    most = _only(settings).max_runners
+    if options.once is not None and options.once > most:
+        raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {most}`")
     if options.report is not None:
         try:
             options.report.open("a").close()  # now, not when the runners are there
@@ -78,27 +78,23 @@ def _check(options: argparse.Namespace, settings: HostSettings) -> None:
             raise UsageError(f"--report {options.report} cannot be written: {error.strerror}") from error
 
 
+def _only(settings: HostSettings) -> ScaleSetSettings:
+    if len(settings.scale_sets) != 1:
+        raise UsageError(f"`autoscaler.scale_sets` has {len(settings.scale_sets)} entries; expected one")
+    return settings.scale_sets[0]
+
+
 async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
-    client = _client(config, settings)
+    client = ScaleSetClient(settings.github.config_url, settings.github.credentials(), backoff=PATIENCE)
     try:
         manager = create_manager(config, defaults=DefaultHooks(client))
-        hooks, forced = AsyncHost(manager, fall_back=settings.fall_back), asyncio.Event()
-        work = asyncio.create_task(_work(hooks, client, settings, options, forced))
+        hooks, forced = AsyncHost(manager, fall_back=settings.autoscaler.fall_back), asyncio.Event()
+        work = asyncio.create_task(_work(hooks, client, settings, options, forced, variables_of(config)))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, _stop, work, number, forced)
         return await work
     finally:
         await client.aclose()
-
-
-def _client(config: SourcedConfig, settings: HostSettings) -> ScaleSetClient:
-    try:
-        parse_config_url(settings.config_url)
-    except UsageError as error:
-        place, line = "github.config_url", config.line(("github", "config_url"))
-        found, file = shown(repr(settings.config_url)), config.file
-        raise ConfigError([Problem(path=place, found=found, expected=str(error), file=file, line=line)]) from error
-    return ScaleSetClient(settings.config_url, settings.credentials, backoff=PATIENCE)
 
 
 def _stop(work: asyncio.Task[int], number: signal.Signals, forced: asyncio.Event) -> None:
@@ -115,7 +111,9 @@ async def _work(
     settings: HostSettings,
     options: argparse.Namespace,
     forced: asyncio.Event,
+    hidden: frozenset[str],
 ) -> int:
+    own = _only(settings)
     autoscaler: Autoscaler | None = None
 
     def ended(runner: RunnerRef, status: int) -> None:
@@ -123,15 +121,15 @@ async def _work(
             autoscaler.on_runner_ended(runner, status)
 
     try:
-        scale_set = await find_or_create(client, settings)
-        launcher = _launcher(settings, ended)
+        scale_set = await find_or_create(client, own)
+        launcher = _launcher(own, settings.github.config_url, ended, hidden)
         autoscaler = Autoscaler(
             hooks,
             client,
             launcher,
             scale_set,
-            min_idle=settings.min_idle,
-            max_runners=settings.max_runners,
+            min_idle=own.min_idle,
+            max_runners=own.max_runners,
             report=Report(options.report),
         )
         autoscaler.take_over(await launcher.living())
@@ -139,24 +137,24 @@ async def _work(
         await autoscaler.look()
         if options.once is not None:
             return 1 if await autoscaler.once(options.once) else 0
-        await _listen(autoscaler, client, scale_set.id or 0, settings.max_runners)
+        await _listen(autoscaler, client, scale_set.id or 0, own.max_runners)
     except asyncio.CancelledError:
         return 0
     finally:
         if autoscaler is not None:
-            await _undisturbed(autoscaler.stop(forced, settings.drain_timeout))
+            await _undisturbed(autoscaler.stop(forced, settings.autoscaler.drain_timeout or None))
     return 0
 
 
-def _launcher(settings: HostSettings, ended: OnEnd) -> Launcher:
-    if settings.launcher == "simulated":
-        return SimulatedLauncher(settings.config_url)
-    if settings.launcher == "command":
-        return CommandLauncher(settings.command, ended, hidden=settings.secret_variables)
+def _launcher(own: ScaleSetSettings, config_url: str, ended: OnEnd, hidden: frozenset[str]) -> Launcher:
+    if own.launcher == "simulated":
+        return SimulatedLauncher(config_url)
+    if own.launcher == "command":
+        return CommandLauncher(own.command, ended, hidden=hidden)
     from autoscaler.docker import DockerLauncher  # noqa: PLC0415  # only those who use it need the extra
 
-    of = f"{settings.config_url}/{settings.scale_set.runner_group}/{settings.scale_set.name}"
-    return DockerLauncher(settings.image, ended, scale_set=of, command=settings.command, container=settings.container)
+    of = f"{config_url}/{own.runner_group}/{own.name}"
+    return DockerLauncher(own.image, ended, scale_set=of, command=own.command, container=own.container)
 
 
 async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:

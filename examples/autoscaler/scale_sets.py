@@ -2,9 +2,9 @@
 
 import logging
 
-from autoscaler.config import HostSettings
+from autoscaler.config import ScaleSetSettings
 from scaleset_client import ScaleSet, ScaleSetClient
-from scaleset_hookspecs import Conflict, Label, NotFound, ScaleSetRef
+from scaleset_hookspecs import Conflict, NotFound, ScaleSetRef
 
 __all__ = ["find", "find_or_create"]
 
@@ -21,13 +21,13 @@ async def find(client: ScaleSetClient, scale_set: ScaleSetRef) -> ScaleSet | Non
     return await client.get_scale_set_by_name(scale_set.name, group.id)
 
 
-async def find_or_create(client: ScaleSetClient, settings: HostSettings) -> ScaleSetRef:
+async def find_or_create(client: ScaleSetClient, settings: ScaleSetSettings) -> ScaleSetRef:
     """Return the scale set with its id.
 
     Raises:
         NotFound: There is no such group; or no such scale set, and the host may not make it.
     """
-    wanted = settings.scale_set
+    wanted = settings.ref
     group = await client.get_runner_group(wanted.runner_group)
     found = await client.get_scale_set_by_name(wanted.name, group.id)
     if found is None:
@@ -36,9 +36,8 @@ async def find_or_create(client: ScaleSetClient, settings: HostSettings) -> Scal
                 f"there is no scale set {wanted.name} in the runner group {wanted.runner_group}; make it, "
                 "or set `autoscaler.create_scale_set: true`"
             )
-        labels = settings.labels or (Label(name=wanted.name),)
         try:
-            found = await client.create_scale_set(wanted.name, runner_group_id=group.id, labels=labels)
+            found = await client.create_scale_set(wanted.name, runner_group_id=group.id, labels=settings.wanted_labels)
             logger.info("made the scale set %s", wanted.name)
         except Conflict:
             # Another host that started at the same time has made it.

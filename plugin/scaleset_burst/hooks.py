@@ -12,7 +12,6 @@ import pluggy
 
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import Settings, load_settings
-from scaleset_burst.settings.source import read_text
 from scaleset_hookspecs import (
     Answer,
     JitConfig,
@@ -29,6 +28,7 @@ from scaleset_hookspecs import (
     Statistics,
     hookimpl,
 )
+from scaleset_hookspecs.configuration import read_text
 
 __all__ = ["ENGINE_PLUGIN", "BurstPlugin", "autoscaler_configure"]
 

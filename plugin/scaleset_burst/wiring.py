@@ -18,20 +18,15 @@ from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import Budget
 from scaleset_burst.limits.concurrency import Limiter
 from scaleset_burst.limits.slices import Slicing
-from scaleset_burst.settings import GitHubSettings, Settings, reveal
-from scaleset_client import (
-    AppCredentials,
-    ConnectionOptions,
-    ScaleSetClient,
-    TokenCredentials,
-    UserAgent,
-)
+from scaleset_burst.settings import Settings
+from scaleset_client import ConnectionOptions, ScaleSetClient, UserAgent
 from scaleset_client.clock import Clock
 from scaleset_client.observing import RequestRecord
 from scaleset_client.transport import Transport
 from scaleset_client.transport.trust import trusting
 from scaleset_client.version import VERSION
 from scaleset_hookspecs import UsageError
+from scaleset_hookspecs.configuration import reveal
 
 if TYPE_CHECKING:
     from scaleset_burst.sharing import Sharing
@@ -62,7 +57,7 @@ def build_client(
     assert github is not None  # noqa: S101  # settings that are enabled have a scope
     return ScaleSetClient(
         github.config_url,
-        _credentials(github),
+        github.credentials(),
         options=connection_options(settings),
         clock=clock,
         chance=random,
@@ -151,13 +146,3 @@ def build_admission(settings: Settings, *, random: random_module.Random, budget:
         slicing=Slicing(batch.slice, batch.slice_size),
         random=random,
     )
-
-
-def _credentials(github: GitHubSettings) -> TokenCredentials | AppCredentials:
-    if github.app is not None:
-        return AppCredentials(
-            client_id=github.app.client_id,
-            installation_id=github.app.installation_id,
-            private_key=reveal(github.app.private_key) or "",
-        )
-    return TokenCredentials(token=reveal(github.token) or "")

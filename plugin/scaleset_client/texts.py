@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-__all__ = ["excerpt", "header_text", "looks_secret", "scrub"]
+__all__ = ["excerpt", "header_text", "scrub"]
 
 LONGEST = 300
 """Characters of a body in an error message at most."""
@@ -12,9 +12,6 @@ CONSIDERED = 4096
 """Characters of a body looked at."""
 
 MASK = "***"
-
-SECRET_BEGINS = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|ey[IJ][\w+/=-]{8}|://[^/\s]*@")
-"""How GitHub's tokens, keys, JWTs, JIT configs and URLs with a user begin."""
 
 SECRET_FORMS = re.compile(
     r"gh[a-z]_\w+"  # GitHub's tokens
@@ -30,11 +27,6 @@ SECRET_FIELDS = re.compile(
 SCHEMES = re.compile(r"\b(Bearer|RemoteAuth|Basic)\s+\S+", re.IGNORECASE)
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 TAG = re.compile(r"<[^>]*>?")
-
-
-def looks_secret(text: str) -> bool:
-    """Whether a text holds the look of a token, a key or a URL with a user, wherever it stands."""
-    return SECRET_BEGINS.search(text) is not None
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

@@ -123,7 +123,7 @@ def runners(
 ) -> None:
     """Show what is registered; `prune`: remove what is offline, ours and old. Never a busy or online runner."""
     from scaleset_burst.cli import runners as command  # noqa: PLC0415 - for this command only
-    from scaleset_burst.settings.durations import parse_duration  # noqa: PLC0415 - for this command only
+    from scaleset_hookspecs.configuration import parse_duration  # noqa: PLC0415 - for this command only
 
     words = rest or []
     prunes = words[-1:] == ["prune"]

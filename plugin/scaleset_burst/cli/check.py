@@ -8,8 +8,8 @@ from scaleset_burst.cli.output import fail, print_json, print_line, print_rows, 
 from scaleset_burst.cli.reading import read
 from scaleset_burst.cli.targets import target
 from scaleset_burst.settings import Settings
-from scaleset_burst.settings.listing import listing
 from scaleset_hookspecs import ConfigError, ScalesetError
+from scaleset_hookspecs.configuration.listing import listing
 
 __all__ = ["check"]
 

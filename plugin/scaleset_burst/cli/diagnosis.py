@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from scaleset_burst.settings import Settings
-from scaleset_burst.settings.durations import format_duration
+from scaleset_hookspecs.configuration.durations import format_duration
 
 __all__ = ["Facts", "Finding", "Severity", "Shared", "burst_seconds", "concurrency", "diagnose"]
 

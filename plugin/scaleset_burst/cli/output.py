@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from scaleset_burst.settings.listing import Row
 from scaleset_hookspecs import ConfigError, Problem
+from scaleset_hookspecs.configuration.listing import Row
 
 __all__ = ["Bar", "fail", "print_json", "print_line", "print_rows", "refuse"]
 

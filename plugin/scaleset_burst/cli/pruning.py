@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from scaleset_burst.minting.names import is_drawn
 from scaleset_burst.settings import Settings
-from scaleset_burst.settings.durations import format_duration
 from scaleset_client import Runner
+from scaleset_hookspecs.configuration import format_duration
 
 __all__ = ["Ghosts", "state_of"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.settings.loading import SECTION
-from scaleset_burst.settings.problems import show_path
-from scaleset_burst.settings.source import read_config, read_text
 from scaleset_hookspecs import PROJECT_NAME, ConfigError, Problem, SourcedConfig
+from scaleset_hookspecs.configuration.problems import show_path
+from scaleset_hookspecs.configuration.source import read_config, read_text
 
 __all__ = ["read"]
 

@@ -19,12 +19,12 @@ from scaleset_burst.cli.probing import WatchfulTransport
 from scaleset_burst.cli.pruning import Ghosts, state_of
 from scaleset_burst.limits.budget import DEFAULT_PAUSE
 from scaleset_burst.settings import Settings
-from scaleset_burst.settings.durations import format_duration
 from scaleset_burst.wiring import build_client, connection_options
 from scaleset_client import Runner, ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock
 from scaleset_client.failures import is_gone, is_job_still_running
 from scaleset_hookspecs import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, ServiceError, UsageError
+from scaleset_hookspecs.configuration import format_duration
 
 __all__ = ["list_runners", "prune"]
 

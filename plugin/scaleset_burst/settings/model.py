@@ -7,72 +7,26 @@ All durations are seconds once read; the file says `5m`, `250ms` or a number of 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field
 
-from scaleset_burst.settings.fields import (
-    Accepts,
-    ConfigUrl,
-    Directory,
-    Duration,
-    Flag,
-    NamePart,
-    PemFile,
-    PrivateKey,
-    ProxyUrl,
-    ScaleSetName,
-    SharingUrl,
-    Token,
-    Whole,
-    WorkFolder,
-)
+from scaleset_burst.settings.fields import Directory, NamePart, PemFile, ProxyUrl, SharingUrl, WorkFolder
+from scaleset_client.settings import GitHubSettings, ScaleSetName
+from scaleset_hookspecs.configuration import Accepts, Duration, Flag, Section, Whole
 
 __all__ = [
-    "AppSettings",
     "BatchSettings",
     "BudgetSettings",
     "CacheSettings",
     "ConnectionSettings",
     "EffectiveScaleSet",
-    "GitHubSettings",
     "JournalSettings",
     "ScaleSetOverride",
-    "Section",
     "Settings",
     "SharingSettings",
-    "reveal",
 ]
 
 Lifetime = Annotated[Duration, Field(ge=0)]
 Concurrency = Annotated[Whole, Field(ge=1, le=1000)]
-
-
-class Section(BaseModel):
-    """A section: frozen; unknown keys are refused; an empty one has its defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_default(cls, value: object) -> object:
-        return {} if value is None else value
-
-
-class AppSettings(Section):
-    """Credentials of a GitHub App installation."""
-
-    client_id: Annotated[str, Field(min_length=1)] = Field(
-        description="The App's client id (or its numeric id as text)."
-    )
-    installation_id: Whole = Field(ge=1, description="Id of the App's installation in the scope.")
-    private_key: PrivateKey = Field(description="The App's private key (PEM), by reference.")
-
-
-class GitHubSettings(Section):
-    """Where to register runners, and as whom. Exactly one of `token` and `app`."""
-
-    config_url: ConfigUrl = Field(description="Web URL of the enterprise, organisation or repository.")
-    token: Token | None = Field(default=None, description="A personal access token, by reference.")
-    app: AppSettings | None = Field(default=None, description="A GitHub App, instead of a token.")
 
 
 class BatchSettings(Section):
@@ -264,8 +218,3 @@ class Settings(Section):
             work_folder=override.work_folder or self.batch.work_folder,
             max_concurrency=override.max_concurrency,
         )
-
-
-def reveal(value: SecretStr | str | None) -> str | None:
-    """Return the text of a value that may have been given by reference."""
-    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -5,9 +5,10 @@ from typing import Final
 
 from pydantic.fields import FieldInfo
 
-from scaleset_burst.settings.accepts import accepts, is_duration, section_of
-from scaleset_burst.settings.listing import show
-from scaleset_burst.settings.model import Section, Settings
+from scaleset_burst.settings.model import Settings
+from scaleset_hookspecs.configuration import Section
+from scaleset_hookspecs.configuration.accepts import accepts, is_duration, section_of
+from scaleset_hookspecs.configuration.listing import show
 
 __all__ = ["reference_page"]
 

@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from autoscaler.config import HostSettings
+from autoscaler.config import ScaleSetSettings
 from autoscaler.scale_sets import find_or_create
 from scaleset_client import ScaleSetClient, TokenCredentials
-from scaleset_hookspecs import ScaleSetRef
 from scaleset_simulator import SimulatorProcess
 
 pytestmark = pytest.mark.anyio
@@ -16,9 +15,7 @@ pytestmark = pytest.mark.anyio
 async def test_hosts_that_start_at_once_share_the_scale_set_that_one_of_them_makes() -> None:
     with SimulatorProcess("--latency", "50ms") as simulator:
         credentials = TokenCredentials(token=simulator.token)
-        settings = HostSettings(
-            config_url=simulator.config_url, credentials=credentials, scale_set=ScaleSetRef(name="new")
-        )
+        settings = ScaleSetSettings(name="new")
         client = ScaleSetClient(simulator.config_url, credentials)
         try:
             found = await asyncio.gather(*(find_or_create(client, settings) for _ in range(5)))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleset_burst.settings import Settings, load_settings
-from scaleset_burst.settings.accepts import section_of
-from scaleset_burst.settings.model import Section
 from scaleset_hookspecs import ConfigError
+from scaleset_hookspecs.configuration import Section
+from scaleset_hookspecs.configuration.accepts import section_of
 
 MARK = "ghp_hunter2hunter2"
 

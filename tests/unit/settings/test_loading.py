@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scaleset_burst.settings import Settings, load_settings
-from scaleset_burst.settings.source import read_text
 from scaleset_hookspecs import ConfigError, Problem
+from scaleset_hookspecs.configuration.source import read_text
 
 Load = Callable[[Mapping[str, Any]], Settings]
 Problems = Callable[[Load, Mapping[str, Any]], list[Problem]]

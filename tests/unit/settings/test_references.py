@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from scaleset_burst.settings import Settings, reveal
+from scaleset_burst.settings import Settings
 from scaleset_hookspecs import Problem
+from scaleset_hookspecs.configuration import reveal
 
 Load = Callable[[Mapping[str, Any]], Settings]
 Problems = Callable[[Load, Mapping[str, Any]], list[Problem]]

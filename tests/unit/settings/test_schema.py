@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from scaleset_burst.settings import Settings
-from scaleset_burst.settings.accepts import section_of
-from scaleset_burst.settings.durations import parse_duration
-from scaleset_burst.settings.listing import listing
-from scaleset_burst.settings.model import Section
 from scaleset_burst.settings.reference import reference_page
-from scaleset_burst.settings.schema import json_schema, schema_text
+from scaleset_burst.settings.schema import schema, schema_text
+from scaleset_hookspecs.configuration import Section
+from scaleset_hookspecs.configuration.accepts import section_of
+from scaleset_hookspecs.configuration.durations import parse_duration
+from scaleset_hookspecs.configuration.listing import listing
 
 Load = Callable[[Mapping[str, Any]], Settings]
 
@@ -53,12 +53,12 @@ def test_the_pages_made_from_the_model_are_up_to_date() -> None:
 
 
 def test_the_schema_is_one_and_accepts_the_example() -> None:
-    jsonschema.Draft202012Validator.check_schema(json_schema())
-    jsonschema.validate(yaml.safe_load(EXAMPLE)["plugins"]["burst"], json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.validate(yaml.safe_load(EXAMPLE)["plugins"]["burst"], schema())
 
 
 def test_the_schema_accepts_the_example_with_everything_switched_on() -> None:
-    jsonschema.validate(yaml.safe_load(uncommented())["plugins"]["burst"], json_schema())
+    jsonschema.validate(yaml.safe_load(uncommented())["plugins"]["burst"], schema())
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_schema_accepts_the_example_with_everything_switched_on() -> None:
 )
 def test_the_schema_refuses_what_is_wrong(section: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(section, json_schema())
+        jsonschema.validate(section, schema())
 
 
 def test_the_schema_shows_defaults_as_the_file_says_them() -> None:
-    text = json.dumps(json_schema())
+    text = json.dumps(schema())
     assert '"default": "5ms"' in text
     assert "****" not in text
 

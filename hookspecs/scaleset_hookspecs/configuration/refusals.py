@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import yaml
 from pydantic_core import PydanticCustomError
 
-from scaleset_client.texts import looks_secret
-
-__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "refusal"]
+__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "looks_secret", "refusal"]
 
 REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
@@ -20,6 +19,16 @@ _LONGEST_NUMBER: Final = 128
 
 _VARIABLE: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
 """What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
+
+_SECRET_BEGINS: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|ey[IJ][\w+/=-]{8}|://[^/\s]*@")
+"""How GitHub's tokens, keys, JWTs, JIT configs and URLs with a user begin."""
+
+_RESOLVER: Final = yaml.resolver.Resolver()
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text holds the look of a token, a key or a URL with a user, wherever it stands."""
+    return _SECRET_BEGINS.search(text) is not None
 
 
 def refusal(found: str, expected: str) -> PydanticCustomError:
@@ -33,14 +42,14 @@ def is_variable_name(text: str) -> bool:
     return not looks_secret(text) and _VARIABLE.fullmatch(text) is not None
 
 
-def describe(value: object) -> str:
-    """Say what a value is, shortened, on one line."""
+def describe(value: object, *, quoted: bool = False) -> str:
+    """Say what a value is, shortened, on one line; a text `quoted` where a number or a truth value should stand."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, str):
-        return _describe_text(value)
+        return _describe_text(value, quoted=quoted or _reads_as_another_kind(value))
     if isinstance(value, Mapping):
         return _describe_mapping(value)
     if isinstance(value, list | tuple | set):
@@ -63,14 +72,22 @@ def describe_secret(value: object) -> str:
     return describe(value)
 
 
-def _describe_text(text: str) -> str:
+def _describe_text(text: str, *, quoted: bool = False) -> str:
     if looks_secret(text):
         return f"a text of {len(text)} characters that looks like a secret"
     if not text:
         return "an empty text"
     if len(text) > _LONGEST:
         return f"a text of {len(text)} characters"
-    return f"`{text}`" if text.isprintable() else f"{text!r}"
+    if not text.isprintable():
+        return f"{text!r}"
+    return f'`"{text}"`' if quoted else f"`{text}`"
+
+
+def _reads_as_another_kind(text: str) -> bool:
+    """Whether a text would be a number, a truth value or nothing if it did not stand in quotes, such as `"5"`."""
+    kind = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # not in its stubs
+    return str(kind) != "tag:yaml.org,2002:str"
 
 
 def _describe_mapping(value: Mapping[Any, Any]) -> str:

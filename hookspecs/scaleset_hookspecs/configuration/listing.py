@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from scaleset_burst.settings.accepts import is_duration
-from scaleset_burst.settings.durations import format_duration
-from scaleset_burst.settings.model import Section, Settings
-from scaleset_burst.settings.references import Secret
+from scaleset_hookspecs.configuration.accepts import is_collection, is_duration, section_of
+from scaleset_hookspecs.configuration.durations import format_duration
+from scaleset_hookspecs.configuration.fields import Section
+from scaleset_hookspecs.configuration.references import Secret
 
 __all__ = ["Row", "listing", "show"]
 
@@ -31,7 +31,7 @@ class Row:
     description: str
 
 
-def listing(settings: Settings) -> tuple[Row, ...]:
+def listing(settings: Section) -> tuple[Row, ...]:
     """Return a row for each setting, in the order of the model."""
     return tuple(_rows(settings, ""))
 
@@ -55,8 +55,8 @@ def _rows(section: Section, above: str) -> Iterator[Row]:
         path = f"{above}{name}"
         if isinstance(value, Section):
             yield from _rows(value, f"{path}.")
-        elif isinstance(value, dict):
-            for key, inner in value.items():
+        elif is_collection(field) and section_of(field) is not None and isinstance(value, dict | tuple):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 yield from _rows(inner, f"{path}.{key}.")
         else:
             yield _row(path, field, value)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleset_burst.settings.durations import format_duration, parse_duration
+from scaleset_hookspecs.configuration.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

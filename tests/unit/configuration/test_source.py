@@ -1,11 +1,12 @@
 """A configuration file is read within limits, and what is wrong with it has a line."""
 
+import io
 from pathlib import Path
 
 import pytest
 
-from scaleset_burst.settings.source import CONFIG_LIMIT, read_config, read_text
 from scaleset_hookspecs import ConfigError, Problem
+from scaleset_hookspecs.configuration.source import CONFIG_LIMIT, read_config, read_text
 
 
 def refused(path: Path) -> Problem:
@@ -94,3 +95,10 @@ def test_files_of_settings_are_read_within_limits(tmp_path: Path) -> None:
     assert read_text(str(path)) == "secret\n"
     with pytest.raises(OSError, match="Not a file"):
         read_text(str(tmp_path))
+
+
+def test_standard_input_is_a_file_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a: 1\nb: {c: 2, c: 3}\n")))
+    config = read_config("-")
+    assert (config["a"], config.line(("b",)), config.duplicates) == (1, 2, ((("b", "c"), 2),))
+    assert config.file == "(standard input)"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scaleset_burst.settings.addresses import check_config_url, is_enterprise, is_url
+from scaleset_client.settings import check_config_url, is_enterprise
+from scaleset_hookspecs.configuration.fields import is_url
 
 
 @pytest.mark.parametrize(

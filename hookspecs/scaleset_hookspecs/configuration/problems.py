@@ -7,10 +7,9 @@ from typing import Any, Final, TypeAlias
 
 from pydantic_core import ErrorDetails
 
-from scaleset_burst.settings.accepts import accepts, is_secret, members, section_of
-from scaleset_burst.settings.model import Section, Settings
-from scaleset_burst.settings.refusals import REFUSED, describe, describe_secret
-from scaleset_client.texts import looks_secret
+from scaleset_hookspecs.configuration.accepts import accepts, is_collection, is_secret, members, section_of
+from scaleset_hookspecs.configuration.fields import Section
+from scaleset_hookspecs.configuration.refusals import REFUSED, describe, describe_secret, looks_secret
 from scaleset_hookspecs.errors import Problem
 
 __all__ = ["MISSING", "NOTHING", "Document", "Mistake", "Path", "mistakes", "show_path", "value_at"]
@@ -80,23 +79,30 @@ class Document:
 
 def show_path(path: Path) -> str:
     """Return a key path on one line; keys that are not plain names stand in quotes."""
-    keys = ("(a key that looks like a secret)" if looks_secret(str(key)) else str(key) for key in path)
-    return ".".join(key if key.replace("-", "_").isidentifier() or "(" in key else f'"{key}"' for key in keys)
+    return ".".join(map(_show_key, path))
 
 
-def mistakes(errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mistake]:
+def _show_key(key: str | int) -> str:
+    if looks_secret(str(key)):
+        return "(a key that looks like a secret)"
+    plain = isinstance(key, int) or key.replace("-", "_").isidentifier()
+    return str(key) if plain else f'"{key}"'
+
+
+def mistakes(model: type[Section], errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mistake]:
     """Return one mistake for each setting that pydantic refused, in its order.
 
     Args:
-        errors: Of the model `Settings`.
+        model: What the data was validated as.
+        errors: Of that validation.
         data: What was validated.
     """
     first: dict[Path, Mistake] = {}
     for error in errors:
         loc = error["loc"]
         of_key = loc[-1:] == ("[key]",) and error["type"] != "extra_forbidden"
-        path, section = _declared(loc[:-1] if of_key else loc)
-        first.setdefault(path, _mistake(error, path, section, data))
+        path, section = _declared(model, loc[:-1] if of_key else loc)
+        first.setdefault(path, _mistake(model, error, path, section, data))
     meant = {mistake.meant for mistake in first.values()}
     return [
         mistake
@@ -108,9 +114,10 @@ def mistakes(errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mi
 def value_at(data: object, path: Path) -> object:
     """Return what stands at a path, `MISSING` if nothing does."""
     for key in path:
-        if not isinstance(data, Mapping) or key not in data:
-            return MISSING
-        data = data[key]
+        if isinstance(data, Mapping):
+            data = data.get(key, MISSING)
+        else:
+            data = data[key] if isinstance(data, list | tuple) and isinstance(key, int) else MISSING
     return data
 
 
@@ -118,10 +125,10 @@ def _inside(path: Path, outer: Path) -> bool:
     return len(path) > len(outer) and path[: len(outer)] == outer
 
 
-def _declared(loc: Iterable[str | int]) -> tuple[Path, type[Section]]:
+def _declared(model: type[Section], loc: Iterable[str | int]) -> tuple[Path, type[Section]]:
     """Drop what pydantic adds to a location (names of union branches); return the last section entered."""
     path: list[str | int] = []
-    section: type[Section] = Settings
+    section = model
     steps = iter(loc)
     for step in steps:
         path.append(step)
@@ -131,22 +138,25 @@ def _declared(loc: Iterable[str | int]) -> tuple[Path, type[Section]]:
             break
         if len(members(field.rebuild_annotation())) > 1:
             next(steps, None)
-            name = next(steps, None)
-            if name is None:
+        if is_collection(field):
+            entry = next(steps, None)
+            if entry is None:
                 break
-            path.append(name)
+            path.append(entry)
         section = inner
     return tuple(path), section
 
 
-def _mistake(error: ErrorDetails, path: Path, section: type[Section], data: Mapping[str, Any]) -> Mistake:
+def _mistake(
+    model: type[Section], error: ErrorDetails, path: Path, section: type[Section], data: Mapping[str, Any]
+) -> Mistake:
     context = error.get("ctx", {})
     if error["type"] == REFUSED:
         return Mistake(path=path, found=context["found"], expected=context["expected"])
     if error["type"] == "string_unicode":  # of a key the location is the section
         return Mistake(path=path, found="a text with half a character (a lone surrogate)", expected="whole characters")
     if error["type"] == "extra_forbidden":
-        return _unknown(path, section)
+        return _unknown(model, path, section)
     if error["type"] == "invalid_key" or error["loc"][-1:] == ("[key]",):
         return Mistake(
             path=path, found="a key that is not text", expected="a name, in quotes if it looks like a number"
@@ -158,20 +168,19 @@ def _mistake(error: ErrorDetails, path: Path, section: type[Section], data: Mapp
         return Mistake(path=path, found=NOTHING, expected=expected)
     if error["type"] == "string_type" and isinstance(value, int | float):
         expected = f"{expected}; in quotes if it looks like a number"
-    found = describe_secret(value) if field is not None and is_secret(field) else describe(value)
+    quoted = error["type"] in {"bool_type", "int_type"}
+    found = describe_secret(value) if field is not None and is_secret(field) else describe(value, quoted=quoted)
     return Mistake(path=path, found=found, expected=expected)
 
 
-def _unknown(path: Path, section: type[Section]) -> Mistake:
+def _unknown(model: type[Section], path: Path, section: type[Section]) -> Mistake:
     key, names, found = str(path[-1]), list(section.model_fields), "an unknown key"
     close = get_close_matches(key.lower().replace("-", "_"), names, n=1)
     if close:
         expected = f"a known key; did you mean `{close[0]}`?"
         return Mistake(path=path, found=found, expected=expected, meant=(*path[:-1], close[0]))
     homes = [
-        name
-        for name, field in Settings.model_fields.items()
-        if (home := section_of(field)) and key in home.model_fields
+        name for name, field in model.model_fields.items() if (home := section_of(field)) and key in home.model_fields
     ]
     listed = "one of " + ", ".join(f"`{name}`" for name in names)
     expected = f"a known key; `{key}` belongs in the section `{homes[0]}`" if homes else listed

@@ -1,6 +1,7 @@
-"""Reading a configuration file, for programs that have no host around them."""
+"""Reading a configuration file with its lines, and the files that its settings name, within limits."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,10 @@ import yaml
 from scaleset_hookspecs.errors import ConfigError, Problem
 from scaleset_hookspecs.sources import SourcedConfig, unfolded
 
-__all__ = ["read_config", "read_text"]
+__all__ = ["STANDARD_INPUT", "read_config", "read_text"]
+
+STANDARD_INPUT: Final = "-"
+"""The path that stands for standard input."""
 
 CONFIG_LIMIT: Final = 1024 * 1024
 """Bytes of a configuration at most."""
@@ -32,14 +36,18 @@ def read_text(path: str) -> str:
 
 
 def read_config(path: str | os.PathLike[str]) -> SourcedConfig:
-    """Return the mapping of a YAML file, with its lines.
+    """Return the mapping of a YAML file, or of standard input, with its lines.
 
     Raises:
         ConfigError: There is no such file, or it is no YAML mapping; with the line where YAML stopped.
     """
     name = os.fspath(path)
     try:
-        text = _read(name, CONFIG_LIMIT)
+        if name == STANDARD_INPUT:
+            name = "(standard input)"
+            text = _decoded(sys.stdin.buffer.read(CONFIG_LIMIT + 1), CONFIG_LIMIT)
+        else:
+            text = _read(name, CONFIG_LIMIT)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise _refused(name, f"a file that does not open ({reason})", "a YAML file of at most 1 MiB") from None
@@ -53,7 +61,10 @@ def _read(path: str, limit: int) -> str:
     if place.exists() and not place.is_file():
         raise OSError(0, "Not a file")
     with place.open("rb") as file:
-        raw = file.read(limit + 1)
+        return _decoded(file.read(limit + 1), limit)
+
+
+def _decoded(raw: bytes, limit: int) -> str:
     if len(raw) > limit:
         raise OSError(0, f"Longer than {limit // 1024} KiB")
     return raw.decode("utf-8-sig")
@@ -73,7 +84,7 @@ def _parse(text: str, name: str) -> SourcedConfig:
         raise _refused(name, f"a value that YAML cannot read ({error})", "a YAML mapping") from None
     if not isinstance(data, dict):
         found = "an empty file" if data is None else f"a {type(data).__name__} at the top"
-        raise _refused(name, found, "a YAML mapping with a section `plugins`")
+        raise _refused(name, found, "a YAML mapping of sections")
     return SourcedConfig.from_node(data, node, name)
 
 

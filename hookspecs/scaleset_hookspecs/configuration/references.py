@@ -1,16 +1,30 @@
 """Values that stand in the file by reference: `{$env: NAME}` and `{$file: PATH}`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 
-from scaleset_burst.settings.refusals import describe, describe_secret, is_variable_name, refusal
-from scaleset_client.texts import looks_secret
+from scaleset_hookspecs.configuration.refusals import (
+    describe,
+    describe_secret,
+    is_variable_name,
+    looks_secret,
+    refusal,
+)
 
-__all__ = ["REFERENCE", "SECRET_LIMIT", "Secret", "Sources", "is_reference", "resolve"]
+__all__ = [
+    "REFERENCE",
+    "SECRET_LIMIT",
+    "Secret",
+    "Sources",
+    "is_reference",
+    "resolve",
+    "reveal",
+    "variables_of",
+]
 
 REFERENCE: Final = "a reference, `$env: NAME` or `$file: PATH`"
 """How a reference is written, in words."""
@@ -20,11 +34,18 @@ SECRET_LIMIT: Final = 64 * 1024
 
 
 class Secret(SecretStr):
-    """A secret that knows where it came from, such as `$env: GITHUB_TOKEN`."""
+    """A secret that knows where it came from.
 
-    def __init__(self, value: str, origin: str) -> None:
+    Attributes:
+        origin: The reference, such as `$env: GITHUB_TOKEN`.
+        file: The path of the file that holds it, ready to be read again when the secret is renewed; `None` if it is
+            no file's.
+    """
+
+    def __init__(self, value: str, origin: str, file: str | None = None) -> None:
         super().__init__(value)
         self.origin: Final = origin
+        self.file: Final = file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +110,7 @@ def resolve(value: object, sources: object) -> SecretStr:
 
 def _read_environment(name: str, sources: Sources) -> Secret:
     shown = f"`$env: {name}`, which is not set" if is_variable_name(name) else "an environment variable that is not set"
-    text = sources.environ.get(name)
+    text = sources.environ.get(name) if name.isprintable() else None  # half a character is in no environment
     if text is None:
         raise refusal(shown, "the name of an environment variable that holds the secret")
     return _checked(text, f"$env: {name}")
@@ -97,13 +118,33 @@ def _read_environment(name: str, sources: Sources) -> Secret:
 
 def _read_file(name: str, sources: Sources) -> Secret:
     # What does not open may be the secret itself, put there by mistake: only a path that opens is repeated.
-    return _checked(sources.read(name, show=False), f"$file: {name}")
+    return _checked(sources.read(name, show=False), f"$file: {name}", sources.path(name))
 
 
-def _checked(text: str, origin: str) -> Secret:
+def _checked(text: str, origin: str, file: str | None = None) -> Secret:
     if len(text) > SECRET_LIMIT:
         raise refusal(f"`{origin}`, which holds more than {SECRET_LIMIT // 1024} KiB", "a secret")
     text = text.rstrip("\r\n")
     if not text.strip():
         raise refusal(f"`{origin}`, which is empty", "a secret")
-    return Secret(text, origin)
+    return Secret(text, origin, file)
+
+
+def reveal(value: SecretStr | str | None) -> str | None:
+    """Return the text of a value that may have been given by reference."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def variables_of(config: Mapping[str, Any]) -> frozenset[str]:
+    """Return the environment variables that a mapping takes secrets from, in whatever section: keep them from jobs."""
+    return frozenset(_variables(config, set()))
+
+
+def _variables(value: object, seen: set[int]) -> Iterator[str]:
+    if id(value) in seen or not isinstance(value, Mapping | list | tuple):
+        return
+    seen.add(id(value))
+    if isinstance(value, Mapping) and isinstance(value.get("$env"), str):
+        yield value["$env"]
+    for inner in value.values() if isinstance(value, Mapping) else value:
+        yield from _variables(inner, seen)

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types as at
 from pydantic.fields import FieldInfo
 
-from scaleset_burst.settings.durations import format_duration
-from scaleset_burst.settings.fields import Accepts
-from scaleset_burst.settings.model import Section
+from scaleset_hookspecs.configuration.durations import format_duration
+from scaleset_hookspecs.configuration.fields import Accepts, Section
 
-__all__ = ["accepts", "is_duration", "is_secret", "members", "section_of"]
+__all__ = ["accepts", "is_collection", "is_duration", "is_secret", "members", "section_of"]
+
+_COLLECTIONS: Final = (dict, tuple)
 
 
 def accepts(field: FieldInfo) -> str:
@@ -30,12 +31,17 @@ def is_duration(field: FieldInfo) -> bool:
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:
-    """Return the section the field holds, or a mapping of names to it holds; `None` for a plain value."""
+    """Return the section the field holds, or a list or mapping of names holds; `None` for a plain value."""
     for base, _ in members(field.rebuild_annotation()):
-        kind = get_args(base)[1] if get_origin(base) is dict else base
+        kind = _entry(base) if get_origin(base) in _COLLECTIONS else base
         if isinstance(kind, type) and issubclass(kind, Section):
             return kind
     return None
+
+
+def is_collection(field: FieldInfo) -> bool:
+    """Whether the field holds many: a list, or a mapping of names."""
+    return any(get_origin(base) in _COLLECTIONS for base, _ in members(field.rebuild_annotation()))
 
 
 def members(annotation: object, marks: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
@@ -50,6 +56,10 @@ def members(annotation: object, marks: tuple[Any, ...] = ()) -> list[tuple[Any, 
     if origin in {Union, UnionType}:
         return [pair for one in get_args(annotation) if one is not NoneType for pair in members(one, marks)]
     return [(annotation, marks)]
+
+
+def _entry(base: object) -> object:
+    return get_args(base)[get_origin(base) is dict]
 
 
 def _first(base: object) -> object:
@@ -75,8 +85,8 @@ def _one(base: object, marks: tuple[Any, ...]) -> str:
             return mark.sentence
     if get_origin(base) is Literal:
         return "one of " * (len(get_args(base)) > 1) + ", ".join(f"`{value}`" for value in get_args(base))
-    if get_origin(base) is dict:
-        return "a section for each scale set, by its name"
+    if get_origin(base) in _COLLECTIONS:
+        return _many(base)
     if base is bool:
         return "`true` or `false`"
     if base is int:
@@ -87,6 +97,14 @@ def _one(base: object, marks: tuple[Any, ...]) -> str:
     if base is str:
         return "a text that is not empty" if any(isinstance(mark, at.MinLen) for mark in marks) else "a text"
     return "a section"
+
+
+def _many(base: object) -> str:
+    entry = _entry(base)
+    is_section = isinstance(entry, type) and issubclass(entry, Section)
+    if get_origin(base) is dict:
+        return "a section for each, by its name" if is_section else "a section"
+    return "a list of sections" if is_section else f"a list, each {_sentence(entry)}"
 
 
 def _range(marks: tuple[Any, ...], show: Callable[[float], str]) -> str:
