@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format redis docker bench conformance chaos docs clean constraints
+.PHONY: help demo test test-slow lint format redis docker bench hosts conformance chaos docs clean constraints
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ docker: $(STAMP)  ## the host that runs its runners in containers, on a Docker d
 
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+hosts: $(STAMP)  ## an autoscaler that others wrote, with its own code and with the hooks (needs Python 3.13)
+	@$(BIN)/python -m benchmarks.hosts $(ARGS)
 
 docs: $(STAMP)  ## write the pages that are made from the settings
 	@$(BIN)/python -m scaleset_burst.settings docs/reference

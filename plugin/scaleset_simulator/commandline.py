@@ -100,6 +100,8 @@ def parser() -> argparse.ArgumentParser:
     add("--group-capacity", type=number, default=10_000, help="runners in a group")
     add("--running-status", type=int, choices=(400, 409), default=400, help="status of JobStillRunningException")
     add("--absent-status", type=int, choices=(204, 404), default=204, help="status of removing an absent runner")
+    add("--tenant-query", default="ring=1", metavar="TEXT", help="query of the service's address (default ring=1)")
+    add("--event-keys", choices=("runner_event", "any"), default="runner_event", help="or runnerEvent as well")
     add("--unready", type=number, default=0, help="answer 401 to the first so many admin connections")
     add("--bom", action="store_true", help="begin every body with a byte order mark")
     add("--fault", action="append", type=_fault, default=[], metavar="KIND:ACTION[=VALUE][:HOW OFTEN][@FROM+FOR]")

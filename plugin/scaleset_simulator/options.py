@@ -39,6 +39,8 @@ class Options:
         registrations: In any `window` seconds; 0 is no limit.
         group_capacity: Runners in a group.
         running_status: Status of the answer to removing a busy runner (protocol section 11, 1).
+        tenant_query: Query of the Actions service's address (protocol 2.3); nothing where a client cannot bear one.
+        event_keys: What an admin connection's request may call its event: `runner_event`, or `any` (Appendix C).
         absent_status: Status of the answer to removing an absent one (section 11, 11).
     """
 
@@ -61,6 +63,8 @@ class Options:
     group_capacity: int = 10_000
     running_status: int = 400
     absent_status: int = 204
+    tenant_query: str = "ring=1"
+    event_keys: str = "runner_event"
     seed: int = 0
     speed: float = 1.0
     app: AppKey | None = None

@@ -90,10 +90,12 @@ def admin(request: Received) -> Answer:
         world.unready_left -= 1
         raise Refusal(401, None, "Invalid token (not yet known to this service)")
     body = request.json()
-    if body.get("runner_event") != "register" or not str(body.get("url", "")).startswith("http"):
+    either = body.get("runnerEvent") if world.options.event_keys == "any" else None
+    if body.get("runner_event", either) != "register" or not str(body.get("url", "")).startswith("http"):
         raise Refusal(400, None, "url and runner_event are needed")
     token = world.tokens.admin(request.authorization)
-    return Answer(200, {"url": f"{world.origin}{BASE}?ring=1", "token": token, "token_schema": "OAuthAccessToken"})
+    query = f"?{world.options.tenant_query}" if world.options.tenant_query else ""
+    return Answer(200, {"url": f"{world.origin}{BASE}{query}", "token": token, "token_schema": "OAuthAccessToken"})
 
 
 def _rest_headers(request: Received) -> dict[str, str]:

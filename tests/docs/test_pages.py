@@ -59,6 +59,13 @@ def test_the_foreign_host_is_short_and_stands_in_the_page() -> None:
     assert program in (DOCS / "tutorial" / "adopting.md").read_text()
 
 
+def test_the_adapter_is_short_and_stands_in_the_page() -> None:
+    """The same for a host that others wrote."""
+    program = (ROOT / "benchmarks" / "hosts" / "adapter.py").read_text().strip()
+    assert len(program.splitlines()) < 30
+    assert program in (DOCS / "how-to" / "adopt-nested-runner.md").read_text()
+
+
 def test_the_foreign_host_answers_by_itself(tmp_path: Path) -> None:
     """Without a plugin its own default answers."""
     done = run_host("plugins: {}\n", 0, tmp_path)

@@ -1,0 +1,1 @@
+"""Hosts that others wrote, with their own code and with the hooks."""
