@@ -152,14 +152,14 @@ class ScaleSetClient:
         name: str,
         *,
         runner_group_id: int | None = None,
-        labels: Iterable[Label] = (),
+        labels: Iterable[Label | str] = (),
         disable_update: bool = False,
     ) -> ScaleSet:
         """Create a scale set; without labels it gets one with its own name, without a group the service chooses one.
 
         Raises:
             Conflict: The group has one of that name.
-            UsageError: There is neither a name nor a label.
+            UsageError: There is neither a name nor a label, or a label is neither text nor a `Label`.
         """
         request = rows.create_scale_set(name, runner_group_id, labels, disable_update=disable_update)
         return await self._caller.call(
@@ -172,7 +172,7 @@ class ScaleSetClient:
         *,
         name: str | None = None,
         runner_group_id: int | None = None,
-        labels: Iterable[Label] | None = None,
+        labels: Iterable[Label | str] | None = None,
         disable_update: bool | None = None,
     ) -> ScaleSet:
         """Change what is given, and nothing else."""

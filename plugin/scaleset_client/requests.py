@@ -119,12 +119,12 @@ def get_scale_set(scale_set_id: int) -> Request:
 
 
 def create_scale_set(
-    name: str, runner_group_id: int | None, labels: Iterable[Label], *, disable_update: bool
+    name: str, runner_group_id: int | None, labels: Iterable[Label | str], *, disable_update: bool
 ) -> Request:
     """Row 4; without labels the set gets one with its own name, as every client does (protocol 4.3).
 
     Raises:
-        UsageError: There is neither a name nor a label.
+        UsageError: There is neither a name nor a label, or a label is neither text nor a `Label`.
     """
     wanted = _labels(labels)
     if not (name or wanted):
@@ -143,7 +143,7 @@ def update_scale_set(
     *,
     name: str | None,
     runner_group_id: int | None,
-    labels: Iterable[Label] | None,
+    labels: Iterable[Label | str] | None,
     disable_update: bool | None,
 ) -> Request:
     """Row 5; only what is given is sent."""
@@ -157,8 +157,17 @@ def update_scale_set(
     return Request(Operation.UPDATE_SCALE_SET, "PATCH", f"{SCALE_SETS}/{scale_set_id}", body=_json(body))
 
 
-def _labels(labels: Iterable[Label]) -> list[dict[str, str]]:
-    return [{"type": label.type or "System", "name": whole(label.name, "a label")} for label in labels]
+def _labels(labels: Iterable[Label | str]) -> list[dict[str, str]]:
+    if isinstance(labels, str):
+        raise UsageError(f"labels are the text {labels!r}; expected several: labels=({labels!r},)")
+    return [_label(label) for label in labels]
+
+
+def _label(label: object) -> dict[str, str]:
+    label = Label(name=label) if isinstance(label, str) else label
+    if not isinstance(label, Label) or not label.name:
+        raise UsageError(f"a label is {label!r}; expected a text such as 'linux', or Label(name='linux')")
+    return {"type": label.type or "System", "name": whole(label.name, "a label")}
 
 
 def delete_scale_set(scale_set_id: int) -> Request:

@@ -117,3 +117,15 @@ def test_a_group_that_was_not_given_is_not_sent() -> None:
     """The service chooses it then, as it does for the official client."""
     assert "runnerGroupId" not in json.loads(requests.create_scale_set("a", None, (), disable_update=False).body)
     assert json.loads(requests.create_scale_set("a", 3, (), disable_update=False).body)["runnerGroupId"] == 3
+
+
+def test_labels_are_texts_or_labels() -> None:
+    wanted = ("linux", Label(name="gpu", type="User"))
+    made = requests.create_scale_set("x", None, wanted, disable_update=False)
+    assert json.loads(made.body)["labels"] == [{"type": "System", "name": "linux"}, {"type": "User", "name": "gpu"}]
+
+
+@pytest.mark.parametrize("labels", ["linux", [None], [7], [""], [("a", "b")], [{"name": "linux"}], [Label(name="")]])
+def test_anything_else_is_no_label_and_says_what_is(labels: object) -> None:
+    with pytest.raises(UsageError, match=r"expected .*linux"):
+        requests.create_scale_set("x", None, labels, disable_update=False)  # type: ignore[arg-type]
