@@ -61,6 +61,7 @@ hosts: $(STAMP)  ## an autoscaler that others wrote, with its own code and with 
 
 docs: $(STAMP)  ## write the pages that are made from the settings
 	@$(BIN)/python -m scaleset_burst.settings docs/reference
+	@$(BIN)/python examples/schema.py
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from scaleset_client.loopback import is_loopback
 from scaleset_client.settings import GITHUB_CHECKS, GitHubSettings, ScaleSetName
@@ -26,6 +26,7 @@ from scaleset_hookspecs.configuration import (
 from scaleset_hookspecs.configuration import Path as ConfigPath
 from scaleset_hookspecs.configuration import load as load_model
 from scaleset_hookspecs.configuration.problems import NOTHING
+from scaleset_hookspecs.configuration.schema import exactly_one
 from scaleset_hookspecs.host import create_manager
 
 __all__ = ["AutoscalerSettings", "HostSettings", "ScaleSetSettings", "load"]
@@ -80,6 +81,8 @@ class ScaleSetSettings(ScaleSetCommon):
 class AutoscalerSettings(ScaleSetCommon):
     """The host itself. What is said here of a scale set holds for each that does not say otherwise."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one("scale_set", "scale_sets"))
+
     scale_set: ScaleSetName | None = Field(default=None, description="Name of the scale set, if there is only one.")
     scale_sets: tuple[ScaleSetSettings, ...] = Field(default=(), description="The scale sets, if there are several.")
     start_timeout: Duration = Field(
@@ -105,6 +108,8 @@ class AutoscalerSettings(ScaleSetCommon):
 
 class HostSettings(Section):
     """The whole file; the plugins read their own sections."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {"description": "A place for anchors."}}})
 
     github: GitHubSettings = Field(description="Scope and credentials.")
     autoscaler: AutoscalerSettings = Field(description="The host itself.")

@@ -20,12 +20,14 @@ class SourcedConfig(dict[str, Any]):
     Attributes:
         file: The file it was read from, as people know it.
         duplicates: Keys that stand twice in one mapping, each with the line of its second place.
+        schema: The JSON Schema that the file names for itself and for editors, and the line where it does.
     """
 
     def __init__(self, data: Mapping[str, Any], *, file: str | None = None) -> None:
         super().__init__(data)
         self.file = file
         self.duplicates: tuple[tuple[KeyPath, int], ...] = ()
+        self.schema: tuple[str, int] | None = None
         self._lines: dict[KeyPath, int] = {}
 
     @classmethod
@@ -80,6 +82,7 @@ def _walk(
     keys: set[Hashable] = set()
     for index, child in enumerate(node.value):
         if not isinstance(child, tuple):
+            lines[(*path, index)] = child.start_mark.line + 1
             _walk(child, (*path, index), lines, duplicates, seen)
             continue
         key_node, value_node = child

@@ -114,7 +114,7 @@ def failure(kind: Operation, response: Response, *, now: float, secrets: Iterabl
     if wait is None and limited and RULES[kind].audience is Audience.REST:
         wait = REST_PAUSE
     return error_type(
-        _sentence(kind, response, excerpt(said, secrets)),
+        _sentence(kind, response, excerpt(said, secrets), limited=limited),
         status=response.status,
         type_name=scrub(name, secrets) if name else None,
         activity_id=header_text(headers.get("activityid"), secrets),
@@ -249,13 +249,13 @@ def _is_limit(status: int, headers: Mapping[str, str], said: str) -> bool:
     return status == 403 and ("retry-after" in headers or spent)
 
 
-def _sentence(kind: Operation, response: Response, said: str) -> str:
+def _sentence(kind: Operation, response: Response, said: str, *, limited: bool) -> str:
     status = response.status
     if 300 <= status < 400:
         said = "redirected; has the organisation or repository been renamed? Use its present URL"
     elif 200 <= status < 300:
         said = f"{status} is not the status this operation answers with"
-    hint = HINTS.get((kind, status), "")
+    hint = "" if limited else HINTS.get((kind, status), "")  # a limit is no lack of permission
     return f"{RULES[kind].words} failed: {said or 'no reason given'}{hint}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from scaleset_client.loopback import is_loopback
 from scaleset_client.options import AppCredentials, Credentials, TokenCredentials
@@ -28,6 +28,7 @@ from scaleset_hookspecs.configuration import (
     reveal,
 )
 from scaleset_hookspecs.configuration.fields import REFERENCE_SCHEMA, is_url
+from scaleset_hookspecs.configuration.schema import exactly_one
 
 __all__ = [
     "GITHUB_CHECKS",
@@ -143,6 +144,8 @@ class AppSettings(Section):
 
 class GitHubSettings(Section):
     """Where to register runners, and as whom. Exactly one of `token` and `app`."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("token", "app"))
 
     config_url: ConfigUrl = Field(description="Web URL of the enterprise, organisation or repository.")
     token: Token | None = Field(default=None, description="A personal access token, by reference.")

@@ -178,5 +178,5 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "scaleset_burst.cli", "simulate", "--port", port]
+        command = [sys.executable, "-m", "scaleset_burst", "simulate", "--port", port]
         run(command, folder=tmp_path).refused(1, port, "in use")

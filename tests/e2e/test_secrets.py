@@ -133,7 +133,7 @@ def test_the_commands_print_no_secret(tmp_path: Path, command: list[str], spoilt
             burst["connections"] = {"proxy": f"http://u:{PROXY_PASSWORD}@127.0.0.1:1"}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump({"plugins": {"burst": burst}}))
         ended = subprocess.run(
-            [sys.executable, "-m", "scaleset_burst.cli", *command[:1], "config.yaml", *command[1:]],
+            [sys.executable, "-m", "scaleset_burst", *command[:1], "config.yaml", *command[1:]],
             cwd=tmp_path,
             env={"T": TOKEN, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
             capture_output=True,

@@ -360,7 +360,7 @@ async def test_the_doctor_says_whether_redis_answers(
         burst = {"sharing": {"url": server.url}}
         github = {"config_url": simulator.config_url, "token": {"$env": "DOCTOR_TOKEN"}}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump({"github": github, "plugins": {"burst": burst}}))
-        command = [sys.executable, "-m", "scaleset_burst.cli", "doctor", "config.yaml", "--json"]
+        command = [sys.executable, "-m", "scaleset_burst", "doctor", "config.yaml", "--json"]
         environment = {**os.environ, "DOCTOR_TOKEN": simulator.token}
         done = await asyncio.to_thread(
             subprocess.run, command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

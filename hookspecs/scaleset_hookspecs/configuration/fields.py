@@ -80,13 +80,13 @@ class Accepts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JsonSchema:
-    """Replaces or extends the JSON Schema of a field type by what the file may say."""
+    """Replaces the JSON Schema of a field type by what the file may say; a duration may also be a number."""
 
     schema: dict[str, Any]
     replace: bool = True
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self.schema) if self.replace else {"anyOf": [self.schema, handler(core)]}
+        return dict(self.schema) if self.replace else {"anyOf": [self.schema, {"minimum": 0, **handler(core)}]}
 
 
 def is_url(text: str, schemes: Collection[str]) -> bool:

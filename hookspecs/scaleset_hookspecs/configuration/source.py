@@ -1,6 +1,7 @@
 """Reading a configuration file with its lines, and the files that its settings name, within limits."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,9 @@ FILE_LIMIT: Final = 4 * 1024 * 1024
 
 NODE_LIMIT: Final = 100_000
 """Values of a configuration at most, aliases counted as often as they are used."""
+
+_SCHEMA_LINE: Final = re.compile(r"^#\s*yaml-language-server:\s*\$schema=(\S+)", re.MULTILINE)
+"""How a file names its JSON Schema to editors."""
 
 
 def read_text(path: str) -> str:
@@ -85,7 +89,10 @@ def _parse(text: str, name: str) -> SourcedConfig:
     if not isinstance(data, dict):
         found = "an empty file" if data is None else f"a {type(data).__name__} at the top"
         raise _refused(name, found, "a YAML mapping of sections")
-    return SourcedConfig.from_node(data, node, name)
+    config = SourcedConfig.from_node(data, node, name)
+    named = _SCHEMA_LINE.search(text)
+    config.schema = None if named is None else (named[1], text.count("\n", 0, named.start()) + 1)
+    return config
 
 
 def _syntax(name: str, error: yaml.YAMLError) -> ConfigError:

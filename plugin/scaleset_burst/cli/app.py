@@ -12,7 +12,6 @@ app = typer.Typer(
     name="scaleset-burst",
     help="Bring up hundreds of GitHub Actions runners in the time it takes to bring up one.",
     epilog="Exit codes: 0 fine, 1 failed, 2 wrong usage or wrong configuration.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,7 +22,7 @@ PRUNE = "Options of prune"
 bench = typer.Typer(help="Measure parts of the plugin on this machine.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The host's YAML file.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The host's YAML file; `-` is standard input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ScaleSetName = Annotated[
     str | None,

@@ -70,7 +70,8 @@ class Facts:
         round_trips: Seconds of look-ups, one after another.
         warmed: Connections open after warming up.
         opened_meanwhile: Connections opened during the look-ups.
-        runners: Runners in the group, or in the scope if the group does not say.
+        runners: Runners in the group, `None` if the service does not say.
+        listed: Runners of the whole scope, where the group does not say; `None` if they cannot be listed.
         group: Name of the runner group.
         scale_set: Name of the scale set that was asked for, `None` if none was.
         scale_set_id: Its id, `None` if it does not exist.
@@ -84,6 +85,7 @@ class Facts:
     warmed: int
     opened_meanwhile: int
     runners: int | None
+    listed: int | None = None
     group: str = "default"
     scale_set: str | None = None
     scale_set_id: int | None = None
@@ -156,7 +158,11 @@ def _connections(facts: Facts) -> Finding:
 def _group(facts: Facts, settings: Settings) -> Finding:
     capacity = settings.budget.group_capacity
     if facts.runners is None:
-        return Finding(name="runner group", text="its size is unknown", severity=Severity.WARNING)
+        known = f"; {facts.listed:,} runners of its scope are listed" if facts.listed else ""
+        unknown = facts.listed is None or facts.listed >= NEARLY_FULL * capacity
+        severity = Severity.WARNING if unknown else Severity.OK
+        text = f"the service does not say how many of {capacity:,} runners `{facts.group}` holds{known}"
+        return Finding(name="runner group", text=text, severity=severity)
     severity = Severity.WARNING if facts.runners >= NEARLY_FULL * capacity else Severity.OK
     text = f"`{facts.group}` holds {facts.runners:,} of {capacity:,} runners ({facts.runners / capacity:.0%})"
     return Finding(name="runner group", text=text, severity=severity)

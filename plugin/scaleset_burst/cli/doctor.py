@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from scaleset_burst.cli.diagnosis import Finding, Severity, diagnose
-from scaleset_burst.cli.output import fail, print_json, print_line, refuse
+from scaleset_burst.cli.output import SayingClock, fail, print_json, print_line, refuse
 from scaleset_burst.cli.probing import probe
 from scaleset_burst.cli.reading import read
 from scaleset_burst.cli.targets import target
@@ -23,13 +24,14 @@ def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: 
         mapping, settings = read(config)
     except ConfigError as error:
         return refuse(error, as_json=as_json)
+    report: dict[str, Any] | None = {"findings": []} if as_json else None
     if not settings.enabled:
-        return fail("the plugin is switched off: no `plugins.burst`, or `enabled: false`")
+        return fail("the plugin is switched off: no `plugins.burst`, or `enabled: false`", report)
     wanted = target(mapping, settings, scale_set, runner_group)
     try:
-        facts = asyncio.run(probe(settings, wanted, SystemClock()))
+        facts = asyncio.run(probe(settings, wanted, SayingClock(SystemClock())))
     except ScalesetError as error:
-        return fail(str(error))
+        return fail(str(error), report)
     findings = diagnose(facts, settings)
     well = all(finding.severity is not Severity.FAILURE for finding in findings)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 __all__ = ["main"]
 
-EXTRA: Final = frozenset({"typer", "click", "rich"})
+EXTRA: Final = frozenset({"typer", "click", "jsonschema", "rich"})
 """What the extra brings."""
 
 UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

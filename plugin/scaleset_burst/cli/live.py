@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scaleset_burst.cli.output import print_line
+from scaleset_burst.cli.output import SayingClock, print_line
 from scaleset_burst.engine import Engine
 from scaleset_burst.settings import Settings
 from scaleset_client.clock import Clock, SystemClock
@@ -55,7 +55,7 @@ async def look_live(settings: Settings, target: ScaleSetRef | None, clock: Clock
     Raises:
         ServiceError: The service cannot be reached or refuses, or the scale set does not exist.
     """
-    clock = clock or SystemClock()
+    clock = clock or SayingClock(SystemClock())
     engine = Engine(settings, clock=clock)
     try:
         started = clock.monotonic()

@@ -9,16 +9,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from scaleset_client.clock import Clock
 from scaleset_hookspecs import ConfigError, Problem
 from scaleset_hookspecs.configuration.listing import Row
 
-__all__ = ["Bar", "fail", "print_json", "print_line", "print_rows", "refuse"]
+__all__ = ["Bar", "SayingClock", "fail", "print_json", "print_line", "print_rows", "refuse"]
 
 
-def fail(sentence: str) -> int:
-    """Print why a command failed; return exit code 1."""
-    _to(sys.stderr).print(Text(f"error: {sentence}"), soft_wrap=True)
+def fail(sentence: str, report: Mapping[str, Any] | None = None) -> int:
+    """Print why a command failed, in the JSON document if there is to be one; return exit code 1."""
+    if report is None:
+        _to(sys.stderr).print(Text(f"error: {sentence}"), soft_wrap=True)
+    else:
+        print_json({**report, "ok": False, "error": sentence})
     return 1
+
+
+class SayingClock:
+    """The machine's clock, which says on standard error that a command waits: it looks hung otherwise."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.monotonic, self.time = clock.monotonic, clock.time
+
+    async def sleep(self, seconds: float) -> None:
+        """Say for how long, then wait."""
+        _to(sys.stderr).print(Text(f"no usable answer yet; asking again in {seconds:.1f} s"), soft_wrap=True)
+        await self._clock.sleep(seconds)
 
 
 def refuse(error: ConfigError, *, as_json: bool) -> int:

@@ -1,18 +1,29 @@
 """Reads the file a command was given, as a host would: a section under a misspelt name is no section left out."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
+from scaleset_burst.journal import why_unusable
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.settings.loading import SECTION
 from scaleset_hookspecs import PROJECT_NAME, ConfigError, Problem, SourcedConfig
-from scaleset_hookspecs.configuration.problems import show_path
-from scaleset_hookspecs.configuration.source import read_config, read_text
+from scaleset_hookspecs.configuration import Document, Mistake, read_config, read_text
+from scaleset_hookspecs.configuration.loading import duplicates
+from scaleset_hookspecs.configuration.problems import value_at
 
-__all__ = ["read"]
+__all__ = ["read", "read_whole"]
+
+_EXTRAS: Final = (
+    ((*SECTION, "sharing"), "redis", "redis"),
+    ((*SECTION, "github", "app"), "cryptography", "app"),
+    (("github", "app"), "cryptography", "app"),
+)
+"""Settings that need an extra, the module that it brings, and its name."""
 
 
 def read(path: Path) -> tuple[SourcedConfig, Settings]:
@@ -22,6 +33,41 @@ def read(path: Path) -> tuple[SourcedConfig, Settings]:
         ConfigError: Something is wrong; carries every problem at once.
     """
     config = read_config(path)
+    return config, _settings(config)
+
+
+def read_whole(path: Path) -> tuple[SourcedConfig, Settings, str]:
+    """Return the same after a look at all that a host would fail at, and what is known of its own sections, in words.
+
+    Raises:
+        ConfigError: Something is wrong; carries every problem at once, in the order of the file.
+    """
+    from scaleset_burst.cli.rules import host_problems  # noqa: PLC0415 - for this command only
+
+    config = read_config(path)
+    document = Document(config=config, section=())
+    settings, found = Settings(enabled=False), list[Problem]()
+    try:
+        settings = _settings(config)
+    except ConfigError as error:
+        found += error.problems
+    if settings.enabled or found:
+        found += map(document.problem, _missing_extras(config))
+    if settings.enabled:
+        found += map(document.problem, _journal(settings))
+    by_rules, of_host = host_problems(config)
+    known, ours = {problem.path for problem in found}, ".".join(map(str, SECTION))
+    for problem in (*duplicates(document), *of_host):
+        # What stands in our own section has been said by those who know it better than a schema.
+        inside = problem.path.startswith(f"{ours}.") and problem.found != "the key a second time"
+        if problem.path not in known and not inside:
+            found.append(problem)
+    if found:
+        raise ConfigError(sorted(found, key=lambda problem: problem.line or 0))
+    return config, settings, by_rules
+
+
+def _settings(config: SourcedConfig) -> Settings:
     settings = load_settings(config, environ=os.environ, read_file=read_text)
     top, own = (str(key) for key in SECTION)
     plugins = config.get(top)
@@ -30,15 +76,27 @@ def read(path: Path) -> tuple[SourcedConfig, Settings]:
     elif isinstance(plugins, Mapping) and own not in plugins:
         installed = {point.name for point in entry_points(group=PROJECT_NAME)}
         _search_nearby(config, (top,), [name for name in plugins if name not in installed], own)
-    return config, settings
+    return settings
 
 
 def _search_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable[object], wanted: str) -> None:
     """Refuse a key that looks like a slip for the one that is not there."""
     for key in keys:
         if get_close_matches(str(key).lower(), [wanted], n=1):
-            path, expected = (*place, str(key)), f"a known key; did you mean `{wanted}`?"
-            found, line = "an unknown key", config.line(path)
-            raise ConfigError(
-                [Problem(path=show_path(path), found=found, expected=expected, file=config.file, line=line)]
-            )
+            expected = f"a known key; did you mean `{wanted}`?"
+            mistake = Mistake(path=(*place, str(key)), found="an unknown key", expected=expected)
+            raise ConfigError([Document(config=config, section=()).problem(mistake)])
+
+
+def _missing_extras(config: SourcedConfig) -> Iterator[Mistake]:
+    for path, module, extra in _EXTRAS:
+        if isinstance(value_at(config, path), Mapping) and find_spec(module) is None:
+            found = f"a setting that needs `{module}`, which is not installed"
+            yield Mistake(path=path, found=found, expected=f"pip install 'scaleset-burst[{extra}]'")
+
+
+def _journal(settings: Settings) -> Iterator[Mistake]:
+    why = why_unusable(settings.journal.directory, environ=os.environ, home=Path.home)
+    if why is not None:
+        expected = "a folder that this user can write to and nobody else can, or `:memory:`"
+        yield Mistake(path=(*SECTION, "journal", "directory"), found=why, expected=expected)

@@ -10,7 +10,7 @@ knows whether writes are missing. `names` is the front that minting uses, `openi
 from scaleset_burst.journal.database import DatabaseJournal
 from scaleset_burst.journal.memory import MemoryJournal
 from scaleset_burst.journal.names import Journal, JournalNames
-from scaleset_burst.journal.opening import LazyJournal, open_journal
+from scaleset_burst.journal.opening import LazyJournal, open_journal, why_unusable
 from scaleset_burst.journal.states import Change, LeftoverName, State, UnrecordedNames
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "State",
     "UnrecordedNames",
     "open_journal",
+    "why_unusable",
 ]

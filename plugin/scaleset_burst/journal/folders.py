@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["make_private", "refuse_foreign"]
+__all__ = ["find_out", "make_private", "refuse_foreign"]
 
 
 def make_private(directory: Path) -> None:
@@ -11,6 +11,17 @@ def make_private(directory: Path) -> None:
     if not directory.is_dir():
         make_private(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def find_out(directory: Path) -> None:
+    """Raise if a folder could not be made or written to, or is not to be trusted; nothing is changed."""
+    there = next(place for place in (directory, *directory.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is no folder")
+    if there == directory:
+        refuse_foreign(directory)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written to by this user")
 
 
 def refuse_foreign(path: Path) -> None:

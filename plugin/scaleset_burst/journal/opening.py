@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from scaleset_burst.journal.database import DatabaseJournal, NewerSchemaError
-from scaleset_burst.journal.folders import make_private, refuse_foreign
+from scaleset_burst.journal.folders import find_out, make_private, refuse_foreign
 from scaleset_burst.journal.memory import MemoryJournal
 from scaleset_burst.journal.states import Change, LeftoverName
 
-__all__ = ["LazyJournal", "default_directory", "open_journal"]
+__all__ = ["LazyJournal", "default_directory", "open_journal", "why_unusable"]
 
 MEMORY = ":memory:"
 
@@ -71,6 +71,17 @@ def open_journal(
             f"by the user of this process only."
         )
         return MemoryJournal()
+
+
+def why_unusable(directory: str | None, *, environ: Mapping[str, str], home: Callable[[], Path]) -> str | None:
+    """Return why no journal could be kept in a directory, `None` if one could; nothing is made or opened."""
+    if directory == MEMORY:
+        return None
+    try:
+        find_out(Path(directory).expanduser() if directory else default_directory(environ, home))
+    except (OSError, RuntimeError) as error:
+        return str(error).rstrip(".")
+    return None
 
 
 class LazyJournal:

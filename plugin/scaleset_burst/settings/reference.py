@@ -17,7 +17,7 @@ _HEAD: Final = """\
 
 Everything the section `plugins.burst` of the host's YAML may say. This page is made from the code by
 `python -m scaleset_burst.settings`; a test fails when the two differ.
-[config.schema.json](config.schema.json) says the same to editors, and
+[config.schema.json](config.schema.json) says the same to editors ([how](commands.md#check)), and
 [examples/config.yaml](../../examples/config.yaml) shows every setting in its place.
 
 - **Durations** read as `5m`, `250ms`, `1h30m` (units `d`, `h`, `m`, `s`, `ms`, largest first), or as a

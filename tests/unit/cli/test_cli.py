@@ -1,6 +1,7 @@
 """The command line, as a process would see it: output, problems and exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -182,6 +183,7 @@ def without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ("typer", ["--version"], "cli"),
         ("rich", ["check", EXAMPLE], "cli"),
+        ("jsonschema", ["check", EXAMPLE], "cli"),
         ("uvicorn", ["simulate"], "simulator"),
         ("uvicorn", ["bench", "cache"], "simulator"),
     ],
@@ -199,7 +201,7 @@ def test_output_that_cannot_be_written_is_one_sentence(command: list[str]) -> No
     """A full disk, as the printing or the last flush finds it."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "scaleset_burst.cli", *command],
+            [sys.executable, "-m", "scaleset_burst", *command],
             cwd=ROOT,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -216,3 +218,130 @@ def test_runners_says_what_it_expects(run: Run, words: list[str]) -> None:
     result = run("runners", EXAMPLE, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "expected" in result.stderr
+
+
+RULES = """\
+# yaml-language-server: $schema=rules.json
+github: {config_url: https://github.com/acme, token: {$env: T}}
+autoscaler:
+  scale_set: a
+  launcher: dockr
+  max_runners: x
+  min_idle: "5"
+  max_runner: 4
+  drain_timeout: -4
+autoscaling: 5
+plugins:
+  burst: {journal: {directory: state}}
+  other: 5
+"""
+
+
+def check_by_rules(run: Run, folder: Path, text: str, rules: str | None = None) -> Result:
+    """Check a file beside the rules of the example host."""
+    (folder / "rules.json").write_text(rules or (ROOT / "examples" / "config.schema.json").read_text())
+    return run("check", config(folder, text), env={"T": "t"})
+
+
+def test_the_hosts_own_rules_are_asked_and_each_problem_has_its_line(run: Run, tmp_path: Path) -> None:
+    result = check_by_rules(run, tmp_path, RULES)
+    assert result.exit_code == 2
+    assert [line.removeprefix(f"{tmp_path}/host.yaml:") for line in result.stderr.splitlines()] == [
+        "5: autoscaler.launcher: found `dockr`; expected one of `command`, `simulated`, `docker`",
+        '6: autoscaler.max_runners: found `"x"`; expected a whole number from 1 up',
+        '7: autoscaler.min_idle: found `"5"`; expected a whole number from 0 up',
+        "8: autoscaler.max_runner: found an unknown key; expected a known key; did you mean `max_runners`?",
+        "9: autoscaler.drain_timeout: found `-4`; expected a duration such as `5m`, `250ms` or a number of seconds",
+        "10: autoscaling: found an unknown key; expected a known key; did you mean `autoscaler`?",
+        "13: plugins.other: found `5`; expected a section or nothing",
+    ]
+
+
+def test_a_file_that_is_right_by_the_hosts_rules_says_so(run: Run, tmp_path: Path) -> None:
+    text = RULES.replace("dockr", "docker").replace(" x\n", " 5\n").replace('"5"', "5")
+    for line in ("  max_runner: 4\n", "  drain_timeout: -4\n", "autoscaling: 5\n", "  other: 5\n"):
+        text = text.replace(line, "")
+    result = check_by_rules(run, tmp_path, text)
+    assert result.exit_code == 0, result.stderr
+    assert "the host's own sections are right by the rules of rules.json" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "not checked: no line `# yaml-language-server: $schema=FILE` names rules"),
+        ("# yaml-language-server: $schema=nowhere.json\n", "not checked: `nowhere.json` does not open (No such file"),
+        (
+            "# yaml-language-server: $schema=https://h.example/x.json\n",
+            "not checked: rules at an address",
+        ),
+    ],
+)
+def test_a_host_without_rules_is_said_not_to_be_checked(run: Run, tmp_path: Path, line: str, said: str) -> None:
+    result = run("check", config(tmp_path, line + "autoscaler: {max_runners: x}\n"))
+    assert result.exit_code == 0
+    assert f"the host's own sections are {said}" in result.stdout
+
+
+@pytest.mark.parametrize("rules", ["{", '{"type": 5}', '{"$ref": "https://h.example/x.json"}'])
+def test_rules_that_are_none_are_a_problem_at_their_line(run: Run, tmp_path: Path, rules: str) -> None:
+    result = check_by_rules(run, tmp_path, RULES, rules)
+    assert result.exit_code == 2
+    assert "host.yaml:1: (file): found rules that cannot be used: `rules.json`" in result.stderr
+
+
+def test_a_secret_in_the_hosts_section_is_not_repeated(run: Run, tmp_path: Path) -> None:
+    text = RULES.replace("{$env: T}", "hunter2").replace("{journal: {directory: state}}", "{enabled: false}")
+    result = check_by_rules(run, tmp_path, text)
+    assert "github.token: found a literal text of 7 characters" in result.stderr
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("twice", ["autoscaler: {a: 1}\nautoscaler: {b: 1}\n", "other: {a: {b: 1, b: 2}}\n"])
+def test_a_key_of_the_host_that_stands_twice_is_a_problem(run: Run, tmp_path: Path, twice: str) -> None:
+    result = run("check", config(tmp_path, twice))
+    assert result.exit_code == 2
+    assert "found the key a second time; expected each key once" in result.stderr
+
+
+def test_the_file_may_come_from_standard_input(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scaleset_burst", "check", "-"]
+    text = (ROOT / "examples" / "config.yaml").read_text()
+    for folder, status, where in ((ROOT / "examples", 0, "stdout"), (tmp_path, 2, "stderr")):
+        done = subprocess.run(command, cwd=folder, input=text, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr
+        assert "(standard input)" in getattr(done, where)
+
+
+@pytest.mark.parametrize(
+    ("module", "setting", "extra"),
+    [("redis", "sharing: {url: redis://h}", "redis"), ("cryptography", "github: {app: {}}", "app")],
+)
+def test_a_setting_that_needs_an_extra_says_so(tmp_path: Path, module: str, setting: str, extra: str) -> None:
+    path = config(tmp_path, f"plugins:\n  burst:\n    {setting}\n")
+    result = without(module, "check", path)
+    assert result.returncode == 2
+    assert f"a setting that needs `{module}`, which is not installed; expected pip install" in result.stderr
+    assert f"'scaleset-burst[{extra}]'" in result.stderr
+
+
+def test_a_folder_where_no_journal_can_be_kept_is_a_problem(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "file").touch()
+    text = "github: {config_url: https://github.com/acme, token: {$env: T}}\nplugins:\n  burst:\n    journal:\n"
+    wrong = {"open": "may be written by everybody", "file/journal": "file is no folder"}
+    for directory, said in (*wrong.items(), ("new/state", "")):
+        result = run("check", config(tmp_path, f"{text}      directory: {directory}\n"), env={"T": "t"})
+        assert result.exit_code == (2 if said else 0), result.output
+        assert said in result.stderr
+        if said:
+            assert "host.yaml:5: plugins.burst.journal.directory: found " in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "host.yaml", "open"], "nothing was made"
+
+
+def test_a_shell_completes_the_commands() -> None:
+    script = Path(sys.executable).with_name("scaleset-burst")
+    words = {"_SCALESET_BURST_COMPLETE": "complete_bash", "COMP_WORDS": "scaleset-burst do", "COMP_CWORD": "1"}
+    done = subprocess.run([script], env={**os.environ, **words}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["doctor"]

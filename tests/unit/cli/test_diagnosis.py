@@ -37,6 +37,7 @@ def test_all_is_well() -> None:
         (replace(WELL, opened_meanwhile=5), "connections", Severity.WARNING),
         (replace(WELL, runners=8000), "runner group", Severity.WARNING),
         (replace(WELL, runners=None), "runner group", Severity.WARNING),
+        (replace(WELL, runners=None, listed=8000), "runner group", Severity.WARNING),
         (replace(WELL, scale_set_id=None), "scale set", Severity.FAILURE),
     ],
 )
@@ -44,6 +45,14 @@ def test_one_thing_is_wrong(facts: Facts, name: str, severity: Severity) -> None
     found = severities(facts)
     assert found.pop(name) is severity
     assert set(found.values()) == {Severity.OK}
+
+
+def test_what_the_service_does_not_count_is_not_called_empty() -> None:
+    for listed, said in ((0, "holds"), (70, "holds; 70 runners of its scope are listed")):
+        findings = diagnose(replace(WELL, runners=None, listed=listed), Settings())
+        (found,) = [one for one in findings if one.name == "runner group"]
+        assert found.text == f"the service does not say how many of 10,000 runners `default` {said}"
+        assert found.severity is Severity.OK
 
 
 def test_no_scale_set_named_is_no_fault() -> None:

@@ -1,6 +1,7 @@
 """The doctor asks a service on a real socket, and changes nothing there."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_all_is_well(service: Service, tmp_path: Path) -> None:
     assert {severity for severity, _ in found.values()} == {"ok"}
     assert found["scale set"][1] == "`linux` has the id 3"
     assert found["connections"][1] == "2 open ahead, and used again"
-    assert found["runner group"][1].startswith("`Default` holds 2 of 10,000 runners")
+    assert found["runner group"][1].endswith("2 runners of its scope are listed")
     assert found["clock"][1] == "agrees with the service's"
 
 
@@ -96,5 +97,26 @@ def test_an_unreachable_service_is_one_sentence(
     )
     result = CliRunner().invoke(app, [*command, str(path)], env={"T": "x"})
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
+    said = result.stderr.splitlines()
+    assert all(re.fullmatch(r"no usable answer yet; asking again in \d+\.\d s", line) for line in said[:-1])
+    assert len(said) > 1
+    assert said[-1].startswith("error: ")
+    assert result.stdout.count("live") == 0
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [("check", "--live"), ("doctor",)])
+def test_a_failure_is_in_the_one_json_document(service: Service, tmp_path: Path, command: tuple[str, ...]) -> None:
+    path = tmp_path / "host.yaml"
+    path.write_text(f"github: {{config_url: '{service.url}/acme', token: {{$env: T}}}}\nplugins: {{burst: {{}}}}\n")
+    result = CliRunner().invoke(app, [*command, str(path), "--json"], env={"T": "wrong-secret"})
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["ok"], result.stderr) == (1, False, "")
+    assert "401" in report["error"]
+    assert report["settings" if command[0] == "check" else "findings"] is not None
+
+
+def test_a_plugin_that_is_off_is_in_the_json_document(tmp_path: Path) -> None:
+    (tmp_path / "host.yaml").write_text("plugins: {}\n")
+    result = CliRunner().invoke(app, ["doctor", str(tmp_path / "host.yaml"), "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["ok"]) == (1, False)

@@ -160,6 +160,17 @@ async def test_a_reused_installation_token_that_is_refused_is_replaced(
         assert [one.token for one in service.asked(REGISTRATION)][3:] == ["ghs_2", "ghs_3"]
 
 
+async def test_a_rate_limit_is_not_taken_for_a_lack_of_permission(
+    service: ScriptedService, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """The sentence about permissions stands for a 403, which a limit can be as well."""
+    service.on("POST", REGISTRATION, Answer(403, {"message": "You have exceeded a secondary rate limit"}))
+    with pytest.raises(RateLimited) as caught:
+        await client.generate_jit_config(42, "r")
+    assert "secondary rate limit" in str(caught.value)
+    assert "admin:org" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "hint"),
     [
