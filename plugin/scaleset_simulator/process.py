@@ -116,13 +116,13 @@ class SimulatorProcess:
         self.control("POST", "tokens/expire", {})
 
     def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
-        """Send one control request.
+        """Send one control request; the path is one of the page on the simulator, with or without `/_sim/`.
 
         Raises:
             SimulatorError: It was refused.
         """
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, method=method)  # noqa: S310  # loopback
+        request = urllib.request.Request(f"{self.url}/_sim/{path.removeprefix('/_sim/')}", data=data, method=method)  # noqa: S310  # loopback
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:

@@ -130,6 +130,7 @@ def shared() -> Iterator[SimulatorProcess]:
 class TestControl:
     def test_it_is_healthy(self, shared: SimulatorProcess) -> None:
         assert shared.control("GET", "health") == {"ready": True}
+        assert shared.control("GET", "/_sim/health") == {"ready": True}, "as the page on it writes the path"
 
     def test_counters_count_from_the_reset(self, shared: SimulatorProcess) -> None:
         wire = Wire(shared).log_in()
