@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable
 
 from autoscaler.scale_sets import find
-from scaleset_client import Runner, ScaleSetClient
+from scaleset_client import Runner, ScaleSetClient, is_name_taken
 from scaleset_hookspecs import (
     Answer,
     Certainty,
@@ -77,8 +77,8 @@ class DefaultHooks:
         until = None if settings.deadline is None else time.monotonic() + settings.deadline
         deliveries: list[asyncio.Task[Outcome]] = []
         outcomes: list[Outcome | asyncio.Task[Outcome]] = []
-        for _ in range(count):
-            minted = self._refusal(until) or await self._mint(known, settings)
+        for name in settings.names or (None,) * count:
+            minted = self._refusal(until) or await self._mint(known, settings, name)
             if isinstance(minted, JitConfig) and on_ready is not None:
                 delivery = asyncio.create_task(self._deliver(minted, on_ready))
                 deliveries.append(delivery)
@@ -95,13 +95,13 @@ class DefaultHooks:
             return MintFailure(reason=FailureReason.DEADLINE, message="the deadline passed before its turn came")
         return None
 
-    async def _mint(self, scale_set: ScaleSetRef, settings: ProvisionSettings) -> Outcome:
-        name = f"{settings.name_prefix or scale_set.name}-{secrets.token_hex(8)}"
+    async def _mint(self, scale_set: ScaleSetRef, settings: ProvisionSettings, chosen: str | None) -> Outcome:
+        name = chosen or f"{settings.name_prefix or scale_set.name}-{secrets.token_hex(8)}"
         assert scale_set.id is not None  # noqa: S101  # looked up just now
         try:
             minted = await self._client.generate_jit_config(scale_set.id, name, settings.work_folder or "_work")
         except ServiceError as error:
-            if error.maybe_applied:
+            if error.maybe_applied and chosen is None:  # else it may be somebody else's runner
                 await self._undo(name)
             return _failure(error)
         return JitConfig(
@@ -180,6 +180,8 @@ def _failure(error: ServiceError) -> MintFailure:
         reason = FailureReason.RATE_LIMITED
     elif isinstance(error, Unavailable):
         reason = FailureReason.UNAVAILABLE
+    elif is_name_taken(error):
+        reason = FailureReason.NAME_TAKEN
     return MintFailure(
         reason=reason,
         message=str(error),

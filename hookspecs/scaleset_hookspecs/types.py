@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from scaleset_hookspecs.errors import UsageError
+
 __all__ = [
     "Answer",
     "Certainty",
@@ -27,6 +29,9 @@ __all__ = [
     "ScaleSetSettings",
     "Statistics",
 ]
+
+LONGEST_NAME = 64
+"""Characters in a runner's name at most (protocol 8.4)."""
 
 T = TypeVar("T")
 MaybeAwaitable: TypeAlias = T | Awaitable[T]
@@ -66,6 +71,7 @@ class ProvisionSettings:
         max_runners: The scale set's maximum; a `count` over it is refused before anything is sent.
         deadline: Seconds from the call after which what is still missing fails with `DEADLINE`.
         name_prefix: Start of the runners' names; the plugin's setting if `None`.
+        names: The runners' names, one for each of `count`, where the host chooses them; drawn by the plugin if `None`.
         work_folder: Work folder on the runner; the plugin's setting if `None`.
         on_wait: Called when the limits make a burst wait, with the seconds until the last of its runners is expected
             to be minted and how many are still missing. Must return at once.
@@ -75,8 +81,23 @@ class ProvisionSettings:
     max_runners: int | None = None
     deadline: float | None = None
     name_prefix: str | None = None
+    names: tuple[str, ...] | None = None
     work_folder: str | None = None
     on_wait: Callable[[float, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names that no runners can have.
+
+        Raises:
+            UsageError: One is no name, or two are the same but for their case.
+        """
+        seen: set[str] = set()
+        for name in self.names or ():
+            if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+                raise UsageError(f"the name {name!r} cannot be a runner's; expected 1 to {LONGEST_NAME} characters")
+            if name.lower() in seen:
+                raise UsageError(f"the name {name!r} is given twice; expected each once, whatever its case")
+            seen.add(name.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +134,8 @@ class FailureReason(StrEnum):
     """The host asked for fewer while this one had not been sent."""
     ALREADY_PROVIDED = "already_provided"
     """`desired` is met by runners delivered, or under way, for an earlier call."""
+    NAME_TAKEN = "name_taken"
+    """Another runner has the name that the host chose; it was left alone."""
     DELIVERY = "delivery"
     """`on_ready` raised; the registration was undone."""
     STOPPED = "stopped"

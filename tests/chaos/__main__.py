@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=1, help="so many seeds, one after another")
     parser.add_argument("--speed", type=float, help="simulated seconds in one real second; 1: real clock")
+    parser.add_argument("--names", action="store_true", help="choose the names, instead of having them drawn")
     parser.add_argument("--kill", type=int, default=0, help="kill the host so often in the middle of a burst instead")
     parser.add_argument("--hosts", type=int, default=0, help="so many hosts that share one Redis")
     parser.add_argument("--redis-kills", type=int, default=0, help="kill Redis so often; it comes back empty")
@@ -57,7 +58,8 @@ def main() -> int:
         elif options.kill:
             outcomes.append(run_kills(options.kill, seed))
         else:
-            outcomes.append(run_faults(options.mints, seed, SPEED if options.speed is None else options.speed))
+            speed = SPEED if options.speed is None else options.speed
+            outcomes.append(run_faults(options.mints, seed, speed, names=options.names))
         if not options.json:
             for name, value in outcomes[-1].items():
                 print(f"{name:>32}  {value}")

@@ -37,8 +37,15 @@ FAULTS = (
 """The shares of issue and design: 5 % lost after commit, 2 % 5xx after commit, 2 % reset before, 1 % 409, 1 % hangs."""
 
 
-def run_faults(mints: int, seed: int, speed: float) -> ChaosResult:
-    """Mint under faults; the simulated clock runs `speed` times faster than the real one."""
+def run_faults(mints: int, seed: int, speed: float, *, names: bool = False) -> ChaosResult:
+    """Mint under faults; the simulated clock runs `speed` times faster than the real one.
+
+    Args:
+        mints: How many.
+        seed: Of the faults.
+        speed: Of the clock.
+        names: The host chooses the names.
+    """
     origin = time.time()
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
     # A little over what the client believes, so that the client's own budget is what holds, not the service's refusal.
@@ -50,7 +57,7 @@ def run_faults(mints: int, seed: int, speed: float) -> ChaosResult:
     ):
         clock: Clock = SystemClock() if speed == 1.0 else ScaledClock(speed, origin)
         started = time.monotonic()
-        outcomes, heard, report = asyncio.run(_burst(simulator, Path(place), clock, mints, seed))
+        outcomes, heard, report = asyncio.run(_burst(simulator, Path(place), clock, mints, seed, names=names))
         configs = [outcome.runner_name for outcome in outcomes if isinstance(outcome, JitConfig)]
         outcome = judge(
             seed=seed,
@@ -61,6 +68,8 @@ def run_faults(mints: int, seed: int, speed: float) -> ChaosResult:
             counters=simulator.counters(),
         )
         reasons = Counter(f"{o.reason}: {o.message}" for o in outcomes if not isinstance(o, JitConfig))
+        if names and set(configs) - {named(number) for number in range(mints)}:
+            outcome["broken_promises"].append("names")
         if sorted(configs) != sorted(heard):
             outcome["broken_promises"].append("on_ready and outcomes differ")
         counters = simulator.counters()
@@ -77,8 +86,13 @@ def run_faults(mints: int, seed: int, speed: float) -> ChaosResult:
         )
 
 
+def named(number: int) -> str:
+    """Return the name that the host chooses for one of its runners."""
+    return f"chosen-{number:05d}"
+
+
 async def _burst(
-    simulator: SimulatorProcess, place: Path, clock: Clock, mints: int, seed: int
+    simulator: SimulatorProcess, place: Path, clock: Clock, mints: int, seed: int, *, names: bool
 ) -> tuple[list[Outcome], list[str], ChaosResult]:
     os.environ["CHAOS_TOKEN"] = simulator.token
     speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
@@ -100,7 +114,12 @@ async def _burst(
 
     await engine.start()
     shares = [mints // CALLS + (1 if call < mints % CALLS else 0) for call in range(CALLS)]
-    calls = (engine.provision(SCALE_SET, share, ProvisionSettings(), on_ready) for share in shares if share)
+    numbers = iter(range(mints))
+
+    def settings_of(share: int) -> ProvisionSettings:
+        return ProvisionSettings(names=tuple(named(next(numbers)) for _ in range(share)) if names else None)
+
+    calls = (engine.provision(SCALE_SET, share, settings_of(share), on_ready) for share in shares if share)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     resolver = engine.minter.resolver
     until = clock.monotonic() + 600.0

@@ -35,7 +35,8 @@ def registered(simulator: SimulatorProcess) -> set[str]:
 
 
 def names(lines: str) -> list[str]:
-    return [json.loads(line)["runner_name"] for line in lines.splitlines()]
+    """Return the names in whole lines: one without its end is none."""
+    return [json.loads(line)["runner_name"] for line in lines[: lines.rfind("\n") + 1].splitlines()]
 
 
 def test_every_config_is_a_line_and_nothing_else_is_registered(simulator: SimulatorProcess, config: Path) -> None:
@@ -77,7 +78,7 @@ def test_after_a_kill_half_way_the_next_run_leaves_no_ghost(simulator: Simulator
         lines = "".join(process.stdout.readline() for _ in range(100))
         process.kill()
         rest = process.stdout.read()
-    lines += rest[: rest.rfind("\n") + 1]
+    lines += rest
     assert registered(simulator) > set(names(lines))
     time.sleep(1.0)  # the launch grace of what may have been read
     ended = run([BURST, "mint", str(config), SCALE_SET, "10"], folder=config.parent)
@@ -122,6 +123,20 @@ def test_what_can_never_be_minted_is_said_once(simulator: SimulatorProcess, conf
     assert absent.out == ""
     write(config.parent, configuration(simulator.config_url, plugin=False), simulator.token)
     run([BURST, "mint", str(config), SCALE_SET, "3"], folder=config.parent).refused(1, "the plugin is switched off")
+
+
+def test_names_are_read_and_one_that_is_taken_is_a_failure(simulator: SimulatorProcess, config: Path) -> None:
+    command = f"printf 'one\\ntwo\\n' | '{BURST}' mint '{config}' {SCALE_SET} 2 --names -"
+    ended = run(["bash", "-c", command], folder=config.parent)
+    assert (ended.status, sorted(names(ended.out))) == (0, ["one", "two"]), ended.err
+    (config.parent / "names").write_text("two\nthree\n")
+    taken = run([BURST, "mint", str(config), SCALE_SET, "2", "--names", "names"], folder=config.parent)
+    taken.refused(1, "failed: name_taken: another runner is called two")
+    assert names(taken.out) == ["three"]
+    assert registered(simulator) == {"one", "two", "three"}
+    run([BURST, "mint", str(config), SCALE_SET, "3", "--names", "names"], folder=config.parent).refused(
+        1, "count is 3, and 2 names are given"
+    )
 
 
 def test_a_full_disk_ends_it_and_leaves_nothing(simulator: SimulatorProcess, config: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from scaleset_client.failures import SliceRefused
@@ -57,6 +58,10 @@ class ModelService:
         self.registrations.append(self._now())
         return MintedRunner(runner=runner, encoded_jit_config=f"jit-{runner.id}")
 
+    def _commit_late(self, scale_set_id: int, name: str) -> None:
+        with suppress(Conflict):  # it was asked for once more meanwhile
+            self._commit(scale_set_id, name)
+
     async def _latency(self) -> None:
         slow = 1.0
         if self.capacity is not None and self.in_flight > self.capacity:
@@ -89,7 +94,7 @@ class ModelService:
         if fault == "reset":
             raise Unavailable("reset", maybe_applied=True)
         if fault == "late":
-            asyncio.get_running_loop().call_later(3.0, self._commit, scale_set_id, name)
+            asyncio.get_running_loop().call_later(3.0, self._commit_late, scale_set_id, name)
             raise Unavailable("gateway", status=502, maybe_applied=True)
         if fault == "refused":
             raise Unavailable("connection refused")

@@ -50,13 +50,15 @@ def check_request(scale_set: ScaleSetRef, count: int, settings: ProvisionSetting
     """Refuse a request that can never be right, before any hook hears of it.
 
     Raises:
-        UsageError: The count is below 1 or over the maximum, or the deadline has passed already.
+        UsageError: The count is below 1 or over the maximum, or not that of the names, or the deadline has passed.
     """
     place = f"provision_runners for {scale_set.name}"
     if type(count) is not int or count < 1:  # bool is an int, and no count
         raise UsageError(f"{place}: count is {count!r}; expected a whole number from 1")
     if settings.max_runners is not None and count > settings.max_runners:
         raise UsageError(f"{place}: count is {count}; the scale set's maximum is {settings.max_runners}")
+    if settings.names is not None and len(settings.names) != count:
+        raise UsageError(f"{place}: count is {count}, and {len(settings.names)} names are given; expected as many")
     if settings.deadline is not None and settings.deadline <= 0:
         raise UsageError(f"{place}: deadline is {settings.deadline:g} s; expected more than 0")
 

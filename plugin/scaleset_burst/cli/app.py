@@ -89,6 +89,10 @@ def mint(
         str | None,
         typer.Option("--exec", metavar="COMMAND", help="Start this for each config instead of printing it."),
     ] = None,
+    names: Annotated[
+        typer.FileText | None,
+        typer.Option(metavar="FILE", help="Names of the runners, one a line; `-` is standard input."),
+    ] = None,
     at_once: Annotated[int, typer.Option("--at-once", "-n", min=1, help="Commands that run at once.")] = 16,
     runner_group: RunnerGroup = "default",
 ) -> None:
@@ -97,7 +101,8 @@ def mint(
     from scaleset_hookspecs import ScaleSetRef  # noqa: PLC0415 - for this command only
 
     wanted = ScaleSetRef(name=scale_set, runner_group=runner_group)
-    raise typer.Exit(run(config, wanted, count, command=command, at_once=at_once))
+    chosen = None if names is None else tuple(line.strip() for line in names if line.strip())
+    raise typer.Exit(run(config, wanted, count, names=chosen, command=command, at_once=at_once))
 
 
 @app.command()

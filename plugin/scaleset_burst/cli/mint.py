@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from scaleset_burst.cli.hosting import carry_out, hosted, read_enabled
 from scaleset_burst.cli.output import Bar
@@ -16,19 +17,21 @@ from scaleset_hookspecs.host import AsyncHost
 
 __all__ = ["mint"]
 
+Names: TypeAlias = tuple[str, ...] | None
 
-def mint(config: Path, scale_set: ScaleSetRef, count: int, *, command: str | None, at_once: int) -> int:
+
+def mint(config: Path, scale_set: ScaleSetRef, count: int, *, names: Names, command: str | None, at_once: int) -> int:
     """Mint `count` configs and have them taken; return the exit code, 0 only if all of them came."""
-    return carry_out(_mint(config, scale_set, count, command, at_once))
+    return carry_out(_mint(config, scale_set, count, names, command, at_once))
 
 
-async def _mint(path: Path, scale_set: ScaleSetRef, count: int, command: str | None, at_once: int) -> int:
+async def _mint(path: Path, scale_set: ScaleSetRef, count: int, names: Names, command: str | None, at_once: int) -> int:
     config, _ = read_enabled(path)
     # Of a config that nobody took the burst tells itself, with the reason.
     logging.getLogger("scaleset_burst.minting.delivery").setLevel(logging.ERROR)
     taker = Commands(command, at_once, secret_variables(config)) if command else Lines(sys.stdout.fileno())
     with Bar(scale_set.name, count, wanted=command is not None or not sys.stdout.isatty()) as bar:
-        burst = _Burst(scale_set, count, taker, bar)
+        burst = _Burst(scale_set, count, names, taker, bar)
         try:
             async with hosted(config) as (host, engine):
                 came = await burst.run(host)
@@ -45,9 +48,10 @@ async def _mint(path: Path, scale_set: ScaleSetRef, count: int, command: str | N
 class _Burst:
     """One demand: its configs go to the taker, what is to be said to standard error."""
 
-    def __init__(self, scale_set: ScaleSetRef, count: int, taker: Taker, bar: Bar) -> None:
+    def __init__(self, scale_set: ScaleSetRef, count: int, names: Names, taker: Taker, bar: Bar) -> None:
         self._scale_set = scale_set
         self._count = count
+        self._names = names
         self._taker = taker
         self._bar = bar
         self._asked: asyncio.Future[tuple[Outcome, ...]] | None = None
@@ -75,7 +79,7 @@ class _Burst:
             self._bar.advance()
             host.after_runner_launched(self._scale_set, config)
 
-        settings = ProvisionSettings(on_wait=self._wait)
+        settings = ProvisionSettings(names=self._names, on_wait=self._wait)
         self._asked = asyncio.ensure_future(host.provision_runners(self._scale_set, self._count, settings, on_ready))
         try:
             outcomes = await self._asked

@@ -13,7 +13,10 @@ from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure, OnRe
 if TYPE_CHECKING:
     from scaleset_burst.minting.queue import MintQueue
 
-__all__ = ["Call", "Slot", "failure_of"]
+__all__ = ["GIVEN", "Call", "Slot", "failure_of", "taken"]
+
+GIVEN = ""
+"""The prefix of names that hosts choose: no other has it, and none is drawn with it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +29,9 @@ class Slot:
         refusals: Refusals so far that were not explained.
         blocked: Seconds the budget had been closed, as counted when the slot was queued.
         claimed: A config is on its way to the caller; from then on only its delivery can fail.
+        name: The name that the host chose for it, if it did: it is asked for under no other.
+        unanswered: A request with that name may have registered a runner, or may yet.
+        resolving: The resolver has the name: nothing is sent for the slot until that is done.
     """
 
     call: Call
@@ -38,6 +44,9 @@ class Slot:
     in_flight: int = 0
     first_sent_at: float | None = None
     claimed: bool = False
+    name: str | None = None
+    unanswered: bool = False
+    resolving: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -49,7 +58,8 @@ class Call:
     """The state of one call; ends when every slot has an outcome, or with one error for all.
 
     Outcomes stand in request order. `ended` is set once, when the call is `over`; what arrives later has nobody to go
-    to. `hedged` counts the slots asked for twice because their first answer was late.
+    to. `hedged` counts the slots asked for twice because their first answer was late; `asked` are the names that the
+    host chose and nobody else asks for.
     """
 
     def __init__(
@@ -60,15 +70,17 @@ class Call:
         self.on_ready = on_ready
         self.started_at = now
         self.outcomes: list[Outcome | None] = [None] * count
-        self.name_prefix = settings.name_prefix or queue.name_prefix
+        names = settings.names or (None,) * count
+        self.name_prefix = GIVEN if settings.names else settings.name_prefix or queue.name_prefix
         self.remaining = count
         self.ended = asyncio.Event()
         self.over = False
         self.error: Exception | None = None
         self.abandoned = False
         self.hedged = 0
+        self.asked: list[str] = []
         self.told_eta: float | None = None
-        self.slots = [Slot(self, index, now) for index in range(count)]
+        self.slots = [Slot(self, index, now, name=name) for index, name in enumerate(names)]
 
     @property
     def deadline(self) -> float | None:
@@ -117,6 +129,12 @@ class Call:
             if slot.wanted:
                 self.settle(slot, MintFailure(reason=reason, message=message, retry_after=retry_after))
 
+    def open_names(self) -> tuple[list[str], list[Slot]]:
+        """Return the names chosen by the host that were surely never registered, and the slots whose name may be."""
+        ended = [slot for slot in self.slots if slot.name and not (slot.claimed or slot.resolving)]
+        unused = [slot.name for slot in ended if slot.name and not (slot.unanswered or slot.in_flight)]
+        return unused, [slot for slot in ended if slot.unanswered or slot.in_flight]
+
     def undelivered(self) -> tuple[JitConfig, ...]:
         """Return the configs the caller never saw: without `on_ready` only the call's end delivers."""
         if self.on_ready is not None:
@@ -137,6 +155,11 @@ class Call:
         if self.error is not None:
             raise self.error
         return tuple(outcome for outcome in self.outcomes if outcome is not None)
+
+
+def taken(name: str) -> str:
+    """Say that somebody else has a name that the host chose."""
+    return f"another runner is called {name}, and was left alone; choose another name, or remove it if it is a ghost"
 
 
 def failure_of(reason: FailureReason, error: ServiceError) -> MintFailure:

@@ -200,9 +200,12 @@ class Deliverer:
 
     def _unrecorded(self, arrival: Arrival) -> None:
         """Undo a config that could not be handed out, and let its slot have another one."""
-        self._resolver.undo(arrival.config)
         arrival.slot.claimed = False
         arrival.slot.call.expire(self._clock.monotonic())
+        if arrival.slot.name:
+            self._resolver.undo(arrival.config, arrival.slot)
+            return
+        self._resolver.undo(arrival.config)
         arrival.attempt.queue.push_back([arrival.slot])
         self._turns.changed_for(arrival.attempt.queue)
 

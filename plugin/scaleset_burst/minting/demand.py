@@ -17,7 +17,7 @@ def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings)
     """Refuse a count that can never be right, before anything is sent.
 
     Raises:
-        UsageError: Below 1, or over the host's maximum; or the deadline or the work folder can be none.
+        UsageError: Below 1, over the host's maximum, or not that of the names; or deadline or work folder can be none.
     """
     if type(count) is not int or count < 1:  # bool is an int, and no count
         raise UsageError(f"provision_runners for {scale_set.name}: count is {count!r}; expected a whole number from 1")
@@ -28,6 +28,10 @@ def check_count(scale_set: ScaleSetRef, count: int, settings: ProvisionSettings)
     if settings.deadline is not None and settings.deadline <= 0:
         raise UsageError(
             f"provision_runners for {scale_set.name}: deadline is {settings.deadline} s; expected more than 0"
+        )
+    if settings.names is not None and len(settings.names) != count:
+        raise UsageError(
+            f"provision_runners for {scale_set.name}: count is {count}, and {len(settings.names)} names are given"
         )
     folder = settings.work_folder
     if folder is not None and not folder.isprintable():

@@ -229,6 +229,7 @@ class Dispatcher:
         for slot in slots:
             slot.attempts += 1
             slot.in_flight += 1
+            slot.first_sent_at = slot.first_sent_at or now
         queue.attempts.add(attempt)
         queue.requests += 1
         self.requests_in_flight += 1

@@ -47,5 +47,5 @@ class Hedging:
 
 
 def may_ask_again(call: Call) -> bool:
-    """Say whether one more runner of the call may be asked for twice."""
-    return call.hedged < max(1, len(call.outcomes) // SHARE)
+    """Say whether one more runner of the call may be asked for twice, under another name than before."""
+    return call.settings.names is None and call.hedged < max(1, len(call.outcomes) // SHARE)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from scaleset_burst.journal import Change, State, UnrecordedNames
 from scaleset_burst.limits.admission import Admission
-from scaleset_burst.minting.call import Call
+from scaleset_burst.minting.call import Call, taken
 from scaleset_burst.minting.delivery import Deliverer
 from scaleset_burst.minting.demand import needed
 from scaleset_burst.minting.dispatcher import Dispatcher, MintService
@@ -25,6 +25,7 @@ from scaleset_burst.minting.resolver import Cache, Resolver, RunnerService
 from scaleset_burst.minting.settlement import Settlement
 from scaleset_burst.minting.sweeper import Sweeper
 from scaleset_burst.minting.turns import Turns
+from scaleset_burst.minting.unresolved import unresolved
 from scaleset_burst.minting.waits import Waits
 from scaleset_burst.settings import BatchSettings
 from scaleset_client.clock import Clock
@@ -41,6 +42,9 @@ from scaleset_hookspecs.types import (
 __all__ = ["Cache", "Minter", "Service"]
 
 logger = logging.getLogger(__name__)
+
+RESERVATIONS = 3
+"""Tries to have names written down where other hosts look; a second one will do as a rule."""
 
 
 class Service(MintService, RunnerService, Protocol):
@@ -150,6 +154,7 @@ class Minter:
 
     async def _mint(self, queue: MintQueue, call: Call, wanted: int) -> None:
         self._enter(queue, call, wanted)
+        reserving = asyncio.create_task(self._reserve(queue, call, wanted)) if call.settings.names else None
         watch = asyncio.create_task(self._waits.watch_deadline(call)) if call.deadline is not None else None
         try:
             await call.ended.wait()
@@ -158,8 +163,8 @@ class Minter:
             self._undo(queue, call)
             raise
         finally:
-            if watch is not None:
-                watch.cancel()
+            for task in filter(None, (watch, reserving)):
+                task.cancel()
             self._leave(queue, call)
 
     async def _hand_over(self, queue: MintQueue, call: Call, result: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
@@ -178,25 +183,27 @@ class Minter:
             logger.exception("the journal could not write; handing over without it")
         if not unrecorded:
             return result
+        again = tuple(config.runner_name for config in configs if config.runner_name in unrecorded)
         for config in configs:
             if config.runner_name in unrecorded:
                 queue.fleet.drop(config.runner_name, None)
                 self.resolver.undo(config)
         try:
-            others = iter(await self._mint_others(queue, call, len(unrecorded)))
+            others = iter(await self._mint_others(queue, call, again))
         except asyncio.CancelledError:
             self._undo(queue, call)
             raise
         return tuple(next(others) if getattr(each, "runner_name", None) in unrecorded else each for each in result)
 
-    async def _mint_others(self, queue: MintQueue, call: Call, count: int) -> tuple[Outcome, ...]:
-        settings = replace(call.settings, desired=None)
+    async def _mint_others(self, queue: MintQueue, call: Call, unrecorded: tuple[str, ...]) -> tuple[Outcome, ...]:
+        names = None if call.settings.names is None else unrecorded
+        settings = replace(call.settings, desired=None, names=names)
         try:
-            return await self.provision(queue, count, settings, None, since=call.started_at)
+            return await self.provision(queue, len(unrecorded), settings, None, since=call.started_at)
         except ServiceError as error:
             reason = FailureReason.UNAVAILABLE if isinstance(error, Unavailable) else FailureReason.REJECTED
             failure = MintFailure(reason=reason, message=str(error), retry_after=error.retry_after)
-            return (failure,) * count
+            return (failure,) * len(unrecorded)
 
     def _enter(self, queue: MintQueue, call: Call, wanted: int) -> None:
         if not queue.calls:
@@ -208,17 +215,48 @@ class Minter:
         for slot in call.slots[:wanted]:
             slot.blocked = blocked
         queue.enter(call)
-        queue.push(call.slots[:wanted])
+        if not call.settings.names:
+            queue.push(call.slots[:wanted])
         self._sweeper.watch(queue)
         self._dispatcher.pump(queue)
         self._waits.entered(call)
 
+    async def _reserve(self, queue: MintQueue, call: Call, wanted: int) -> None:
+        """Have the names that the host chose written down, and queue their slots; names in use are refused."""
+        call.asked = names = self.resolver.given.ask(slot.name for slot in call.slots[:wanted] if slot.name)
+        free, slots = set(names), call.slots[:wanted]
+        for slot in slots:
+            if slot.name not in free:
+                call.refuse(slot, FailureReason.NAME_TAKEN, taken(slot.name or ""))
+        for _ in range(RESERVATIONS):
+            try:
+                await self._names.reserve(queue.scale_set_id, names)
+            except UnrecordedNames:
+                continue
+            except Exception:
+                logger.exception("the journal could not write down names; minting without it")
+            queue.push([slot for slot in slots if slot.wanted])
+            self._turns.changed_for(queue)
+            return
+        for slot in slots:
+            call.refuse(slot, FailureReason.UNAVAILABLE, "its name could not be written down where other hosts look")
+
     def _leave(self, queue: MintQueue, call: Call) -> None:
         self.forget(queue.leave(call))
+        if call.settings.names:
+            self._leave_names(queue, call)
         if not queue.calls:
             report = self.ledger.end(queue, self._clock.monotonic(), mints=len(self.resolver))
             for line in report.lines() if logger.isEnabledFor(logging.INFO) else ():
                 logger.info("%s", line)
+
+    def _leave_names(self, queue: MintQueue, call: Call) -> None:
+        unused, doubtful = call.open_names()
+        self.forget(unused)
+        now, wall = self._clock.monotonic(), self._clock.time()
+        mints = [unresolved(slot, slot.name or "", queue.scale_set_id, now, wall) for slot in doubtful]
+        self.resolver.add(mints)
+        self.resolver.given.asked.difference_update(name.lower() for name in call.asked)
 
     async def stop(self, seconds: float) -> None:
         """Send nothing more; finish or undo what is in flight within `seconds`; the journal keeps the rest."""

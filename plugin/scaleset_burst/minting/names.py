@@ -10,7 +10,7 @@ from typing import Protocol
 from scaleset_burst.journal import Change, State
 from scaleset_hookspecs.types import JitConfig
 
-__all__ = ["Names", "became", "draw_names", "is_drawn"]
+__all__ = ["Names", "became", "draw_names", "has_drawn_form", "is_drawn"]
 
 RANDOM_BITS = 65
 """13 characters of 5 bits; protocol 8.4 asks for 60 bits at least."""
@@ -67,8 +67,13 @@ def draw_names(prefix: str, count: int, random_bits: Callable[[int], int]) -> li
 
 def is_drawn(name: str, prefix: str) -> bool:
     """Whether a name has the form of those that are drawn with a prefix."""
-    stem, _, suffix = name.lower().rpartition("-")
-    return stem == _stem(prefix) and len(suffix) == _SUFFIX and set(suffix) <= set(_ALPHABET)
+    return has_drawn_form(name) and name.lower().rpartition("-")[0] == _stem(prefix)
+
+
+def has_drawn_form(name: str) -> bool:
+    """The same for any prefix."""
+    suffix = name.lower().rpartition("-")[2]
+    return len(suffix) == _SUFFIX and set(suffix) <= set(_ALPHABET)
 
 
 @lru_cache

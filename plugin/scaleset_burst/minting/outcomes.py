@@ -73,6 +73,7 @@ class Outcomes:
         try:
             unused = queue.aim(await self._cache.re_resolve(queue.ref, dead_id=dead))
             self._names.note([Change(name=name, state=State.CLOSED) for name in unused])
+            self._names.note([Change(name, State.RESERVED, None, queue.scale_set_id) for name in queue.given_names()])
         except ScalesetError as failure:
             queue.fail(failure)
         except Exception as failure:

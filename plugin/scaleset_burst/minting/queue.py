@@ -140,9 +140,14 @@ class MintQueue:
         self.stock.clear()
         return names
 
+    def given_names(self) -> list[str]:
+        """Return the names that hosts chose and that wait to be asked for, perhaps for another id than before."""
+        return [slot.name for slot in self.waiting if slot.name and slot.wanted and not slot.unanswered]
+
     def in_stock(self) -> int:
-        """Return how many names are in stock for the first slot of the queue."""
-        return len(self.stock.get(self.waiting[0].call.name_prefix, ()))
+        """Return how many names are in stock for the first slot of the queue; one that was given its name brings it."""
+        first = self.waiting[0]
+        return len(self.waiting) if first.name else len(self.stock.get(first.call.name_prefix, ()))
 
     def needed(self, prefix: str) -> int:
         """Return how many names with a prefix the calls under way can need."""
@@ -229,16 +234,23 @@ class MintQueue:
         while self.waiting and len(slots) < count:
             slot = self.waiting[0]
             if slot.wanted:
-                stock = self.stock.get(slot.call.name_prefix)
-                if not stock:
+                name = slot.name or self._from_stock(slot.call.name_prefix)
+                if name is None:
                     break
                 slots.append(slot)
-                names.append(stock.popleft())
-                if not stock:
-                    del self.stock[slot.call.name_prefix]
+                names.append(name)
             self.waiting.popleft()
             slot.queued = False
         return slots, names
+
+    def _from_stock(self, prefix: str) -> str | None:
+        stock = self.stock.get(prefix)
+        if not stock:
+            return None
+        name = stock.popleft()
+        if not stock:
+            del self.stock[prefix]
+        return name
 
     def drop_waiting(self, count: int, reason: FailureReason, message: str) -> int:
         """Cancel up to `count` slots that were not sent, newest first; return how many."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from scaleset_burst.journal import Change, State
 from scaleset_burst.limits import Admission
 from scaleset_burst.limits.budget import DEFAULT_PAUSE
+from scaleset_burst.minting.call import Slot, taken
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.names import Names, became
 from scaleset_burst.minting.turns import Turns
@@ -27,11 +28,12 @@ from scaleset_burst.minting.unresolved import (
     after_lookup,
     after_refusal,
     due,
+    joined,
 )
 from scaleset_client.clock import Clock, woken
 from scaleset_client.failures import is_gone
 from scaleset_client.types import Runner
-from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
+from scaleset_hookspecs import FailureReason, JitConfig, RunnerRef, ScaleSetRef
 from scaleset_hookspecs.errors import RateLimited, Rejected, ServiceError
 
 __all__ = ["Cache", "Resolver", "RunnerService"]
@@ -50,6 +52,9 @@ LIST_FROM = 24
 
 LIST_SECONDS = 15.0
 """Runners are listed at most this often."""
+
+ASKED_FOR = 5.0
+"""Seconds before a name is looked for again that a call under way asks for."""
 
 
 class RunnerService(Protocol):
@@ -131,23 +136,33 @@ class Resolver:
         for mint in mints:
             if (known := self._mints.get(mint.name)) is not None:
                 self._known(replace(known, found=True))
-            self._keep(mint)
+            self._keep(mint if known is None else joined(known, mint))
         if self._mints and self._task is None and not self._drained:
             self._task = asyncio.create_task(self._run(), name="resolver")
         self._wake.set()
 
-    def undo(self, config: JitConfig) -> None:
-        """Take charge of a config that nobody has, or will have: its registration is removed."""
+    def undo(self, config: JitConfig, slot: Slot | None = None) -> None:
+        """Take charge of a config that nobody has, or will have: its registration is removed.
+
+        Args:
+            config: The config.
+            slot: Waits for its name, to be minted under it again.
+        """
         self.given.drop(config.runner_id)
         self._names.note([became(config, State.AMBIGUOUS)])
         set_id, runner_id = config.scale_set.id or 0, config.runner_id
-        self.add([UnresolvedMint(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id)])
+        if slot is not None:
+            slot.resolving = True
+        self.add([UnresolvedMint(name=config.runner_name, scale_set_id=set_id, runner_id=runner_id, slot=slot)])
 
     def forget(self, names: Iterable[str]) -> None:
         """Leave names to somebody else who resolves them; what holds a place counts as registered."""
         for name in names:
             if (mint := self._mints.pop(name, None)) is not None:
                 self._known(replace(mint, found=True))
+                if mint.slot is not None:
+                    why = f"another host resolves {name} now; ask again later"
+                    mint.slot.call.refuse(mint.slot, FailureReason.UNAVAILABLE, why)
 
     async def drain(self, seconds: float) -> tuple[UnresolvedMint, ...]:
         """Settle what can be settled within `seconds`, then end; return the rest.
@@ -231,8 +246,11 @@ class Resolver:
             now = self._clock.monotonic()
             after = None if mint is None else after_failure(mint, now, 0.0, self._random.random)
         self._taken.discard(name)
-        if after is not None and self._mints.get(name) is mint:
+        current = self._mints.get(name)
+        if after is not None and current is mint:
             self._keep(after)
+        elif current is not None and current is not mint:
+            self._keep(current)  # it joined meanwhile
 
     async def _look_up(self, mint: UnresolvedMint) -> UnresolvedMint | None:
         asked_at = self._clock.monotonic()
@@ -249,16 +267,18 @@ class Resolver:
             return after_failure(mint, asked_at, 0.0, self._random.random)
         if runner is not None and self.given.has(runner.id, None):
             logger.error("%s is the runner %d, which somebody was given: left alone", runner.name, runner.id)
-            return self._decide(Step.CLOSED, replace(mint, found=True))
+            return self._decide(Step.TAKEN, replace(mint, found=True))
+        if not mint.awaited and self.given.is_asked(mint.name):  # what is found may be the next one of that name
+            return replace(mint, next_at=asked_at + ASKED_FOR)
         return self._decide(*after_lookup(mint, runner, asked_at, answering_since=self._answering.since))
 
     def _decide(self, step: Step, mint: UnresolvedMint) -> UnresolvedMint | None:
         """Give a place back as soon as a look has shown the runner; return the unresolved mint if it is not settled."""
         if mint.found:
             mint = self._known(mint)
-        if step is not Step.CLOSED:
+        if step not in {Step.CLOSED, Step.TAKEN}:
             return mint
-        self._settle(mint)
+        self._settle(mint, step)
         return None
 
     async def _remove(self, mint: UnresolvedMint) -> UnresolvedMint | None:
@@ -278,7 +298,7 @@ class Resolver:
             return after_absence(mint, now, self._random.random)
         self._cache.on_runner_gone(RunnerRef(id=mint.runner_id, name=mint.name))
         self.removed += 1
-        self._settle(mint)
+        self._settle(mint, Step.CLOSED)
         return None
 
     def _failed(self, mint: UnresolvedMint, error: ServiceError, asked_at: float) -> UnresolvedMint:
@@ -303,6 +323,7 @@ class Resolver:
         for mint in [self._mints[name] for name in waiting if name in self._mints]:
             runner = shown.get(mint.name.lower())
             known = runner is not None and not self.given.has(runner.id, None)
+            known = known and (mint.awaited or not self.given.is_asked(mint.name))
             after = self._decide(*after_lookup(mint, runner, now)) if known else after_list(mint, now)
             if after is None:
                 continue
@@ -325,8 +346,21 @@ class Resolver:
             self._turns.changed.set()
         return replace(mint, held_until=None)
 
-    def _settle(self, mint: UnresolvedMint) -> None:
-        self._mints.pop(mint.name, None)
-        self._known(mint)
+    def _settle(self, mint: UnresolvedMint, step: Step) -> None:
         self.settled += 1
+        self._known(mint)
+        current = self._mints.get(mint.name)
+        if current is not None and current.slot is not mint.slot:
+            return  # somebody waits for the name since: the next look decides
+        self._mints.pop(mint.name, None)
+        slot = mint.slot if mint.awaited else None
+        if slot is not None:
+            slot.resolving = False
+        if slot is not None and step is Step.CLOSED:  # the name is free, and stays open: it is asked for again
+            slot.call.queue.push_back([slot])
+            self._turns.changed_for(slot.call.queue)
+            return
+        if slot is not None:
+            slot.unanswered = False
+            slot.call.refuse(slot, FailureReason.NAME_TAKEN, taken(mint.name))
         self._names.note([Change(name=mint.name, state=State.CLOSED, runner_id=mint.runner_id)])

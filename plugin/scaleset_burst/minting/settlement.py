@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random as random_module
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaleset_burst.journal import Change, State
 from scaleset_burst.limits.admission import FREE_FAILURES, Admission
@@ -15,7 +15,7 @@ from scaleset_burst.minting.delivery import Arrival
 from scaleset_burst.minting.given import Given
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.queue import Attempt
-from scaleset_burst.minting.unresolved import FIRST_LOOKUP, UnresolvedMint
+from scaleset_burst.minting.unresolved import FIRST_LOOKUP, UnresolvedMint, unresolved
 from scaleset_client.clock import Clock
 from scaleset_client.failures import SliceRefused
 from scaleset_client.types import MintedRunner
@@ -70,7 +70,7 @@ class _Aftermath:
     undeliverable: list[JitConfig] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     retried: list[Slot] = field(default_factory=list)
-    unresolved: list[str] = field(default_factory=list)
+    unresolved: list[tuple[str, Slot]] = field(default_factory=list)
     backs_off: bool = False
 
 
@@ -147,7 +147,7 @@ class Settlement:
         self._admission.slice_refused(attempt, now)
         for slot in attempt.slots:
             slot.attempts -= 1
-        changes = _unused(attempt, attempt.names)
+        changes = _unused(attempt, attempt.slots, attempt.names)
         attempt.queue.push_back(attempt.slots)
         if self._admission.slicing.mode == "always":
             logger.warning("the service refuses slices, so each runner is asked for alone: %s", error)
@@ -202,14 +202,14 @@ class Settlement:
         error: ServiceError,
         aftermath: _Aftermath,
     ) -> None:
-        slot.first_sent_at = slot.first_sent_at or attempt.sent_at
         rejected = classified.failure_class is FailureClass.ITEM_REJECTED
-        if classified.unresolved:
-            aftermath.unresolved.append(name)
-        elif rejected:  # it may be for the name
+        slot.unanswered |= classified.failure_class is FailureClass.AMBIGUOUS
+        if classified.unresolved or (slot.name and slot.unanswered and not slot.wanted):
+            aftermath.unresolved.append((name, slot))
+        elif rejected and not slot.name:  # it may be for the name
             aftermath.changes.append(Change(name=name, state=State.CLOSED))
         else:
-            aftermath.changes += _unused(attempt, [name])
+            aftermath.changes += _unused(attempt, [slot], [name])
         if not slot.wanted:
             return
         full = classified.refusal and attempt.queue.failures <= FREE_FAILURES
@@ -225,18 +225,23 @@ class Settlement:
             reason = FailureReason.REJECTED if refused else FailureReason.UNAVAILABLE
             slot.call.settle(slot, failure_of(reason, error))
             return
-        aftermath.retried.append(slot)
+        if slot.name and classified.unresolved:
+            slot.resolving = True
+        else:
+            aftermath.retried.append(slot)
         aftermath.backs_off |= classified.overload and classified.failure_class is not FailureClass.THROTTLED
 
     def _unresolved(self, attempt: Attempt, aftermath: _Aftermath, now: float) -> list[UnresolvedMint]:
         """Note names that may be registered. One that somebody has is not among them: its runner is in use."""
-        names = [name for name in aftermath.unresolved if not self._given.has(None, name)]
-        if not names:
-            return []
-        set_id, held_until = attempt.scale_set_id, self._admission.held_until(now)
-        aftermath.changes += [Change(name=name, state=State.AMBIGUOUS, scale_set_id=set_id) for name in names]
-        at = now + FIRST_LOOKUP
-        return [UnresolvedMint(name=name, scale_set_id=set_id, next_at=at, held_until=held_until) for name in names]
+        mints, held_until = list[UnresolvedMint](), self._admission.held_until(now)
+        for name, slot in aftermath.unresolved:
+            if self._given.has(None, name):
+                continue
+            mint = unresolved(slot, name, attempt.scale_set_id, now, self._clock.time())
+            mints.append(replace(mint, next_at=now + FIRST_LOOKUP, held_until=held_until))
+            change = Change(name=name, state=State.AMBIGUOUS, scale_set_id=attempt.scale_set_id)
+            aftermath.changes.append(change)
+        return mints
 
     def _refused_for_all(
         self, attempt: Attempt, classes: Sequence[ClassifiedFailure | None], results: Sequence[Result], now: float
@@ -276,7 +281,10 @@ class Settlement:
             queue.opens_at = now + wait * (0.5 + self._random.random())
 
 
-def _unused(attempt: Attempt, names: Sequence[str]) -> list[Change]:
+def _unused(attempt: Attempt, slots: Sequence[Slot], names: Sequence[str]) -> list[Change]:
     """Keep names that were never registered for another try, if a call has a use for them; close the others."""
-    left = attempt.queue.keep(attempt.scale_set_id, attempt.slots[0].call.name_prefix, names)
+    if slots[0].name:
+        left = [name for slot, name in zip(slots, names, strict=True) if slot.call.over]
+    else:
+        left = list(attempt.queue.keep(attempt.scale_set_id, slots[0].call.name_prefix, names))
     return [Change(name=name, state=State.CLOSED) for name in left]

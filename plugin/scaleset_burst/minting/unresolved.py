@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from scaleset_burst.journal import LeftoverName
 from scaleset_burst.limits.admission import CERTAIN
+from scaleset_burst.minting.names import has_drawn_form
 from scaleset_client.retrying import doubling
 from scaleset_client.types import Runner
+
+if TYPE_CHECKING:
+    from scaleset_burst.minting.call import Slot
 
 __all__ = [
     "FIRST_LOOKUP",
@@ -24,6 +29,8 @@ __all__ = [
     "after_lookup",
     "after_refusal",
     "due",
+    "joined",
+    "unresolved",
 ]
 
 LOOKUPS = (5.0, 15.0, 40.0, CERTAIN)
@@ -46,6 +53,9 @@ OUTAGE = 5.0
 
 LONGEST_WAIT = 30.0
 
+SKEW = 30.0
+"""Seconds by which our clock and the service's may differ, as far as we act on it."""
+
 
 class Step(Enum):
     """What follows from a look."""
@@ -55,7 +65,9 @@ class Step(Enum):
     AGAIN = auto()
     """Look again at `UnresolvedMint.next_at`."""
     CLOSED = auto()
-    """Settled: gone, never there, or not ours to touch."""
+    """Settled: gone, or never there."""
+    TAKEN = auto()
+    """Settled: not ours to touch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +86,10 @@ class UnresolvedMint:
         held_until: It takes a place within the limit until it is known whether it is registered, at the latest until
             then: a registration that came as late as can be has left the window. `None`: it takes none.
         found: A look has shown it.
+        since: Unix time at which our first request with a name left that the host chose: others may have it, too, and
+            then it was registered before. `None`: nobody but us can have the name.
+        unanswered: Such a request has had no answer. Else every answer so far was that the name is taken.
+        slot: Who waits for the name, to be minted under it again.
     """
 
     name: str
@@ -87,6 +103,14 @@ class UnresolvedMint:
     starts_until: float = float("-inf")
     held_until: float | None = None
     found: bool = False
+    since: float | None = None
+    unanswered: bool = True
+    slot: Slot | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the name."""
+        return self.slot is not None and self.slot.wanted
 
 
 @dataclass(slots=True)
@@ -133,18 +157,39 @@ def due(mint: UnresolvedMint, now: float) -> bool:
     return now >= mint.next_at
 
 
+def unresolved(slot: Slot, name: str, scale_set_id: int, now: float, wall: float) -> UnresolvedMint:
+    """Return the unresolved mint of a slot's name; one that the host chose may be somebody else's, and is waited for.
+
+    Args:
+        slot: Whose it is.
+        name: The name.
+        scale_set_id: The scale set it was asked for.
+        now: Monotonic time.
+        wall: Unix time.
+    """
+    if slot.name is None:
+        return UnresolvedMint(name=name, scale_set_id=scale_set_id)
+    since = wall - (now - slot.first_sent_at) if slot.first_sent_at is not None else wall
+    waits = slot if slot.resolving else None
+    mint = UnresolvedMint(name=name, scale_set_id=scale_set_id, since=since, unanswered=slot.unanswered, slot=waits)
+    return replace(mint, next_at=now)
+
+
 def after_lookup(
     mint: UnresolvedMint, found: Runner | None, asked_at: float, *, answering_since: float = float("-inf")
 ) -> tuple[Step, UnresolvedMint]:
     """Decide what a look-up by name means.
 
-    1. Absent: it never came to be only if every look by name has missed it for `CERTAIN` seconds, with no outage
-       among them, and none that failed in the last `SETTLED` of them (`after_failure`).
-    2. In another scale set: somebody else's runner of the same name; leave it.
+    1. Absent: if somebody waits for the name it may be asked for again, since no two runners can have it. Else it never
+       came to be only if every look by name has missed it for `CERTAIN` seconds, with no outage among them, and none
+       that failed in the last `SETTLED` of them (`after_failure`).
+    2. In another scale set, or registered before we asked: somebody else's runner of the same name; leave it.
     3. Busy or online: somebody uses it; leave it. So too if we must be careful and the service does not say.
     4. Offline, but its machine may still be starting: look again when the time for that is over.
     5. Otherwise it is ours (the name's 65 random bits were drawn by us) and unused: remove it.
     """
+    if found is None and mint.awaited:
+        return Step.CLOSED, mint
     if found is None:
         since = mint.missed_since
         if since is None or since < answering_since:
@@ -157,11 +202,25 @@ def after_lookup(
     mint = replace(mint, found=True, missed_since=None)
     status = (found.status or "").lower()
     unproven = mint.careful and status != "offline"
-    if found.scale_set_id != mint.scale_set_id or found.busy or status == "online" or unproven:
-        return Step.CLOSED, mint
+    in_use = found.busy or status == "online" or unproven
+    if found.scale_set_id != mint.scale_set_id or in_use or not _may_be_ours(mint, found):
+        return Step.TAKEN, mint
     if asked_at < mint.starts_until:
         return Step.AGAIN, replace(mint, next_at=mint.starts_until)
     return Step.REMOVE, replace(mint, runner_id=found.id)
+
+
+def _may_be_ours(mint: UnresolvedMint, found: Runner) -> bool:
+    """Whether a runner of the name may come from a request of ours: it is registered since, if the service says when.
+
+    Where no answer is missing, only a request that was sent twice on the way can have registered it: then our clock has
+    to be right. Where one is missing it most probably did, and clocks may differ.
+    """
+    if mint.since is None:
+        return True
+    if found.created_at is None:
+        return mint.unanswered
+    return found.created_at > mint.since - (SKEW if mint.unanswered else 0.0)
 
 
 def after_list(mint: UnresolvedMint, now: float) -> UnresolvedMint:
@@ -173,6 +232,17 @@ def after_list(mint: UnresolvedMint, now: float) -> UnresolvedMint:
     if since is None or now >= since + CERTAIN:
         return mint
     return replace(mint, next_at=_next_lookup(since, now))
+
+
+def joined(known: UnresolvedMint, mint: UnresolvedMint) -> UnresolvedMint:
+    """Return a mint of a name that is being resolved already: who waits for it, and what is known of it, still hold."""
+    slot = mint.slot or known.slot
+    if slot is None:
+        return mint
+    since = None if known.since is None or mint.since is None else min(known.since, mint.since)
+    starts = max(known.starts_until, mint.starts_until)
+    careful, unanswered = known.careful or mint.careful, known.unanswered or mint.unanswered
+    return replace(mint, slot=slot, since=since, unanswered=unanswered, careful=careful, starts_until=starts)
 
 
 def after_failure(mint: UnresolvedMint, now: float, wait: float, jitter: Callable[[], float]) -> UnresolvedMint:
@@ -214,6 +284,7 @@ def adopted(
     """
     mints, held = [], 0
     for leftover in leftovers:
+        ours = leftover.unused and has_drawn_form(leftover.name)  # one that a host chose may be somebody else's
         holds = not leftover.delivered and held < hold
         held += holds
         mints.append(
@@ -221,8 +292,8 @@ def adopted(
                 name=leftover.name,
                 scale_set_id=leftover.scale_set_id or 0,
                 next_at=now + (launch_grace if leftover.delivered else 0.0),
-                careful=not leftover.unused,
-                starts_until=float("-inf") if leftover.unused else now + launch_grace,
+                careful=not ours,
+                starts_until=float("-inf") if ours else now + launch_grace,
                 held_until=held_until if holds else None,
             )
         )

@@ -44,7 +44,7 @@ def test_only_what_is_provably_ours_and_unused_is_removed(
         assert (status or "").lower() != "online"
         assert not careful or status == "offline"
     else:
-        assert step is Step.CLOSED
+        assert step is Step.TAKEN
 
 
 def test_an_unused_runner_of_ours_is_removed_by_its_id() -> None:

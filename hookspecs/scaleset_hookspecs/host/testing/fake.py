@@ -91,16 +91,21 @@ class FakeProvisioner:
         if scale_set.name not in self.scale_sets:
             raise NotFound(f"there is no scale set {scale_set.name!r}", status=404)
         outcomes: list[Outcome] = []
-        for _ in range(count):
+        for index in range(count):
             if self.failures:
                 outcomes.append(MintFailure(reason=self.failures.pop(0), message="as the test wanted"))
                 continue
-            outcomes.append(await self._mint(scale_set, settings, on_ready))
+            name = None if settings.names is None else settings.names[index]
+            outcomes.append(await self._mint(scale_set, settings, on_ready, name))
         return tuple(outcomes)
 
-    async def _mint(self, scale_set: ScaleSetRef, settings: ProvisionSettings, on_ready: OnReady | None) -> Outcome:
+    async def _mint(
+        self, scale_set: ScaleSetRef, settings: ProvisionSettings, on_ready: OnReady | None, name: str | None
+    ) -> Outcome:
         number = next(self._numbers)
-        name = f"{settings.name_prefix or scale_set.name}-{number}"
+        name = name or f"{settings.name_prefix or scale_set.name}-{number}"
+        if name in self.runners:
+            return MintFailure(reason=FailureReason.NAME_TAKEN, message=f"another runner is called {name}")
         set_id = self.scale_sets[scale_set.name]
         self.runners[name] = RunnerInfo(id=number, name=name, scale_set_id=set_id)
         where = ScaleSetRef(name=scale_set.name, id=set_id, runner_group=scale_set.runner_group)

@@ -99,9 +99,24 @@ class ContractSuite:
                         (0, ProvisionSettings()),
                         (-3, ProvisionSettings()),
                         (5, ProvisionSettings(max_runners=4)),
+                        (2, ProvisionSettings(names=("one",))),
                     ):
                         _raises(UsageError, partial(caller.provision_runners, subject.scale_set, count, settings))
                 _must(subject.registered() == before, "something was registered")
+
+    def test_names_that_the_host_chose_are_kept(self) -> None:
+        """Each config has the name given for it; asked for again, each is `NAME_TAKEN`, and its runner stays."""
+        with self._both() as ways:
+            for subject, enter in ways:
+                chosen = ProvisionSettings(names=("suite-b", "suite-a", "suite-c"))
+                with enter() as caller:
+                    configs = _configs(caller.provision_runners(subject.scale_set, 3, chosen))
+                    again = caller.provision_runners(subject.scale_set, 3, chosen)
+                    registered = subject.registered()
+                _must(tuple(config.runner_name for config in configs) == chosen.names, f"{configs}")
+                reasons = [getattr(outcome, "reason", None) for outcome in again]
+                _must(reasons == [FailureReason.NAME_TAKEN] * 3, f"{again}")
+                _must(set(chosen.names or ()) <= registered, f"{registered}")
 
     def test_an_unknown_scale_set_is_rejected(self) -> None:
         """Nothing can ever work for it: the call raises `Rejected`, or every outcome says so; nothing is registered."""
