@@ -14,11 +14,10 @@ from autoscaler.autoscaling import Autoscaler
 from autoscaler.config import HostSettings, ScaleSetSettings, load
 from autoscaler.defaults import DefaultHooks
 from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
-from autoscaler.listener import Listener
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
-from scaleset_client import Backoff, ScaleSetClient, SessionEvent
-from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, ServiceError, UsageError
+from scaleset_client import Backoff, Listener, MessageSession, ScaleSetClient, SessionEvent
+from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, UsageError
 from scaleset_hookspecs.configuration import variables_of
 from scaleset_hookspecs.host import AsyncHost, create_manager
 from scaleset_hookspecs.sources import SourcedConfig
@@ -27,9 +26,6 @@ __all__ = ["main"]
 
 PATIENCE = Backoff(attempts=3, first=0.25)
 """A host that starts says soon that the service is dead; one that listens goes on polling anyway."""
-
-CLOSE_SECONDS = 5.0
-"""Time to close the session, which ends by itself anyway; the runners that wait to be removed do not."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,17 +163,16 @@ async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
 
 
 async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
-    session = await client.open_session(scale_set_id, f"{socket.gethostname()}-{os.getpid()}", on_event=_log_event)
-    logging.getLogger("autoscaler").info("listening")
-    try:
-        await Listener(session, autoscaler, capacity=capacity).run()
-    finally:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await session.close()
-        except (ServiceError, TimeoutError) as error:
-            why = str(error) or f"no answer within {CLOSE_SECONDS:g} s"
-            logging.getLogger("autoscaler").warning("the session stays open until it expires: %s", why)
+    async def open_session() -> MessageSession:
+        owner = f"{socket.gethostname()}-{os.getpid()}"
+        return await client.open_session(scale_set_id, owner, on_event=_log_event)
+
+    async with Listener(open_session, lambda: capacity) as listener:
+        logging.getLogger("autoscaler").info("listening")
+        async for message in listener:
+            for event in message.events:
+                autoscaler.on_event(event)
+            autoscaler.on_statistics(message.statistics)
 
 
 def _log_event(event: SessionEvent) -> None:

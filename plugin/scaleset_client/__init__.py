@@ -1,13 +1,15 @@
 """The client of GitHub's runner scale set service, complete and usable alone.
 
 In flows a config URL, credentials and one call at a time (`ScaleSetClient`), or a session whose messages are polled
-(`MessageSession`). Out flow plain values and nine kinds of error, each named for what the caller can do about it.
+(`MessageSession`), by a loop that outlives whatever is refused (`Listener`). Out flow plain values and nine kinds of
+error, each named for what the caller can do about it.
 The way of a request: `client` chooses the row of `requests`, `caller` adds the token that `auth` keeps fresh, `adapter`
 bounds what is in flight, `transport` holds the connections, and `decoding` believes nothing of the answer unchecked.
 """
 
 from scaleset_client.client import ScaleSetClient
 from scaleset_client.failures import SliceRefused, is_job_still_running, is_name_taken
+from scaleset_client.listener import Failing, Listener
 from scaleset_client.observing import Counters, RequestRecord
 from scaleset_client.opening import SessionEvent, SessionEventKind, SessionOptions
 from scaleset_client.options import AppCredentials, ConnectionOptions, Credentials, TokenCredentials, UserAgent
@@ -52,6 +54,7 @@ __all__ = [
     "ConnectionOptions",
     "Counters",
     "Credentials",
+    "Failing",
     "HostError",
     "JobAssigned",
     "JobAvailable",
@@ -59,6 +62,7 @@ __all__ = [
     "JobEvent",
     "JobStartedEvent",
     "Label",
+    "Listener",
     "Message",
     "MessageSession",
     "MintRequest",

@@ -263,7 +263,7 @@ def same_id(found: int, asked: int, what: str) -> None:
 
 
 def session(value: object, scale_set_id: int, *, owner: str = "", session_id: str = "") -> Session:
-    """Return a message session (protocol 4.3), if it is the one that was asked for.
+    """Return a message session (protocol 4.3), if it is the one that was asked for; its queue may not be named.
 
     Args:
         value: The body.
@@ -281,8 +281,8 @@ def session(value: object, scale_set_id: int, *, owner: str = "", session_id: st
         statistics=statistics(data.get("statistics")),
         scale_set_id=integer(scale_set_data.get("id")) if isinstance(scale_set_data, dict) else None,
     )
-    if not (made.id and made.queue_url and made.queue_token):
-        raise Unreadable("the session's id, queue URL or token is missing")
+    if not made.id:
+        raise Unreadable("the session's id is missing")
     if made.scale_set_id is not None:
         same_id(made.scale_set_id, scale_set_id, "the session's scale set")
     elif session_id:

@@ -29,12 +29,11 @@ __all__ = [
     "is_gone",
     "is_job_still_running",
     "is_name_taken",
-    "is_session_expired",
     "is_session_lost",
-    "is_unexplained",
     "item_failure",
     "passing",
     "retry_after",
+    "session_may_have_ended",
     "unreadable",
 ]
 
@@ -167,17 +166,25 @@ def is_job_still_running(error: ServiceError) -> bool:
 
 
 def is_session_lost(error: ServiceError) -> bool:
-    """Say whether the session is gone, so that only a new one helps (protocol 6.4)."""
-    gone = isinstance(error, NotFound) and "RunnerScaleSetNotFoundException" not in (error.type_name or "")
-    return gone or is_session_expired(error)
+    """Say whether the session's own address said that it is gone, so that only a new one helps (protocol 6.4)."""
+    return isinstance(error, NotFound) and "RunnerScaleSetNotFoundException" not in (error.type_name or "")
 
 
-def is_session_expired(error: ServiceError) -> bool:
-    """Say whether the service itself names the session's end as the reason (protocol 5.3)."""
-    return "SessionExpiredException" in (error.type_name or "")
+def session_may_have_ended(response: Response) -> bool:
+    """Say whether an answer to the queue token may mean that it or the session has ended; a refresh settles it.
+
+    401 and the name of an expired session say so; a 404 or 410 is a lost session's or a router's (protocol 5.3 and
+    appendix C), and a 400 that does not say why may be an expired session's, cut off.
+    """
+    if response.status not in {400, 401, 404, 410}:
+        return False
+    name, _ = _read(response.body)
+    if response.status == 400:
+        return "SessionExpiredException" in (name or "") or _is_unexplained(response)
+    return "RunnerScaleSetNotFoundException" not in (name or "")
 
 
-def is_unexplained(response: Response) -> bool:
+def _is_unexplained(response: Response) -> bool:
     """Say whether a refusal's body is in none of the service's forms, so that only the status is known (protocol 5.1).
 
     Those are a JSON object and plain text. A body that is empty, cut off or a web page comes from a fault or from

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -11,7 +12,7 @@ from scaleset_client.caller import ServiceCaller
 from scaleset_client.retrying import Backoff
 from scaleset_client.types import Session
 from scaleset_client.urls import is_secure
-from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError
+from scaleset_hookspecs.errors import Conflict, Rejected, ServiceError, Unavailable
 
 __all__ = ["OnSessionEvent", "Opener", "SessionEvent", "SessionEventKind", "SessionOptions"]
 
@@ -28,9 +29,9 @@ class SessionEventKind(StrEnum):
     REFRESHED = "refreshed"
     """The queue token was renewed."""
     LOST = "lost"
-    """The service no longer knows the session; a new one is opened, with the same cursor (protocol 6.4)."""
+    """The session's own address says that it is gone; a new one is opened, with the same cursor (protocol 6.4)."""
     SETBACK = "setback"
-    """A poll failed in a way that passes; it counts as "nothing happened"."""
+    """Something failed that is tried again: a renewal ahead of time, or opening a session that named no queue."""
     NOT_ACQUIRABLE = "not_acquirable"
     """The service assigns jobs by itself and has no call to acquire them (protocol 6.7)."""
 
@@ -64,14 +65,14 @@ class SessionOptions:
     Attributes:
         conflict_limit: Time at most to wait for the end of another session. One that crashed ends after about 90 s.
         conflict: Waits between tries meanwhile.
-        setback: Waits between polls that fail.
-        longest_pause: Time at most that one call of `poll` waits before it returns without having asked.
     """
 
     conflict_limit: float = 300.0
     conflict: Backoff = field(default=Backoff(first=2.0, longest=30.0))
-    setback: Backoff = field(default=Backoff(first=0.5, longest=30.0))
-    longest_pause: float = 60.0
+
+
+class _NoQueue(Unavailable):
+    """A session was made, and nobody can listen to it; seen in an outage of the service."""
 
 
 class Opener:
@@ -91,28 +92,38 @@ class Opener:
         self._owner = owner
         self._on_event = on_event
 
-    async def open(self) -> Session:
+    async def open(self, former: str = "") -> Session:
         """Return a new session, waiting while another one is open.
+
+        Args:
+            former: Id of the session that this one replaces. It is closed first: one that is lost to us may still be
+                in the way of the next.
 
         Raises:
             Conflict: Another one was open for the whole time allowed.
+            Unavailable: What the service opened named no queue, as often as was tried.
         """
-        clock, started, conflicts = self.caller.clock, self.caller.clock.monotonic(), 0
+        clock, started, failures = self.caller.clock, self.caller.clock.monotonic(), 0
         request = requests.open_session(self.scale_set_id, self._owner)
         while True:
+            waited = clock.monotonic() - started
+            await self._close(former)
             try:
                 made = await self.caller.call(request, self._opened)
-            except Conflict as error:
-                conflicts += 1
-                wait = self.options.conflict.wait(conflicts, self.caller.chance)
-                waited = clock.monotonic() - started
-                if waited + wait > self.options.conflict_limit:
+                former = made.id
+                self._check(made)
+            except ServiceError as error:
+                failures += 1
+                wait = self.options.conflict.wait(failures, self.caller.chance)
+                if waited + wait > self._patience(error):
+                    await self._close(former)
                     raise
-                self.report(SessionEventKind.CONFLICT, error, wait=wait, waited=waited)
-                await clock.sleep(wait)
-                continue
-            self.report(SessionEventKind.OPENED)
-            return self.checked(made)
+                kind = SessionEventKind.CONFLICT if isinstance(error, Conflict) else SessionEventKind.SETBACK
+                self.report(kind, error, wait=wait, waited=waited)
+            else:
+                self.report(SessionEventKind.OPENED)
+                return made
+            await clock.sleep(wait)
 
     async def refresh(self, session_id: str) -> Session:
         """Return the session with a new queue token, or the one that replaces it (protocol 6.4)."""
@@ -120,16 +131,31 @@ class Opener:
         def refreshed(value: object) -> Session:
             return decoding.session(value, self.scale_set_id, owner=self._owner, session_id=session_id)
 
-        return self.checked(await self.caller.call(requests.refresh_session(self.scale_set_id, session_id), refreshed))
+        made = await self.caller.call(requests.refresh_session(self.scale_set_id, session_id), refreshed)
+        self._check(made)
+        return made
 
     def _opened(self, value: object) -> Session:
         return decoding.session(value, self.scale_set_id, owner=self._owner)
 
-    def checked(self, made: Session) -> Session:
-        """Return a session whose queue may be sent a token."""
+    def _check(self, made: Session) -> None:
+        """Refuse a session whose queue cannot be asked, or must not be sent a token."""
+        if not (made.queue_url and made.queue_token):
+            raise _NoQueue("the service made a message session that names no queue, or no token for it")
         if not is_secure(made.queue_url):
             raise Rejected("the service named a message queue that is neither https nor on this machine")
-        return made
+
+    def _patience(self, error: ServiceError) -> float:
+        """Return for how many seconds opening is tried after such a failure."""
+        if isinstance(error, Conflict):
+            return self.options.conflict_limit
+        return self.caller.repeater.backoff.limit if isinstance(error, _NoQueue) else 0.0
+
+    async def _close(self, session_id: str) -> None:
+        if session_id:
+            request = requests.close_session(self.scale_set_id, session_id)
+            with suppress(ServiceError):
+                await self.caller.respond(request)
 
     def report(
         self,

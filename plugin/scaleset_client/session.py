@@ -1,14 +1,13 @@
 """A message session: polls, acknowledges and acquires, and survives what sessions die of (protocol section 6)."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from scaleset_client import decoding, requests
 from scaleset_client.caller import ServiceCaller
 from scaleset_client.events import message
-from scaleset_client.failures import is_session_expired, is_session_lost, is_unexplained, passing
+from scaleset_client.failures import failure, is_gone, is_session_lost, passing, session_may_have_ended
 from scaleset_client.opening import Opener, SessionEventKind
 from scaleset_client.operations import Operation
 from scaleset_client.protocol import nothing
@@ -17,15 +16,15 @@ from scaleset_client.tokens import Renewal, Token, renewal, token_of_jwt
 from scaleset_client.transport import Response
 from scaleset_client.types import Message, Session
 from scaleset_client.urls import acknowledge_url, poll_url
-from scaleset_hookspecs.errors import NotFound, Rejected, ServiceError, Unavailable
+from scaleset_hookspecs.errors import NotFound, Rejected, ServiceError
 from scaleset_hookspecs.types import Statistics
 
 __all__ = ["MessageSession", "send_acquire"]
 
 ACCEPT = (b"Accept", b"application/json; api-version=6.0-preview")
 JSON = (b"Content-Type", b"application/json")
-MISSING_ALLOWED = 30
-"""Times in a row that acquiring may be missing where it has worked, before the service counts as one without it."""
+MISSING_ALLOWED = 10
+"""Times in a row that acquiring may be missing before the service counts as one that assigns jobs by itself."""
 
 
 async def send_acquire(
@@ -54,9 +53,8 @@ class MessageSession:
         self._lost = False
         self._closed = False
         self._flight: SingleFlight[bool] = SingleFlight(_closed)
-        self._setbacks = 0
-        self._not_before = 0.0
-        self._missing_left = 0
+        self._missing = 0
+        self._perhaps_deleted = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,35 +86,34 @@ class MessageSession:
             capacity: How many runners the caller can run in all, busy ones included (protocol 6.6).
 
         Returns:
-            A message; or `None`, if nothing happened or the poll failed in a way that passes. In the second case
-            `on_event` heard of it, and the next call waits before it asks.
+            A message; or `None`, if nothing happened.
 
         Raises:
-            Rejected: The service refuses for good, or the session is closed.
+            Unavailable: In passing: poll again later. `Listener` knows when.
+            Rejected: The service refuses although it knows the session, or the session is closed.
         """
         self._check_open()
-        pause = self._not_before - self._caller.clock.monotonic()
-        if pause > 0:
-            await self._caller.clock.sleep(min(pause, self._opener.options.longest_pause))
-            if pause > self._opener.options.longest_pause:
-                return None
-        try:
-            polled = await self._poll(capacity)
-        except ServiceError as error:
-            if not isinstance(error, Unavailable):
-                if not is_session_lost(error):
-                    raise
-                self._lost = True
-            self._set_back(error)
+        await self._renew_if_due()
+        headers = [ACCEPT, (b"X-ScaleSetMaxCapacity", b"%d" % max(capacity, 0))]
+
+        def send(session: Session) -> Awaitable[Response]:
+            url = poll_url(session.queue_url, self.cursor)
+            return self._caller.respond_queue(Operation.POLL, "GET", url, session.queue_token, headers=headers)
+
+        response, secret = await self._with_token(Operation.POLL, send)
+        if response.status == 202:
             return None
-        self._setbacks = 0
+        last = self._statistics
+        polled = self._caller.read(Operation.POLL, response, lambda value: message(value, last), (secret,))
+        self._statistics = polled.statistics
         return polled
 
     async def acknowledge(self, message: Message) -> None:
-        """Delete a message from the queue, after it was handled. One that is gone already counts as deleted.
+        """Delete a message from the queue, after it was handled.
 
         Raises:
             Unavailable: It may still be there, and will come again.
+            NotFound: Nobody said that it is deleted, only that something is missing. If it is there, it comes again.
         """
 
         async def once() -> None:
@@ -126,9 +123,14 @@ class MessageSession:
                     Operation.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON]
                 )
 
-            response, secret = await self._with_token(Operation.ACKNOWLEDGE, send)
-            with suppress(NotFound):
-                self._caller.read(Operation.ACKNOWLEDGE, response, nothing, (secret,))
+            try:
+                response, secret = await self._with_token(Operation.ACKNOWLEDGE, send)
+                if response.status != 404 or self._perhaps_deleted != message.id:
+                    self._caller.read(Operation.ACKNOWLEDGE, response, nothing, (secret,))
+            except ServiceError as error:
+                if error.maybe_applied:
+                    self._perhaps_deleted = message.id  # then a 404 means that it was
+                raise
 
         await self._caller.repeater.run(once, repeatable=True)
         self.cursor = max(self.cursor, message.id)
@@ -139,6 +141,9 @@ class MessageSession:
         Args:
             request_ids: The `request_id`s of `JobAvailable` events, exactly; 0 names no job and is left out
                 (protocol 6.7). With none left nothing is sent.
+
+        Raises:
+            Unavailable: Not now: they are to be acquired again, or come again with their message.
         """
         wanted = tuple(dict.fromkeys(one for one in request_ids if one > 0))
         if not wanted:
@@ -158,13 +163,13 @@ class MessageSession:
         except NotFound as error:
             if error.type_name is not None:
                 raise
-            if self._missing_left > 0:
-                self._missing_left -= 1
+            self._missing = min(self._missing + 1, MISSING_ALLOWED)
+            if self._missing < MISSING_ALLOWED:
                 raise passing(error) from error
-            # The router has no such page: this backend assigns jobs by itself.
+            # The router has no such page, and not in passing: this backend assigns jobs by itself.
             self._opener.report(SessionEventKind.NOT_ACQUIRABLE, error)
             return ()
-        self._missing_left = MISSING_ALLOWED
+        self._missing = 0
         return acquired
 
     async def refresh(self) -> None:
@@ -187,58 +192,33 @@ class MessageSession:
         try:
             await self._caller.repeater.run(once, repeatable=True)
         except Rejected as error:
-            if not is_session_lost(error):
+            if not is_session_lost(error) and not is_gone(error):
                 raise
-
-    async def _poll(self, capacity: int) -> Message | None:
-        await self._renew_if_due()
-        headers = [ACCEPT, (b"X-ScaleSetMaxCapacity", b"%d" % max(capacity, 0))]
-
-        def send(session: Session) -> Awaitable[Response]:
-            url = poll_url(session.queue_url, self.cursor)
-            return self._caller.respond_queue(Operation.POLL, "GET", url, session.queue_token, headers=headers)
-
-        response, secret = await self._with_token(Operation.POLL, send)
-        if response.status == 202:
-            return None
-        last = self._statistics
-        polled = self._caller.read(Operation.POLL, response, lambda value: message(value, last), (secret,))
-        self._statistics = polled.statistics
-        return polled
-
-    def _set_back(self, error: ServiceError) -> None:
-        self._setbacks += 1
-        wait = self._opener.options.setback.wait(self._setbacks, self._caller.chance)
-        wait = max(wait, error.retry_after or 0.0)
-        self._not_before = self._caller.clock.monotonic() + wait
-        self._opener.report(SessionEventKind.SETBACK, error, wait=wait)
 
     async def _with_token(
         self, kind: Operation, send: Callable[[Session], Awaitable[Response]]
     ) -> tuple[Response, str]:
-        """Send with the queue token; where it or the session has ended, renew it and send again (protocol 5.3).
+        """Send with the queue token; where the answer leaves the token or the session in doubt, renew and send again.
 
-        An expired session is answered with 400, so one that does not say why is settled by asking for a refresh: the
-        session's own address knows. What is refused with a fresh token, too, stays refused, unless the session was
-        lost after the first renewal.
+        The session's own address knows (protocol 5.3 and 6.4). What is refused by a session that is alive, too, stays
+        refused; one that was lost right after its renewal is replaced once more.
+
+        Raises:
+            Unavailable: Sessions end as fast as they are opened; nothing was done.
         """
         for again in (False, True):
             session = self._session
             response = await send(session)
-            expired = self._expiry(kind, response, session)
-            unsure = response.status == 401 or (response.status == 400 and is_unexplained(response))
-            if not unsure and expired is None:
+            if not session_may_have_ended(response):
                 return response, session.queue_token
-            if expired is not None and self._session is session and not self._lost:
-                self._lost = True
-                self._opener.report(SessionEventKind.LOST, expired)
             replaced = self._session is not session or await self._renewed()
             if again and not replaced:
                 return response, session.queue_token
         session = self._session
         response = await send(session)
-        if (expired := self._expiry(kind, response, session)) is not None:
-            raise passing(expired)
+        if session_may_have_ended(response):
+            secrets = (session.queue_token, *self._caller.chain.secrets)
+            raise passing(failure(kind, response, now=self._caller.clock.time(), secrets=secrets))
         return response, session.queue_token
 
     async def _renewed(self) -> bool:
@@ -249,15 +229,6 @@ class MessageSession:
             if is_session_lost(error):
                 raise passing(error) from error
             raise
-
-    def _expiry(self, kind: Operation, response: Response, session: Session) -> ServiceError | None:
-        """Return the error of an answer that says, by name, that the session has ended."""
-        try:
-            if 400 <= response.status < 500 and response.status != 401:
-                self._caller.read(kind, response, nothing, (session.queue_token,))
-        except ServiceError as error:
-            return error if is_session_expired(error) else None
-        return None
 
     async def _renew_if_due(self) -> None:
         due = Renewal.NOW if self._lost else renewal(self._token, self._caller.clock.time())
@@ -287,7 +258,7 @@ class MessageSession:
                 self._adopt(refreshed)
                 self._opener.report(SessionEventKind.REFRESHED)
                 return False
-        self._adopt(await self._opener.open())
+        self._adopt(await self._opener.open(former=self.id))
         return True
 
     def _check_open(self) -> None:

@@ -136,7 +136,7 @@ AnyJobEvent: TypeAlias = JobAvailable | JobAssigned | JobStartedEvent | JobCompl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One envelope of the message queue (protocol 6.3)."""
+    """One envelope of the message queue (protocol 6.3). A listener with nothing new to say gives one with the id 0."""
 
     id: int
     statistics: Statistics

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import load_settings
-from scaleset_client import ConnectionOptions, Message, ScaleSetClient, TokenCredentials
+from scaleset_client import ConnectionOptions, Listener, Message, ScaleSetClient, TokenCredentials
 from scaleset_client.opening import SessionEvent
 from scaleset_client.session import MessageSession
 from scaleset_hookspecs import ScaleSetRef, ServiceError, Statistics, Unavailable
@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 from autoscaler.autoscaling import Autoscaler
 from autoscaler.launchers import SimulatedLauncher
-from autoscaler.listener import Listener
 from autoscaler.report import Report
 
 NAME = "demo-linux"
@@ -93,7 +92,10 @@ class WatchedSession:
         """Wait for a message."""
         return await self._session.poll(capacity)
 
-    async def acquire(self, request_ids: Sequence[int]) -> Sequence[int]:
+    async def close(self) -> None:
+        """Leave it open: a host that dies closes nothing."""
+
+    async def acquire(self, request_ids: Iterable[int]) -> Collection[int]:
         """Take jobs."""
         return await self._session.acquire(request_ids)
 
@@ -226,23 +228,33 @@ async def _crashing(
     def hear(event: SessionEvent) -> None:
         account.life[event.kind.value] += 1
 
+    watched: list[WatchedSession] = []
+
+    async def open_session() -> WatchedSession:
+        watched.append(WatchedSession(await client.open_session(scale_set_id, "soak", on_event=hear), account))
+        return watched[-1]
+
+    async def listen() -> None:
+        async with Listener(open_session, lambda: CAPACITY, clock=clock) as listener:
+            async for message in listener:
+                for event in message.events:
+                    autoscaler.on_event(event)
+                autoscaler.on_statistics(message.statistics)
+
     while True:
-        try:
-            session = await client.open_session(scale_set_id, "soak", on_event=hear)
-        except ServiceError:
-            account.life["not opened"] += 1
-            continue
-        watched = WatchedSession(session, account)
-        listener = Listener(watched, autoscaler, capacity=CAPACITY, sleep=clock.sleep)
-        listening = asyncio.create_task(listener.run())
+        watched.clear()
+        listening = asyncio.create_task(listen())
         try:
             await asyncio.wait({listening}, timeout=CRASH_EVERY / clock.speed)
-            watched.dying = True
-            death = asyncio.create_task(watched.dead.wait())
-            await asyncio.wait({listening, death}, return_when=asyncio.FIRST_COMPLETED)
-            account.crashes += 1
+            if watched:
+                watched[-1].dying = True
+                death = asyncio.create_task(watched[-1].dead.wait())
+                await asyncio.wait({listening, death}, return_when=asyncio.FIRST_COMPLETED)
+                account.crashes += 1
         finally:
             listening.cancel()
             await asyncio.wait({listening})
-        if not listening.cancelled():
+        if not listening.cancelled() and isinstance(listening.exception(), ServiceError):
+            account.life["not opened"] += 1
+        elif not listening.cancelled():
             listening.result()

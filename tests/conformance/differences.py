@@ -148,21 +148,18 @@ DIFFERENCES: Final[dict[str, Allows]] = {
     "conflict-by-name": classes("bad_request", "conflict", "create_scale_set"),
     "conflict-waited-out": either(attempts(SESSIONS, more=True), classes("conflict", "ok", "open_session")),
     "lost-session-replaced": either(
-        added(SESSIONS, "/queue/message"),
+        added(f"{SESSIONS}/{SESSION}", SESSIONS, "/queue/message"),
         classes("not_found", "none", "poll"),
     ),
     "doubt-settled": either(
-        added(f"{SESSIONS}/{SESSION}", SESSIONS, "/queue/message"),
+        added(f"{SESSIONS}/{SESSION}", SESSIONS, "/queue/message", "/queue/message/11", "/acquirejobs"),
         classes("bad_request", "none", "poll"),
         classes("unauthorised", "none", "poll"),
-    ),
-    "poll-survives": either(
-        attempts("GET /queue/message", more=False),
-        classes("unavailable", "none", "poll"),
         classes("not_found", "none", "poll"),
     ),
+    "poll-once": either(attempts("GET /queue/message", more=False), classes("none", "unavailable", "poll")),
     "message-unknown": classes("unavailable", "ok", "poll"),
     "side-by-side": beside,
     "nothing-to-acquire": left_out("/acquirejobs"),
-    "assigning-service": classes("not_found", "ok", "acquire"),
+    "assigning-service": classes("not_found", "unavailable", "acquire"),
 }

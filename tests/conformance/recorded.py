@@ -184,9 +184,7 @@ class RecordedDriver(Driver):
 
     async def open_session(self, a: dict[str, Any]) -> dict[str, Any]:
         """Open the session; a conflict is waited out for as long as asked."""
-        options = SessionOptions(
-            conflict_limit=a.get("conflict_limit", 0.0), conflict=Backoff(first=0.1), setback=Backoff(first=0.1)
-        )
+        options = SessionOptions(conflict_limit=a.get("conflict_limit", 0.0), conflict=Backoff(first=0.1))
         self._session = await self.client.open_session(a["scale_set_id"], a["owner"], options=options)
         return await self.session(a)
 

@@ -69,7 +69,7 @@ def test_a_host_that_the_queue_refuses_lives_on_and_is_not_disturbed_at_its_end(
                 _, said = host.communicate(timeout=LIMIT_SECONDS)
             finally:
                 host.kill()
-        assert "refused 3 times in a row" in said
+        assert "listening has failed 3 times since" in said
         assert "Traceback" not in said
         assert host.returncode == 0
         assert simulator.runners() == []

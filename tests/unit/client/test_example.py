@@ -1,6 +1,8 @@
-"""The example in `examples/client.py`, as its readers run it."""
+"""The example in `examples/client.py`, and the listener of the page on the client, as their readers run them."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from scaleset_simulator import SimulatorProcess
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "client.md"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "client.py"
 
 
@@ -48,3 +51,25 @@ def test_a_wrong_call_is_answered_in_one_line(arguments: tuple[str, ...], token:
     assert done.returncode == 1
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_listener_of_the_page_hears_of_jobs(tmp_path: Path) -> None:
+    """It says what needs a runner, and closes its session in the end."""
+    (program,) = (one for one in re.findall("```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "Listener(" in one)
+    (tmp_path / "listen.py").write_text(program)
+    with SimulatorProcess(scale_set=["linux"], poll_seconds=1) as simulator:
+        environment = os.environ | {"GITHUB_TOKEN": simulator.token, "CONFIG_URL": simulator.config_url}
+        simulator.add_jobs("linux", 2)
+        command = [sys.executable, str(tmp_path / "listen.py")]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as host:
+            try:
+                assert host.stdout is not None
+                said = ""
+                while "2 jobs need" not in said:
+                    said = host.stdout.readline()
+                    assert said, "it ended"
+                host.send_signal(signal.SIGINT)
+                host.wait(30)
+            finally:
+                host.kill()
+        assert simulator.counters()["requests"]["close_session"] == 1

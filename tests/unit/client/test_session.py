@@ -30,6 +30,7 @@ pytestmark = pytest.mark.anyio
 
 SESSIONS = "runtime/runnerscalesets/42/sessions"
 ACQUIRE = "runtime/runnerscalesets/42/acquirejobs"
+PLAIN = {"Content-Type": "text/plain"}
 CONFLICT = Answer(409, {"typeName": "X.RunnerScaleSetSessionConflictException, X", "message": "active session"})
 EXPIRED = Answer(400, {"typeName": "X.RunnerScaleSetSessionExpiredException, X", "message": "expired"})
 
@@ -270,46 +271,15 @@ async def test_a_scale_set_that_is_gone_is_an_error(
         Answer(429),
     ],
 )
-async def test_a_poll_that_fails_in_passing_counts_as_nothing(
+async def test_a_poll_that_fails_in_passing_is_over_at_once(
     queue: Queue, session: MessageSession, clock: SteppedClock, trouble: Answer
 ) -> None:
-    """The listener lives on; the next poll waits first, and the one after it does not."""
+    """When to poll again is the listener's to know, and the session is as good as before."""
     queue.polls = [trouble, queue.message(5)]
-    assert await session.poll(1) is None
-    assert queue.kinds()[-1] is SessionEventKind.SETBACK
-    assert queue.events[-1].error is not None
-    assert clock.slept == []
-    assert await session.poll(1) is not None
-    assert len(clock.slept) == 1
-    await session.poll(1)
-    assert len(clock.slept) == 1
-
-
-async def test_setbacks_are_forgotten_after_a_success(
-    queue: Queue, session: MessageSession, clock: SteppedClock
-) -> None:
-    """Waits grow while it goes wrong, and start anew after it went well."""
-    queue.polls = [Answer(503)] * 5 + [Answer(202), Answer(503)]
-    for _ in range(7):
+    with pytest.raises(Unavailable):
         await session.poll(1)
-    waits = [event.wait or 0 for event in queue.events if event.kind is SessionEventKind.SETBACK]
-    assert waits[4] >= 4
-    assert waits[5] < 1
-
-
-async def test_a_long_retry_after_stops_all_polls(
-    service: ScriptedService, queue: Queue, session: MessageSession, clock: SteppedClock
-) -> None:
-    """No poll is sent before its time, and no call of ours waits longer than a minute."""
-    queue.polls = [Answer(429, b"", {"Retry-After": "150"})]
-    await session.poll(1)
-    sent = len(service.requests)
-    assert await session.poll(1) is None
-    assert await session.poll(1) is None
-    assert len(service.requests) == sent
-    await session.poll(1)
-    assert len(service.requests) == sent + 1
-    assert sum(clock.slept) == pytest.approx(150)
+    assert await session.poll(1) is not None
+    assert (queue.refreshes(), clock.slept) == (0, [])
 
 
 async def test_a_pause_of_look_ups_does_not_hold_up_the_session(
@@ -332,15 +302,51 @@ async def test_a_poll_refused_for_good_is_an_error(queue: Queue, session: Messag
         await session.poll(1)
 
 
-async def test_a_session_lost_during_a_poll_is_replaced(
+async def test_a_session_lost_during_a_poll_is_closed_and_replaced(
     service: ScriptedService, queue: Queue, session: MessageSession
 ) -> None:
-    """The queue itself may be the first to say that the session is gone."""
+    """The queue may be the first to say that the session is gone. Its own address is asked, and told to close it."""
+    service.on_service("PATCH", f"{SESSIONS}/s-1", EXPIRED)
     queue.polls = [EXPIRED]
     assert await session.poll(1) is None
+    assert session.id == "s-2"
+    assert [one.method for one in service.requests if one.path.endswith("/sessions/s-1")] == ["PATCH", "DELETE"]
+
+
+@pytest.mark.parametrize("answer", [Answer(404, b"page not found", PLAIN), Answer(404), Answer(410, b"gone"), EXPIRED])
+@pytest.mark.parametrize("what", ["poll", "acknowledge", "acquire"])
+async def test_a_session_that_its_own_address_knows_is_not_given_up(
+    service: ScriptedService, queue: Queue, session: MessageSession, answer: Answer, what: str
+) -> None:
+    """One 404 of a router for a poll, and the next session met its own predecessor: deaf for two minutes."""
+    queue.polls = [queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    queue.polls = [answer]
+    service.on("DELETE", "/queue/message/7", [answer, Answer(204)])
+    service.on_service("POST", ACQUIRE, [answer, Answer(200, {"value": [5]})])
+    if what == "poll":
+        assert await session.poll(1) is None
+    elif what == "acquire":
+        assert await session.acquire([5]) == (5,)
+    else:
+        await session.acknowledge(message)
+        assert session.cursor == 7
+    assert queue.kinds() == [SessionEventKind.OPENED, SessionEventKind.REFRESHED]
+    assert [one for one in service.requests if one.method == "DELETE" and "/sessions/" in one.path] == []
+
+
+async def test_a_session_that_cannot_be_told_to_close_is_told_again_before_the_next_try(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """Whatever is still in the way of the next session may be its own predecessor."""
+    service.on_service("PATCH", f"{SESSIONS}/s-1", Answer(404))
+    service.on_service("DELETE", f"{SESSIONS}/s-1", [Answer(503), Answer(204)])
+    service.on_service("POST", SESSIONS, [CONFLICT, queue.session(service.requests[0])])
+    queue.polls = [Answer(404)]
     assert await session.poll(1) is None
     assert session.id == "s-2"
-    assert queue.refreshes() == 0
+    assert len([one for one in service.asked("/sessions/s-1") if one.method == "DELETE"]) == 2
 
 
 async def test_a_session_that_expires_meanwhile_is_replaced_before_a_message_counts_as_gone(
@@ -351,16 +357,33 @@ async def test_a_session_that_expires_meanwhile_is_replaced_before_a_message_cou
     message = await session.poll(1)
     assert message is not None
     old = queue.tokens[0]
+    service.on_service("PATCH", f"{SESSIONS}/s-1", EXPIRED)
     service.on_service("POST", ACQUIRE, lambda r: EXPIRED if r.token == old else Answer(200, {"value": [5]}))
     assert await session.acquire([5]) == (5,)
     assert session.id == "s-2"
     second = queue.tokens[1]
+    service.on_service("PATCH", f"{SESSIONS}/s-2", EXPIRED)
     service.on("DELETE", "/queue/message/7", lambda r: EXPIRED if r.token == second else Answer(204))
     await session.acknowledge(message)
     assert (session.id, session.cursor) == ("s-3", 7)
     assert [request.token for request in service.asked("/queue/message/7")] == queue.tokens[1:]
     opened, lost = SessionEventKind.OPENED, SessionEventKind.LOST
     assert queue.kinds() == [opened, lost, opened, lost, opened]
+
+
+async def test_a_404_that_stays_is_no_acknowledgement(
+    service: ScriptedService, queue: Queue, session: MessageSession
+) -> None:
+    """A router's says nothing about the message. The cursor stays, so that the next poll brings it if it is there."""
+    queue.polls = [queue.message(7), queue.message(7)]
+    message = await session.poll(1)
+    assert message is not None
+    service.on("DELETE", "/queue/message/7", Answer(404, b"page not found"))
+    with pytest.raises(NotFound):
+        await session.acknowledge(message)
+    assert session.cursor == 0
+    assert await session.poll(1) is not None
+    assert "lastMessageId" not in service.requests[-1].query
 
 
 @pytest.mark.parametrize("what", ["acknowledge", "acquire"])
@@ -413,6 +436,14 @@ async def test_sessions_that_expire_one_after_another_end_no_listener(
     assert message is not None
     service.on("DELETE", "/queue/message/7", EXPIRED)
     service.on_service("POST", ACQUIRE, EXPIRED)
+
+    def dead_on_arrival(request: Received) -> Answer:
+        made = queue.session(request)
+        service.on_service("PATCH", f"{SESSIONS}/{made.value['sessionId']}", EXPIRED)
+        return made
+
+    service.on_service("PATCH", f"{SESSIONS}/s-1", EXPIRED)
+    service.on_service("POST", SESSIONS, dead_on_arrival)
     with pytest.raises(Unavailable):
         await (session.acquire([5]) if what == "acquire" else session.acknowledge(message))
     assert session.cursor == 0
@@ -469,32 +500,36 @@ async def test_acquire_sends_the_offers_exactly(
     assert request.query == {"k": "v+1", "api-version": "6.0-preview"}
 
 
-async def test_a_service_that_assigns_by_itself_needs_no_acquiring(
+async def test_a_404_is_no_sign_of_a_service_that_assigns_by_itself_until_it_has_stayed(
     service: ScriptedService, queue: Queue, session: MessageSession
 ) -> None:
-    """The router's 404 is tolerated; that of a missing scale set is not."""
-    assert await session.acquire([5]) == ()
-    assert queue.kinds()[-1] is SessionEventKind.NOT_ACQUIRABLE
+    """The first acquisition of a process was answered so once, by a router: 49 of 300 jobs never ran."""
+    good, missing = Answer(200, {"value": [5]}), Answer(404, b"page not found")
+    for _ in range(2):
+        service.on_service("POST", ACQUIRE, missing)
+        for _ in range(MISSING_ALLOWED - 1):
+            with pytest.raises(Unavailable):
+                await session.acquire([5])
+        service.on_service("POST", ACQUIRE, good)
+        assert await session.acquire([5]) == (5,)
+    service.on_service("POST", ACQUIRE, missing)
+    for _ in range(MISSING_ALLOWED - 1):
+        with pytest.raises(Unavailable):
+            await session.acquire([5])
+    assert SessionEventKind.NOT_ACQUIRABLE not in queue.kinds()
+    for _ in range(2):
+        assert await session.acquire([5]) == ()
+        assert queue.kinds()[-1] is SessionEventKind.NOT_ACQUIRABLE
+
+
+async def test_acquiring_for_a_scale_set_that_is_gone_is_an_error(
+    service: ScriptedService, session: MessageSession
+) -> None:
+    """Nothing is to be waited for."""
     service.on_service("POST", ACQUIRE, Answer(404, {"typeName": "X.RunnerScaleSetNotFoundException"}))
     with pytest.raises(NotFound):
         await session.acquire([5])
-
-
-async def test_a_service_that_has_let_jobs_be_acquired_does_not_assign_by_itself(
-    service: ScriptedService, session: MessageSession
-) -> None:
-    """A router's 404 passes then, and the offers come again; only one that stays means another kind of service."""
-    good, missing = Answer(200, {"value": [5]}), Answer(404, b"page not found")
-    service.on_service("POST", ACQUIRE, [good, missing, good, missing])
-    assert await session.acquire([5]) == (5,)
-    with pytest.raises(Unavailable):
-        await session.acquire([6])
-    assert await session.acquire([5]) == (5,)
-    for _ in range(MISSING_ALLOWED):
-        with pytest.raises(Unavailable):
-            await session.acquire([7])
-    assert await session.acquire([7]) == ()
-    assert len(service.asked("acquirejobs")) == 3 + MISSING_ALLOWED + 1
+    assert len(service.asked("acquirejobs")) == 1
 
 
 async def test_an_open_conflict_is_waited_out(
@@ -518,6 +553,57 @@ async def test_an_open_conflict_is_reported_in_the_end(
     assert sum(clock.slept) <= 100
     assert 4 <= len(clock.slept) <= 9, "the waits grow"
     assert "SessionConflictException" in str(caught.value.type_name)
+
+
+@pytest.mark.parametrize("member", ["messageQueueUrl", "messageQueueAccessToken"])
+async def test_a_session_that_names_no_queue_is_closed_and_opened_again(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient, member: str
+) -> None:
+    """Seen in an outage. Left open, each was in the way of the next for 101 s."""
+
+    def nameless(request: Received) -> Answer:
+        made = queue.session(request)
+        return Answer(200, made.value | {member: ""}) if len(queue.tokens) <= 2 else made
+
+    service.on_service("POST", SESSIONS, nameless)
+    session = await client.open_session(42, "host", on_event=queue.events.append)
+    assert session.id == "s-3"
+    assert queue.kinds() == [SessionEventKind.SETBACK] * 2 + [SessionEventKind.OPENED]
+    assert [(one.method, one.path[-3:]) for one in service.requests if one.method == "DELETE"] == [
+        ("DELETE", "s-1"),
+        ("DELETE", "s-2"),
+    ]
+
+
+async def test_sessions_that_never_name_a_queue_are_reported_in_the_end(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient, clock: SteppedClock
+) -> None:
+    """Within a minute, and with none left open."""
+    service.on_service("POST", SESSIONS, lambda r: Answer(200, queue.session(r).value | {"messageQueueUrl": ""}))
+    with pytest.raises(Unavailable, match="names no queue"):
+        await client.open_session(42, "host")
+    assert sum(clock.slept) <= 60
+    closed = [one.path for one in service.requests if one.method == "DELETE"]
+    assert [path.rpartition("/")[2] for path in closed] == [f"s-{n}" for n in range(1, len(queue.tokens) + 1)]
+
+
+async def test_a_session_whose_queue_must_not_be_told_a_token_is_left_closed(
+    service: ScriptedService, queue: Queue, client: ScaleSetClient
+) -> None:
+    """It is refused at once, and not in the way of the next."""
+    described = queue.session(Received("", "", {}, {}, b"")).value
+    service.on_service("POST", SESSIONS, Answer(200, described | {"messageQueueUrl": "http://elsewhere.example/q"}))
+    with pytest.raises(Rejected, match="neither https"):
+        await client.open_session(42, "host")
+    assert service.requests[-1].method == "DELETE"
+
+
+async def test_a_404_for_a_first_session_is_said_at_once(service: ScriptedService, client: ScaleSetClient) -> None:
+    """With no type that says what is missing; trying again would not find it."""
+    service.on_service("POST", SESSIONS, Answer(404, {"typeName": "X.VssServiceException", "message": "not found"}))
+    with pytest.raises(NotFound, match="opening a message session failed"):
+        await client.open_session(42, "host")
+    assert len(service.asked("sessions", "POST")) == 1
 
 
 @pytest.mark.parametrize(
