@@ -67,7 +67,7 @@ def test_no_message_is_lost_in_trouble(tmp_path: Path, trouble: list[str]) -> No
 
 
 def test_waits_for_a_session_that_a_dead_host_left_open(tmp_path: Path) -> None:
-    with simulator_for("assign", session_seconds=3) as simulator:
+    with simulator_for("assign", session_seconds=10) as simulator:
         config = write(tmp_path, configuration(simulator.config_url), simulator.token)
         _open_session_and_die(simulator)
         simulator.add_jobs(SCALE_SET, 3)
