@@ -1,10 +1,8 @@
 import asyncio
 import sys
-from pathlib import Path
 
-import yaml
-
-from scaleset_hookspecs import Answer, Certainty, ScaleSetRef, ScaleSetSettings, SourcedConfig, hookimpl
+from scaleset_hookspecs import Answer, Certainty, ScaleSetRef, ScaleSetSettings, hookimpl
+from scaleset_hookspecs.configuration import read_config
 from scaleset_hookspecs.host import AsyncHost, create_manager
 
 
@@ -15,9 +13,7 @@ class OwnAnswers:
 
 
 async def main(path: str, count: int) -> None:
-    text = Path(path).read_text()
-    config = SourcedConfig.from_node(yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader), path)
-    host = AsyncHost(create_manager(config, defaults=OwnAnswers()))
+    host = AsyncHost(create_manager(read_config(path), defaults=OwnAnswers()))
     await host.started()
     linux = ScaleSetRef(name="demo-linux")
     print("settings:", (await host.get_scaleset_settings(linux)).certainty)

@@ -26,10 +26,18 @@ from scaleset_hookspecs.configuration import (
 from scaleset_hookspecs.configuration import Path as ConfigPath
 from scaleset_hookspecs.configuration import load as load_model
 from scaleset_hookspecs.configuration.problems import NOTHING
-from scaleset_hookspecs.configuration.schema import exactly_one
+from scaleset_hookspecs.configuration.schema import EXPECTED, exactly_one
 from scaleset_hookspecs.host import create_manager
 
 __all__ = ["AutoscalerSettings", "HostSettings", "ScaleSetSettings", "load"]
+
+_PROGRAM: Final = "the program to run, as a list: [./run.sh]"
+
+_COMMAND_RULE: Final[dict[str, Any]] = {
+    "if": {"required": ["scale_set"], "properties": {"launcher": {"const": "command"}}},
+    "then": {"required": ["command"], "properties": {"command": {"minItems": 1, EXPECTED: f"expected {_PROGRAM}"}}},
+}
+"""What the schema can say of what `_launchers_fit` says."""
 
 
 class ScaleSetCommon(Section):
@@ -81,7 +89,7 @@ class ScaleSetSettings(ScaleSetCommon):
 class AutoscalerSettings(ScaleSetCommon):
     """The host itself. What is said here of a scale set holds for each that does not say otherwise."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one("scale_set", "scale_sets"))
+    model_config = ConfigDict(json_schema_extra={**exactly_one("scale_set", "scale_sets"), **_COMMAND_RULE})
 
     scale_set: ScaleSetName | None = Field(default=None, description="Name of the scale set, if there is only one.")
     scale_sets: tuple[ScaleSetSettings, ...] = Field(default=(), description="The scale sets, if there are several.")
@@ -173,7 +181,7 @@ def _launchers_fit(view: View) -> Iterator[Mistake]:
     for path in _scale_sets(view):
         launcher, place = _said(view, path, "launcher")
         if launcher == "command" and _said(view, path, "command")[0] in ((), []):
-            yield Mistake(path=(*path, "command"), found=NOTHING, expected="the program to run, as a list: [./run.sh]")
+            yield Mistake(path=(*path, "command"), found=NOTHING, expected=_PROGRAM)
         if launcher == "simulated" and not here:
             found, expected = "`simulated` for a service on another machine", "`command`; no simulator is there"
             yield Mistake(path=place, found=found, expected=expected)

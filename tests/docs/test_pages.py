@@ -87,6 +87,27 @@ def test_the_foreign_host_bursts_with_the_plugin(tmp_path: Path) -> None:
         assert len(simulator.runners()) == 3
 
 
+def test_the_settings_of_a_host_read_as_the_page_shows(tmp_path: Path) -> None:
+    """The program in the page runs, and says what the page says of the mistakes."""
+    text = (DOCS / "tutorial" / "adopting.md").read_text()
+    program = text.split("```python\n")[2].split("```\n")[0]
+    github = "github: {config_url: https://github.com/acme, token: {$env: GITHUB_TOKEN}}\n"
+
+    def run(pools: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "host.yaml").write_text(f"{github}pools: {pools}\n")
+        environment = {**os.environ, "GITHUB_TOKEN": "hunter2"}
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("{large: {idle: 5m}}")
+    assert done.stdout.startswith("300.0 TokenCredentials()\n{"), done.stderr
+    failed = run("{large: {size: 0, idel: 5m}}").stderr
+    for said in re.findall(r"found .*", failed):
+        assert said in " ".join(text.split())
+    assert failed.count("host.yaml:2: pools.large.") == 2
+    assert "hunter2" not in done.stdout + failed
+
+
 def pages() -> list[Path]:
     """Return every page of the project."""
     return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]

@@ -13,9 +13,9 @@ from scaleset_hookspecs.configuration.durations import format_duration, parse_du
 from scaleset_hookspecs.configuration.fields import Accepts, Duration, Flag, JsonSchema, Reference, Section, Text, Whole
 from scaleset_hookspecs.configuration.listing import Row, listing
 from scaleset_hookspecs.configuration.loading import load
-from scaleset_hookspecs.configuration.problems import Document, Mistake, Path, show_path
+from scaleset_hookspecs.configuration.problems import Document, Mistake, Path
 from scaleset_hookspecs.configuration.references import REFERENCE, Secret, Sources, resolve, reveal, variables_of
-from scaleset_hookspecs.configuration.refusals import describe, looks_secret, refusal
+from scaleset_hookspecs.configuration.refusals import describe, refusal
 from scaleset_hookspecs.configuration.schema import json_schema
 from scaleset_hookspecs.configuration.source import STANDARD_INPUT, read_config, read_text
 
@@ -43,13 +43,11 @@ __all__ = [
     "json_schema",
     "listing",
     "load",
-    "looks_secret",
     "parse_duration",
     "read_config",
     "read_text",
     "refusal",
     "resolve",
     "reveal",
-    "show_path",
     "variables_of",
 ]

@@ -2,20 +2,25 @@
 
 import os.path
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from scaleset_hookspecs.configuration.checks import Check, View, cross_check
 from scaleset_hookspecs.configuration.fields import Section
-from scaleset_hookspecs.configuration.problems import Document, Mistake, Path, mistakes, show_path
+from scaleset_hookspecs.configuration.problems import Document, Mistake, Path, mistakes
 from scaleset_hookspecs.configuration.references import Sources
 from scaleset_hookspecs.configuration.refusals import describe
 from scaleset_hookspecs.errors import ConfigError, Problem
+from scaleset_hookspecs.problems import locate
 
-__all__ = ["duplicates", "find_section", "load"]
+__all__ = ["TWICE", "duplicates", "find_section", "load"]
 
 S = TypeVar("S", bound=Section)
+
+TWICE: Final = "the key a second time"
+"""What is found where a key stands twice."""
 
 
 def load(
@@ -48,7 +53,7 @@ def load(
     borrowed = [name for name in borrow if data.get(name) is None and config.get(name) is not None]
     data |= {name: config[name] for name in borrowed}
     document = Document(config=config, section=path, borrowed=frozenset(borrowed))
-    directory = os.path.dirname(document.file) if document.file else None  # noqa: PTH120 - of a name, not of a file
+    directory = os.path.dirname(getattr(config, "file", None) or "")  # noqa: PTH120 - of a name, not of a file
     sources = Sources(environ=environ, read_file=read_file, directory=directory or None)
     settings, wrong = _validate(model, data, sources, checks)
     found = [*duplicates(document), *(document.problem(mistake) for mistake in wrong)]
@@ -93,10 +98,4 @@ def duplicates(document: Document) -> Iterator[Problem]:
     ours = [document.section, *((name,) for name in sorted(document.borrowed))]
     for path, line in getattr(document.config, "duplicates", ()):
         if any(tuple(path[: len(start)]) == start[: len(path)] for start in ours):
-            yield Problem(
-                path=show_path(tuple(path)),
-                found="the key a second time",
-                expected="each key once",
-                file=document.file,
-                line=line,
-            )
+            yield replace(locate(document.config, path, TWICE, "each key once"), line=line)

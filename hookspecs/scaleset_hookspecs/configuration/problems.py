@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
 from scaleset_hookspecs.configuration.accepts import accepts, is_collection, is_secret, members, section_of
 from scaleset_hookspecs.configuration.fields import Section
-from scaleset_hookspecs.configuration.refusals import REFUSED, describe, describe_secret, looks_secret
+from scaleset_hookspecs.configuration.refusals import REFUSED, describe, describe_secret
 from scaleset_hookspecs.errors import Problem
+from scaleset_hookspecs.problems import locate
+from scaleset_hookspecs.sources import KeyPath as Path
 
-__all__ = ["MISSING", "NOTHING", "Document", "Mistake", "Path", "mistakes", "show_path", "value_at"]
-
-Path: TypeAlias = tuple[str | int, ...]
+__all__ = ["MISSING", "NOTHING", "Document", "Mistake", "Path", "mistakes", "value_at"]
 
 NOTHING: Final = "nothing"
 """What is found where a setting is missing."""
@@ -54,39 +54,13 @@ class Document:
     section: Path
     borrowed: frozenset[str] = frozenset()
 
-    @property
-    def file(self) -> str | None:
-        """The file the mapping was read from, if the host said so."""
-        file = getattr(self.config, "file", None)
-        return None if file is None else str(file)
-
     def problem(self, mistake: Mistake) -> Problem:
         """Return the mistake with the place where it stands."""
-        path = self.absolute(mistake.path)
-        line_of = getattr(self.config, "line", None)
-        return Problem(
-            path=show_path(path),
-            found=mistake.found,
-            expected=mistake.expected,
-            file=self.file,
-            line=line_of(path) if callable(line_of) else None,
-        )
+        return locate(self.config, self.absolute(mistake.path), mistake.found, mistake.expected)
 
     def absolute(self, path: Path) -> Path:
         """Return the path from the top of the mapping."""
         return path if path and path[0] in self.borrowed else (*self.section, *path)
-
-
-def show_path(path: Path) -> str:
-    """Return a key path on one line; keys that are not plain names stand in quotes."""
-    return ".".join(map(_show_key, path))
-
-
-def _show_key(key: str | int) -> str:
-    if looks_secret(str(key)):
-        return "(a key that looks like a secret)"
-    plain = isinstance(key, int) or key.replace("-", "_").isidentifier()
-    return str(key) if plain else f'"{key}"'
 
 
 def mistakes(model: type[Section], errors: Iterable[ErrorDetails], data: Mapping[str, Any]) -> list[Mistake]:

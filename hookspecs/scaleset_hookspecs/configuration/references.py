@@ -11,9 +11,9 @@ from scaleset_hookspecs.configuration.refusals import (
     describe,
     describe_secret,
     is_variable_name,
-    looks_secret,
     refusal,
 )
+from scaleset_hookspecs.problems import looks_secret
 
 __all__ = [
     "REFERENCE",

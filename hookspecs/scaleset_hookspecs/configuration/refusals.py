@@ -7,7 +7,9 @@ from typing import Any, Final
 import yaml
 from pydantic_core import PydanticCustomError
 
-__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "looks_secret", "refusal"]
+from scaleset_hookspecs.problems import looks_secret
+
+__all__ = ["REFUSED", "describe", "describe_secret", "is_variable_name", "refusal"]
 
 REFUSED: Final = "refused"
 """Error type of our own field types; its context holds `found` and `expected`."""
@@ -20,15 +22,7 @@ _LONGEST_NUMBER: Final = 128
 _VARIABLE: Final = re.compile("[A-Z]{1,15}[0-9]{0,2}(_[A-Z]{0,15}[0-9]{0,2}){0,6}")
 """What is shown as the name of a variable: words in capitals, unlike a secret put there by mistake."""
 
-_SECRET_BEGINS: Final = re.compile(r"gh[a-z]_|github_pat_|-----BEGIN|ey[IJ][\w+/=-]{8}|://[^/\s]*@")
-"""How GitHub's tokens, keys, JWTs, JIT configs and URLs with a user begin."""
-
 _RESOLVER: Final = yaml.resolver.Resolver()
-
-
-def looks_secret(text: str) -> bool:
-    """Whether a text holds the look of a token, a key or a URL with a user, wherever it stands."""
-    return _SECRET_BEGINS.search(text) is not None
 
 
 def refusal(found: str, expected: str) -> PydanticCustomError:

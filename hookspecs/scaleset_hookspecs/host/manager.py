@@ -14,8 +14,9 @@ import pluggy
 
 from scaleset_hookspecs import specs
 from scaleset_hookspecs.errors import ConfigError, HostError, Problem
-from scaleset_hookspecs.host.plugins import NamedPlugins, locate, missing, read_plugins
+from scaleset_hookspecs.host.plugins import NamedPlugins, missing, read_plugins
 from scaleset_hookspecs.markers import PROJECT_NAME
+from scaleset_hookspecs.problems import locate
 
 __all__ = ["DEFAULTS", "create_manager"]
 

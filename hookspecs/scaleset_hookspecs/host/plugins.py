@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleset_hookspecs.errors import Problem
-from scaleset_hookspecs.sources import SourcedConfig
+from scaleset_hookspecs.problems import locate
 
-__all__ = ["NamedPlugins", "locate", "missing", "read_plugins"]
+__all__ = ["NamedPlugins", "missing", "read_plugins"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,6 @@ class NamedPlugins:
     enabled: tuple[str, ...]
     disabled: tuple[str, ...]
     problems: tuple[Problem, ...]
-
-
-def locate(config: Mapping[str, Any], path: tuple[str | int, ...], found: str, expected: str) -> Problem:
-    """Make a problem with file and line, where the configuration knows them."""
-    sourced = config if isinstance(config, SourcedConfig) else None
-    return Problem(
-        path=".".join(str(part) for part in path),
-        found=found,
-        expected=expected,
-        file=sourced.file if sourced is not None else None,
-        line=sourced.line(path) if sourced is not None else None,
-    )
 
 
 def read_plugins(config: Mapping[str, Any]) -> NamedPlugins:
@@ -57,7 +45,7 @@ def read_plugins(config: Mapping[str, Any]) -> NamedPlugins:
             continue
         switch = True if own is None else own.get("enabled", True)
         if not isinstance(switch, bool):
-            problems.append(locate(config, ("plugins", name, "enabled"), repr(switch), "true or false"))
+            problems.append(locate(config, ("plugins", name, "enabled"), _kind(switch), "true or false"))
             continue
         (enabled if switch else disabled).append(str(name))
     return NamedPlugins(enabled=tuple(enabled), disabled=tuple(disabled), problems=tuple(problems))

@@ -12,9 +12,10 @@ from scaleset_burst.journal import why_unusable
 from scaleset_burst.settings import Settings, load_settings
 from scaleset_burst.settings.loading import SECTION
 from scaleset_hookspecs import PROJECT_NAME, ConfigError, Problem, SourcedConfig
-from scaleset_hookspecs.configuration import Document, Mistake, read_config, read_text
-from scaleset_hookspecs.configuration.loading import duplicates
+from scaleset_hookspecs.configuration import Document, read_config, read_text
+from scaleset_hookspecs.configuration.loading import TWICE, duplicates
 from scaleset_hookspecs.configuration.problems import value_at
+from scaleset_hookspecs.problems import locate
 
 __all__ = ["read", "read_whole"]
 
@@ -45,21 +46,20 @@ def read_whole(path: Path) -> tuple[SourcedConfig, Settings, str]:
     from scaleset_burst.cli.rules import host_problems  # noqa: PLC0415 - for this command only
 
     config = read_config(path)
-    document = Document(config=config, section=())
     settings, found = Settings(enabled=False), list[Problem]()
     try:
         settings = _settings(config)
     except ConfigError as error:
         found += error.problems
     if settings.enabled or found:
-        found += map(document.problem, _missing_extras(config))
+        found += _missing_extras(config)
     if settings.enabled:
-        found += map(document.problem, _journal(settings))
+        found += _journal(config, settings)
     by_rules, of_host = host_problems(config)
     known, ours = {problem.path for problem in found}, ".".join(map(str, SECTION))
-    for problem in (*duplicates(document), *of_host):
+    for problem in (*duplicates(Document(config=config, section=())), *of_host):
         # What stands in our own section has been said by those who know it better than a schema.
-        inside = problem.path.startswith(f"{ours}.") and problem.found != "the key a second time"
+        inside = problem.path.startswith(f"{ours}.") and problem.found != TWICE
         if problem.path not in known and not inside:
             found.append(problem)
     if found:
@@ -84,19 +84,18 @@ def _search_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable
     for key in keys:
         if get_close_matches(str(key).lower(), [wanted], n=1):
             expected = f"a known key; did you mean `{wanted}`?"
-            mistake = Mistake(path=(*place, str(key)), found="an unknown key", expected=expected)
-            raise ConfigError([Document(config=config, section=()).problem(mistake)])
+            raise ConfigError([locate(config, (*place, str(key)), "an unknown key", expected)])
 
 
-def _missing_extras(config: SourcedConfig) -> Iterator[Mistake]:
+def _missing_extras(config: SourcedConfig) -> Iterator[Problem]:
     for path, module, extra in _EXTRAS:
         if isinstance(value_at(config, path), Mapping) and find_spec(module) is None:
             found = f"a setting that needs `{module}`, which is not installed"
-            yield Mistake(path=path, found=found, expected=f"pip install 'scaleset-burst[{extra}]'")
+            yield locate(config, path, found, f"pip install 'scaleset-burst[{extra}]'")
 
 
-def _journal(settings: Settings) -> Iterator[Mistake]:
+def _journal(config: SourcedConfig, settings: Settings) -> Iterator[Problem]:
     why = why_unusable(settings.journal.directory, environ=os.environ, home=Path.home)
     if why is not None:
         expected = "a folder that this user can write to and nobody else can, or `:memory:`"
-        yield Mistake(path=(*SECTION, "journal", "directory"), found=why, expected=expected)
+        yield locate(config, (*SECTION, "journal", "directory"), why, expected)

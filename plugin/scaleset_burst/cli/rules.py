@@ -16,10 +16,11 @@ from referencing.exceptions import Unresolvable
 
 from scaleset_hookspecs import Problem, SourcedConfig
 from scaleset_hookspecs.configuration import Path as KeyPath
-from scaleset_hookspecs.configuration import describe, read_text, show_path
+from scaleset_hookspecs.configuration import describe, read_text
 from scaleset_hookspecs.configuration.problems import NOTHING
 from scaleset_hookspecs.configuration.refusals import describe_secret
 from scaleset_hookspecs.configuration.schema import EXPECTED
+from scaleset_hookspecs.problems import locate
 
 __all__ = ["host_problems"]
 
@@ -93,13 +94,13 @@ def _problems(error: ValidationError, config: SourcedConfig) -> Iterator[Problem
         patterns = schema.get("patternProperties", ())
         for key in instance:
             if key not in properties and not any(re.search(pattern, key) for pattern in patterns):
-                yield _problem(config, (*path, key), "an unknown key", _known(key, properties))
+                yield locate(config, (*path, key), "an unknown key", _known(key, properties))
     elif error.validator == "required" and isinstance(instance, Mapping):
         for key in schema["required"]:
             if key not in instance:
-                yield _problem(config, (*path, key), NOTHING, _expected(properties.get(key, {})))
+                yield locate(config, (*path, key), NOTHING, _expected(properties.get(key, {})))
     else:
-        yield _problem(config, path, _found(schema, instance), _expected(schema))
+        yield locate(config, path, _found(schema, instance), _expected(schema))
 
 
 def _schema(error: ValidationError) -> Mapping[str, Any]:
@@ -124,7 +125,3 @@ def _expected(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     kinds = schema.get("type", "object")
     return " or ".join(_KINDS.get(kind, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
-
-
-def _problem(config: SourcedConfig, path: KeyPath, found: str, expected: str) -> Problem:
-    return Problem(path=show_path(path), found=found, expected=expected, file=config.file, line=config.line(path))

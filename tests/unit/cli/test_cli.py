@@ -257,6 +257,17 @@ def test_the_hosts_own_rules_are_asked_and_each_problem_has_its_line(run: Run, t
     ]
 
 
+@pytest.mark.parametrize("command", ["", "command: []"])
+def test_rules_between_settings_have_a_line_too(run: Run, tmp_path: Path, command: str) -> None:
+    text = f"# yaml-language-server: $schema=rules.json\nautoscaler:\n  scale_set: a\n  {command}\n"
+    said = check_by_rules(run, tmp_path, text).stderr.splitlines()
+    place, found = (4, "a list of 0") if command else (2, "nothing")
+    assert {line.removeprefix(f"{tmp_path}/host.yaml:") for line in said} == {
+        "2: github: found nothing; expected a section",
+        f"{place}: autoscaler.command: found {found}; expected the program to run, as a list: [./run.sh]",
+    }
+
+
 def test_a_file_that_is_right_by_the_hosts_rules_says_so(run: Run, tmp_path: Path) -> None:
     text = RULES.replace("dockr", "docker").replace(" x\n", " 5\n").replace('"5"', "5")
     for line in ("  max_runner: 4\n", "  drain_timeout: -4\n", "autoscaling: 5\n", "  other: 5\n"):

@@ -50,6 +50,8 @@ def test_several_scale_sets_and_anchors_are_right() -> None:
         {"autoscaler": {"scale_set": "a", "launcher": "podman"}},
         {"autoscaler": {"scale_set": "a", "scale_sets": [{"name": "b"}]}},
         {"autoscaler": {}},
+        {"autoscaler": {"scale_set": "a"}},
+        {"autoscaler": {"scale_set": "a", "launcher": "command", "command": []}},
         {"autoscaler": {"scale_sets": [{}]}},
         {"github": {"config_url": "u", "token": "literal"}},
         {"github": {"config_url": "u"}},
