@@ -6,9 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 ARGS ?=
+# Other Pythons are found by name on PATH, and among those that pyenv keeps.
+TOX = PATH="$$PATH:$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)" $(CURDIR)/$(BIN)/tox run --colored no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow lint format redis docker bench hosts conformance chaos docs clean constraints
+.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts conformance chaos docs \
+  clean constraints
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,23 +21,39 @@ $(STAMP): pyproject.toml constraints/all.txt
 	  || { echo "error: Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=python3.x" >&2; exit 2; }
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints/all.txt --editable '.[lint]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints/all.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## the example autoscaler, a burst, default hooks and then ours
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(STAMP)  ## the tests
-	@$(BIN)/python -m pytest -q -m 'not slow' $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(ARGS)
 
 test-slow: $(STAMP)  ## the slow tests
 	@$(BIN)/python -m pytest -q -m 'slow and not docker' $(ARGS)
+
+test-all: $(STAMP)  ## the tests on each CPython from 3.11 to 3.14 that is here
+	@$(TOX) -- $(ARGS)
+
+test-lowest: $(STAMP)  ## the tests with the lowest versions that pyproject.toml allows
+	@$(TOX) -e lowest -- $(ARGS)
+
+package: $(STAMP)  ## sdist and wheel in dist/, checked; the sdist's own tests, with the wheel installed
+	@rm -rf dist .cache/sdist && mkdir -p .cache/sdist
+	@$(TOX) -e package
+	@tar -xzf dist/*.tar.gz -C .cache/sdist --strip-components 1
+	@cd .cache/sdist && $(TOX) -e py --installpkg $(CURDIR)/dist/*.whl -- $(ARGS)
 
 lint: $(STAMP)  ## ruff, format, mypy strict, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=examples $(BIN)/lint-imports
+
+workflows: $(STAMP)  ## actionlint (needs Go) and zizmor on .github
+	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@$(TOX) -e workflows
 
 format: $(STAMP)  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -45,9 +64,6 @@ conformance: $(STAMP)  ## the official Go client against the simulator and again
 
 chaos: $(STAMP)  ## faults, kills and limits against the simulator
 	@$(BIN)/python -m tests.chaos $(ARGS)
-
-redis: $(STAMP)  ## a Redis for the tests, if the machine has none
-	@$(BIN)/python -m tests.kit.redis_server
 
 docker: $(STAMP)  ## the host that runs its runners in containers, on a Docker daemon of its own (needs root)
 	@$(BIN)/python -m tests.kit.docker_daemon
@@ -68,5 +84,8 @@ clean:  ## remove what the targets made
 
 constraints:  ## renew the pinned versions from what pyproject.toml allows
 	@rm -rf .cache/pin && $(PYTHON) -m venv .cache/pin
-	@.cache/pin/bin/python -m pip install --quiet '.[lint]'
+	@.cache/pin/bin/python -m pip install --quiet --upgrade pip
+	@.cache/pin/bin/python -m pip install --quiet '.[dev]' $(patsubst %,--group %,docs package versions workflows)
 	@.cache/pin/bin/python -m pip freeze --exclude scaleset-burst > constraints/all.txt
+	@.cache/pin/bin/uv pip compile --quiet --no-annotate --no-header --resolution lowest-direct --extra test \
+	  --python-version 3.11 pyproject.toml > constraints/lowest.txt

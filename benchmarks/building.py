@@ -61,7 +61,7 @@ def build_peers(*, quick: bool, redis: str | None) -> tuple[list[Peer], dict[str
         Peer(name="plugin, uvloop", kind="ours", command=(python, ours, "plugin", "--uvloop")),
     ]
     if redis is None:
-        skipped["plugin, Redis"] = "there is no redis-server; `make redis` fetches one"
+        skipped["plugin, Redis"] = "there is no redis-server"
     else:
         peers.append(Peer(name="plugin, Redis", kind="ours", command=(python, ours, "plugin", "--redis", redis)))
     for name, make in (

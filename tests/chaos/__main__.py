@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON only")
     options = parser.parse_args()
     if options.hosts and find_server() is None:
-        print("skipped: several hosts need redis-server or valkey-server; make redis fetches one")
+        print("skipped: several hosts need redis-server or valkey-server")
         return 0
     outcomes: list[ChaosResult] = []
     for seed in range(options.seed, options.seed + options.seeds):

@@ -1,6 +1,7 @@
 """From an installed wheel, through the real entry point, in a clean environment: one word in YAML decides."""
 
 import json
+import re
 import subprocess
 import sys
 import venv
@@ -45,6 +46,14 @@ def test_the_environment_has_the_installed_package_and_not_the_sources(python: s
     code = "import scaleset_burst, scaleset_hookspecs; print(scaleset_burst.__file__, scaleset_hookspecs.__file__)"
     done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("site-packages") == 2
+
+
+def test_what_an_index_shows_has_no_link_into_the_checkout(python: str, tmp_path: Path) -> None:
+    code = "from importlib.metadata import metadata; print(metadata('scaleset-burst')['Description'])"
+    shown = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "# scaleset-burst" in shown
+    targets = re.findall(r"\]\(([^)]+)\)", shown) + re.findall(r"(?m)^\[[^\]]+\]: (\S+)$", shown)
+    assert [target for target in targets if not target.startswith("https://")] == []
 
 
 @pytest.mark.parametrize("plugin", [False, True], ids=["default", "plugin"])

@@ -23,7 +23,7 @@ from tests.kit.redis_server import RedisServer, find_server
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(find_server() is None, reason="needs redis-server or valkey-server: make redis fetches one"),
+    pytest.mark.skipif(find_server() is None, reason="needs redis-server or valkey-server"),
 ]
 
 ORIGIN = time.time()

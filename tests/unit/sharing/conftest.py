@@ -10,6 +10,6 @@ from tests.kit.redis_server import RedisServer, find_server
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     if find_server() is None:
-        pytest.skip("needs redis-server or valkey-server: make redis fetches one")
+        pytest.skip("needs redis-server or valkey-server")
     with RedisServer() as running:
         yield running

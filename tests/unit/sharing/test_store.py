@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ async def test_more_questions_at_once_than_connections_wait_for_one(
 
 async def test_a_server_that_takes_nothing_more_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     if find_server() is None:
-        pytest.skip("needs redis-server or valkey-server: make redis fetches one")
+        pytest.skip("needs redis-server or valkey-server")
     with RedisServer("--maxmemory", "1", "--maxmemory-policy", "noeviction") as full:
         store = RedisStore(full.url, timeout=1.0)
         heartbeat = beating(store)
@@ -134,8 +135,9 @@ async def test_a_server_that_takes_nothing_more_is_said_once(caplog: pytest.LogC
 )
 async def test_whatever_else_listens_there_the_host_goes_on_and_beats_again(answer: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(65536):
-            writer.write(answer)
+        with suppress(ConnectionResetError):  # some versions of the driver leave without reading all
+            while await reader.read(65536):
+                writer.write(answer)
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
