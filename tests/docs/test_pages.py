@@ -21,6 +21,7 @@ from scaleset_simulator import SimulatorProcess
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HOST = DOCS / "tutorial" / "foreign_host.py"
+THREADED_HOST = DOCS / "tutorial" / "threaded_host.py"
 
 
 def hooks() -> dict[str, list[str]]:
@@ -38,11 +39,13 @@ def test_every_hook_is_a_heading_with_its_arguments() -> None:
     assert len(hooks()) == 12
 
 
-def run_host(config: str, count: int, folder: Path, token: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the foreign host as its reader would."""
+def run_host(
+    config: str, count: int, folder: Path, token: str = "", program: Path = HOST
+) -> subprocess.CompletedProcess[str]:
+    """Run a host of the tutorial as its reader would."""
     (folder / "host.yaml").write_text(config)
     return subprocess.run(
-        [sys.executable, str(HOST), "host.yaml", str(count)],
+        [sys.executable, str(program), "host.yaml", str(count)],
         cwd=folder,
         env={**os.environ, "GITHUB_TOKEN": token, "XDG_STATE_HOME": str(folder)},
         capture_output=True,
@@ -71,6 +74,19 @@ def test_the_foreign_host_answers_by_itself(tmp_path: Path) -> None:
     done = run_host("plugins: {}\n", 0, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "settings: unknown" in done.stdout
+
+
+def test_the_threaded_host_launches_in_threads_and_stands_in_the_page(tmp_path: Path) -> None:
+    """Every runner once, both ways, and it says what that saves; the secret is not printed."""
+    program = THREADED_HOST.read_text().strip()
+    assert program in (DOCS / "tutorial" / "adopting.md").read_text()
+    with SimulatorProcess() as simulator:
+        github = f"github: {{config_url: {simulator.config_url}, token: {{$env: GITHUB_TOKEN}}}}"
+        done = run_host(f"{github}\nplugins: {{burst: {{}}}}\n", 20, tmp_path, simulator.token, THREADED_HOST)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("20 of 20 launched in ") == 2
+        assert "launching in threads as configs arrive saves " in done.stdout
+        assert len(simulator.runners()) == 40
 
 
 def test_the_foreign_host_bursts_with_the_plugin(tmp_path: Path) -> None:
