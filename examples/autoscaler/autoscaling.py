@@ -1,16 +1,17 @@
-"""Carries the scaler's decisions out: asks the hooks for runners, launches them, removes those not needed."""
+"""One scale set of the host: tells its fleet what happens, and carries out what the fleet decides."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from autoscaler.launchers import Launcher, LaunchError
+from autoscaler.launchers import Launcher, OnEnd
 from autoscaler.report import Report
-from autoscaler.scaler import Fleet, decide
 from scaleset_client import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
+from scaleset_client.clock import Clock, SystemClock, woken
 from scaleset_hookspecs import (
+    Answer,
     Certainty,
     Conflict,
     FailureReason,
@@ -28,42 +29,53 @@ from scaleset_hookspecs import (
     Statistics,
 )
 from scaleset_hookspecs.host import AsyncHost
+from scaleset_hookspecs.host.fleet import (
+    Action,
+    Adopted,
+    BurstEnded,
+    Drain,
+    End,
+    Fact,
+    Fleet,
+    FleetLimits,
+    Launched,
+    Life,
+    LookedUp,
+    LookUp,
+    Lower,
+    MachineEnded,
+    Mint,
+    Removal,
+    Remove,
+    RemoveAnswered,
+    Say,
+    Tick,
+)
 
 __all__ = ["Autoscaler"]
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 5.0
-LONGEST_RETRY = 300.0
-"""Wait before asking again for what failed without a time of its own; doubles with each failure, up to this."""
-
-LOUD = 3
-"""Failures in a row from which on they are said as an error."""
-
-CLEAN_UP_SECONDS = 30.0
-"""Wait before a dead runner's registration is tried again: the service may think for minutes that it has a job."""
-
 STOP_SECONDS = 20.0
 """Time to remove what runners left when the host stops; whoever stopped it kills it soon after."""
 
-LAST_RETRY_SECONDS = 1.0
-"""The wait between tries in that time."""
+CALLS_AT_ONCE = 8
+"""Look-ups and removals in flight, beside the mints."""
 
-NOT_FAILURES = frozenset({FailureReason.ALREADY_PROVIDED, FailureReason.STOPPED})
-"""Outcomes that need no second look at the demand; it may have risen again since it fell."""
+LONGEST_SLEEP = 3600.0
 
 
 class Autoscaler:
-    """Keeps as many runners of one scale set as the service's counters ask for.
+    """Keeps as many runners of one scale set as the service's counters ask for; `Fleet` decides, this one acts.
 
     Args:
         hooks: Who answers the requests: a plugin, or the host's defaults.
-        client: Removes runners that are not needed.
-        launcher: Starts and ends them.
+        client: Removes registrations.
+        launcher: Makes what starts runners and ends them, given who hears of a machine's end.
         scale_set: The scale set, with its id.
-        min_idle: Runners kept ready.
-        max_runners: Runners in all at most.
+        limits: What the fleet may be.
         report: Hears when runners are ready.
+        clock: Where times and waits come from.
 
     Whatever the service answers, the host goes on: its runners may have jobs.
     """
@@ -72,83 +84,62 @@ class Autoscaler:
         self,
         hooks: AsyncHost,
         client: ScaleSetClient,
-        launcher: Launcher,
+        launcher: Callable[[OnEnd], Launcher],
         scale_set: ScaleSetRef,
+        limits: FleetLimits,
         *,
-        min_idle: int,
-        max_runners: int,
         report: Report,
+        clock: Clock | None = None,
     ) -> None:
         self._hooks = hooks
         self._client = client
-        self._launcher = launcher
-        self._scale_set = scale_set
-        self._min_idle = min_idle
-        self._max_runners = max_runners
+        self._launcher = launcher(self.on_machine_ended)
+        self.scale_set = scale_set
+        self._limits = limits
         self._report = report
-        self._fleet = Fleet()
-        self._statistics = Statistics()
+        self._clock = clock or SystemClock()
+        self._fleet = Fleet(limits)
+        self._bursts = 0
+        self._refused: set[str | None] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._stopping = asyncio.Event()
-        self._until = 0.0
-        self._failures = 0
-        self._failing_since = 0.0
-        self._waiting = False
+        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._changed = asyncio.Event()
+        self._news = asyncio.Event()
+        self._ticking = asyncio.create_task(self._tick())
 
-    def take_over(self, living: Sequence[RunnerRef]) -> None:
-        """Count the runners that an earlier life of the host launched."""
-        if living:
-            logger.info("%d runners live from an earlier life of this host", len(living))
-        for runner in living:
-            self._fleet.adopted(runner)
+    @property
+    def room(self) -> int:
+        """How many runners more there may be."""
+        return max(0, self._limits.max_runners - self._fleet.alive)
 
-    # What the listener tells
+    def tell(self, *facts: Fact) -> None:
+        """Tell the fleet what was said at once, and begin with what it says."""
+        for action in self._fleet.on_all(facts, self._clock.monotonic()):
+            self._do(action)
+        self._changed.set()
+        self._news.set()
 
-    def on_statistics(self, statistics: Statistics) -> None:
-        """Compare the demand with the runners there are, and start what that asks for."""
-        if self._stopping.is_set():
-            return
-        self._statistics = statistics
-        self._hooks.on_scaleset_statistics(self._scale_set, statistics)
-        self._fleet.assigned(statistics.assigned_jobs)
-        decision = decide(statistics, self._fleet, min_idle=self._min_idle, max_runners=self._max_runners)
-        if decision.fell:
-            self._hooks.on_demand_changed(self._scale_set, decision.desired)
-        for runner in decision.remove:
-            self._fleet.leaving(runner)
-            self._start(self._remove(runner))
-        if decision.provision and not self._waiting:
-            self._report.demand_known()
-            logger.info("%d runners wanted, asking for %d", decision.desired, decision.provision)
-            self._fleet.requested += decision.provision
-            self._start(self._burst(decision.provision, decision.desired))
+    def on_message(self, events: Sequence[AnyJobEvent], statistics: Statistics) -> None:
+        """Take up what one message of the service says."""
+        facts: list[Fact] = []
+        for event in events:
+            if isinstance(event, JobStartedEvent):
+                runner = RunnerRef(name=event.runner_name, id=event.runner_id)
+                started = JobStarted(job_id=event.job_id, runner=runner, request_id=event.request_id)
+                self._hooks.after_job_started(self.scale_set, started)
+                facts.append(started)
+            elif isinstance(event, JobCompletedEvent):
+                had = RunnerRef(name=event.runner_name, id=event.runner_id) if event.runner_name else None
+                done = JobCompleted(job_id=event.job_id, result=event.result, runner=had, request_id=event.request_id)
+                self._hooks.after_job_completed(self.scale_set, done)
+                facts.append(done)
+        self._hooks.on_scaleset_statistics(self.scale_set, statistics)
+        self.tell(*facts, statistics)
 
-    def on_event(self, event: AnyJobEvent) -> None:
-        """Take up what happened to one job."""
-        if isinstance(event, JobStartedEvent):
-            runner = RunnerRef(name=event.runner_name, id=event.runner_id)
-            self._fleet.busy(runner)
-            self._hooks.after_job_started(
-                self._scale_set, JobStarted(job_id=event.job_id, runner=runner, request_id=event.request_id)
-            )
-        elif isinstance(event, JobCompletedEvent):
-            gone = RunnerRef(name=event.runner_name, id=event.runner_id) if event.runner_name else None
-            if gone is not None:
-                self._fleet.gone(gone)  # an ephemeral runner ends with its job
-            self._hooks.after_job_completed(
-                self._scale_set,
-                JobCompleted(job_id=event.job_id, result=event.result, runner=gone, request_id=event.request_id),
-            )
-
-    def on_runner_ended(self, runner: RunnerRef, status: int) -> None:
-        """Take up that a runner's process has ended; without a job it leaves its registration behind."""
-        if self._fleet.ended(runner) is None:
-            return
-        logger.info("runner %s ended with status %d", runner.name, status)
-        self._hooks.after_runner_removed(self._scale_set, runner)
-        self._start(self._clean_up(runner))
-
-    # What is done about it
+    def on_machine_ended(self, runner: RunnerRef, status: int) -> None:
+        """Take up that a runner's machine or process has ended."""
+        logger.debug("runner %s ended with status %d", runner.name, status)
+        self.tell(MachineEnded(runner=runner))
 
     async def look(self) -> None:
         """Ask for the scale set's settings, so that a wrong one is found out before there is any demand.
@@ -156,188 +147,188 @@ class Autoscaler:
         Raises:
             NotFound: There is no such scale set.
         """
-        answer = await self._hooks.get_scaleset_settings(self._scale_set)
+        answer = await self._hooks.get_scaleset_settings(self.scale_set)
         if answer.certainty is Certainty.ABSENT:
-            raise NotFound(f"the scale set {self._scale_set.name} is gone: {answer.reason}")
+            raise NotFound(f"the scale set {self.scale_set.name} is gone: {answer.reason}")
+
+    async def adopt(self) -> None:
+        """Take over the runners that an earlier life of this host launched: what lives here, and what is registered."""
+        living = await self._launcher.living()
+        for runner in living:
+            self.tell(Adopted(runner=runner, watched=True))
+        listed = [each for each in await self._client.list_runners() if each.scale_set_id == self.scale_set.id]
+        for each in listed:
+            self.tell(Adopted(runner=RunnerRef(name=each.name, id=each.id)))
+        if living or listed:
+            logger.info("%s: %d runners live, %d are registered", self.scale_set.name, len(living), len(listed))
 
     async def once(self, count: int) -> int:
         """Provision one burst; return how many failed. Cancelled, it ends in `stop`: a mint cut off leaves a runner."""
-        self._report.demand_known()
-        self._fleet.requested += count
-        burst = asyncio.create_task(self._provision(count, count))
+        burst = asyncio.create_task(self._burst(Mint(count=count, desired=count)))
         self._keep(burst)
         outcomes = await asyncio.shield(burst)
         await self._launcher.drain()
-        return sum(isinstance(outcome, MintFailure) for outcome in outcomes)
+        return count - sum(isinstance(outcome, JitConfig) for outcome in outcomes)
 
-    async def stop(self, forced: asyncio.Event | None = None, drain_timeout: float | None = None) -> None:
+    async def stop(self, forced: asyncio.Event, drain_timeout: float | None = None, *, keep: bool = False) -> None:
         """Start no more runners, remove idle ones, let busy ones finish; leave no registration that nobody will serve.
+
+        Runners that outlive the host keep their jobs; its next life takes them over.
 
         Args:
             forced: Set when busy runners are to be ended, too.
             drain_timeout: Seconds after which they are in any case; `None`: never.
+            keep: Whether runners that outlive the host are all left as they are.
         """
-        self._stopping.set()
-        loop = asyncio.get_running_loop()
-        self._until = loop.time() + STOP_SECONDS
-        await self._hooks.stopping()
-        if not self._launcher.outlives_host:
-            for runner in self._fleet.idle():
-                self._fleet.leaving(runner)
-                self._start(self._remove(runner))
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
-        await self._drain(forced or asyncio.Event(), drain_timeout)
-        self._until = loop.time() + STOP_SECONDS
-        await self._launcher.stop()
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
-
-    async def _drain(self, forced: asyncio.Event, timeout: float | None) -> None:
-        """Wait until runners with a job have ended by themselves."""
-        busy = [] if self._launcher.outlives_host else self._fleet.with_jobs()
-        if not busy:
-            return
-        logger.info("%d runners have a job and finish it: %s", len(busy), ", ".join(busy))
-        told, over = asyncio.ensure_future(forced.wait()), asyncio.ensure_future(self._launcher.drain())
-        await asyncio.wait({told, over}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        left = [] if over.done() else self._fleet.with_jobs()
-        told.cancel()
-        over.cancel()
-        if left:
+        stays = self._launcher.outlives_host
+        if not (keep and stays):
+            self.tell(Drain())
+            await self._until(lambda: stays or not self._busy(), forced, drain_timeout)
+            await self._until(self._over, forced, STOP_SECONDS)
+        if (left := self._busy()) and not stays:
             why = "a second signal came" if forced.is_set() else "the drain time-out is over"
             logger.warning("%s: ending %d runners that have a job: %s", why, len(left), ", ".join(left))
+        await self._launcher.stop()
+        if not stays:
+            await self._until(self._over, asyncio.Event(), STOP_SECONDS)
+        self._ticking.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(self._ticking, *self._tasks, return_exceptions=True)
 
-    async def _burst(self, count: int, desired: int) -> None:
-        try:
-            outcomes = await self._provision(count, desired)
-        except ScalesetError as error:
-            self._failed(str(error), error.retry_after if isinstance(error, ServiceError) else None)
-            return
-        failures = [
-            outcome for outcome in outcomes if isinstance(outcome, MintFailure) and outcome.reason not in NOT_FAILURES
-        ]
-        if failures:
-            told = [failure.retry_after for failure in failures if failure.retry_after is not None]
-            self._failed(failures[-1].message, max(told, default=None))
-        else:
-            self._failures = 0
+    def _busy(self) -> list[str]:
+        return [str(each.runner.name) for each in self._fleet.runners if each.life is Life.BUSY]
 
-    def _failed(self, reason: str, retry_after: float | None) -> None:
-        """Ask again later, each time later; what is wrong may be mended meanwhile, and jobs run on."""
-        now = asyncio.get_running_loop().time()
-        self._failing_since = self._failing_since if self._failures else now
-        self._failures += 1
-        wait = retry_after or min(LONGEST_RETRY, RETRY_SECONDS * 2 ** min(self._failures - 1, 10))
-        logger.log(
-            logging.ERROR if self._failures >= LOUD else logging.WARNING,
-            "no runners now, asking again in %.0f s; %d bursts in a row have failed, for %.0f s; the last: %s",
-            wait,
-            self._failures,
-            now - self._failing_since,
-            reason,
+    def _over(self) -> bool:
+        """Whether nothing is left that could still be done; a job that outlives its runner keeps the registration."""
+        stays = self._launcher.outlives_host
+        rest = (
+            each
+            for each in self._fleet.runners
+            if not (each.life is Life.BUSY and stays)
+            and not (each.life is Life.ENDED and each.runner.name in self._refused)
         )
-        if not self._waiting:
-            self._waiting = True
-            self._start(self._reconsider(wait))
+        return not self._bursts and next(rest, None) is None
 
-    async def _provision(self, count: int, desired: int) -> Sequence[Outcome]:
+    async def _until(self, over: Callable[[], bool], forced: asyncio.Event, seconds: float | None) -> None:
+        """Wait until it is over, or told to end, or so many seconds have passed."""
+
+        async def watch() -> None:
+            while not over():
+                self._news.clear()
+                await self._news.wait()
+
+        waits = [asyncio.ensure_future(watch()), asyncio.ensure_future(forced.wait())]
+        waits += [asyncio.ensure_future(self._clock.sleep(seconds))] if seconds is not None else []
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
+
+    # What the fleet decides
+
+    async def _tick(self) -> None:
+        """Tell the fleet that time has passed, whenever it wants to know."""
+        while True:
+            self._changed.clear()
+            at, now = self._fleet.next_at, self._clock.monotonic()
+            if at is not None and at <= now:
+                self.tell(Tick())
+            await woken(
+                self._changed, LONGEST_SLEEP if at is None else max(0.05, min(at - now, LONGEST_SLEEP)), self._clock
+            )
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Mint():
+                self._start(self._burst(action))
+            case Lower(desired=desired):
+                self._hooks.on_demand_changed(self.scale_set, desired)
+            case LookUp(runner=runner):
+                self._start(self._look_up(runner))
+            case Remove(runner=runner):
+                self._start(self._remove(runner))
+            case End(runner=runner):
+                self._start(self._end(runner))
+            case Say(level=level, text=text):
+                logger.log(level, "%s: %s", self.scale_set.name, text)
+
+    async def _burst(self, mint: Mint) -> Sequence[Outcome]:
+        """Ask for runners and launch each as its config arrives."""
+        self._bursts += 1
         launched = 0
+        self._report.demand_known()
+        logger.info("%s: %d runners wanted, asking for %d", self.scale_set.name, mint.desired, mint.count)
 
         async def launch(config: JitConfig) -> None:
             nonlocal launched
-            try:
-                await self._launcher.launch(config)
-            except LaunchError as error:
-                logger.warning("runner %s was not launched: %s", config.runner_name, error)
-                raise
+            await self._launcher.launch(config)
             launched += 1
-            self._fleet.requested -= 1
-            self._fleet.launched(config)
-            self._hooks.after_runner_launched(self._scale_set, config)
+            runner = RunnerRef(name=config.runner_name, id=config.runner_id)
+            self._hooks.after_runner_launched(self.scale_set, config)
             self._report.runner_ready()
+            self.tell(Launched(runner=runner, watched=self._launcher.watches))
 
+        outcomes: Sequence[Outcome] = ()
         try:
             await self.look()
-            wanted = ProvisionSettings(desired=desired, max_runners=self._max_runners)
-            outcomes = await self._hooks.provision_runners(self._scale_set, count, settings=wanted, on_ready=launch)
+            wanted = ProvisionSettings(desired=mint.desired, max_runners=self._limits.max_runners)
+            outcomes = await self._hooks.provision_runners(self.scale_set, mint.count, settings=wanted, on_ready=launch)
+        except ScalesetError as error:
+            wait = error.retry_after if isinstance(error, ServiceError) else None
+            outcomes = (MintFailure(reason=FailureReason.REJECTED, message=str(error), retry_after=wait),)
         finally:
-            self._fleet.requested -= count - launched
-            self._report.failed(count - launched)
+            self._bursts -= 1
+            self._report.failed(mint.count - launched)
             self._report.write()
-        _log(outcomes)
+            failures = tuple(each for each in outcomes if isinstance(each, MintFailure))
+            self._log(mint.count, launched, failures)
+            self.tell(BurstEnded(asked=mint.count, launched=launched, failures=failures))
         return outcomes
 
-    async def _reconsider(self, seconds: float) -> None:
-        stops = await self._stops_within(seconds)
-        self._waiting = False
-        if not stops:
-            self.on_statistics(self._statistics)
+    def _log(self, asked: int, launched: int, failures: Sequence[MintFailure]) -> None:
+        logger.info("%s: %d of %d runners are up", self.scale_set.name, launched, asked)
+        for reason, count in Counter(failure.reason for failure in failures).items():
+            example = next(failure.message for failure in failures if failure.reason is reason)
+            logger.warning("%d not: %s, for example: %s", count, reason, example)
+
+    async def _look_up(self, runner: RunnerRef) -> None:
+        try:
+            async with self._calls:
+                answer = await self._hooks.get_runner_info(self.scale_set, runner)
+        except ScalesetError as error:
+            answer = Answer(certainty=Certainty.UNKNOWN, reason=str(error))
+        self.tell(LookedUp(runner=runner, answer=answer))
 
     async def _remove(self, runner: RunnerRef) -> None:
-        """Remove the registration first and end the machine only then, so that no job is lost."""
-        if runner.id is None:
-            return
+        removal, wait = Removal.FAILED, None
         try:
-            await self._client.remove_runner(runner.id)
+            async with self._calls:
+                there = runner.id is not None and await self._client.remove_runner(runner.id)
+            removal = Removal.REMOVED if there else Removal.ABSENT
         except Conflict:
-            self._fleet.busy(runner)  # it has just been given a job
-            return
+            removal = Removal.HAS_JOB
+            self._refused.add(runner.name)
         except ServiceError as error:
-            logger.warning("runner %s stays registered: %s", runner.name, error)
-            self._fleet.stays(runner)
-            return
-        self._fleet.gone(runner)
+            wait = error.retry_after
+            logger.warning("runner %s stays registered for now: %s", runner.name, error)
+        if removal in {Removal.REMOVED, Removal.ABSENT}:
+            self._refused.discard(runner.name)
+            self._hooks.after_runner_removed(self.scale_set, runner)
+        self.tell(RemoveAnswered(runner=runner, removal=removal, retry_after=wait))
+
+    async def _end(self, runner: RunnerRef) -> None:
         await self._launcher.end(runner)
-        self._hooks.after_runner_removed(self._scale_set, runner)
+        if not self._launcher.watches:
+            self.tell(MachineEnded(runner=runner))
 
-    async def _clean_up(self, runner: RunnerRef) -> None:
-        """Remove what a runner that has ended may have left, however often that takes: nobody else will."""
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                await self._remove_rest(runner, ask=not stopping)
-            except ServiceError as error:
-                logger.warning("runner %s may have left its registration: %s", runner.name, error)
-                if not stopping:
-                    await self._stops_within(error.retry_after or CLEAN_UP_SECONDS)
-                    continue
-                wait = error.retry_after or LAST_RETRY_SECONDS
-                if isinstance(error, Conflict) or asyncio.get_running_loop().time() + wait > self._until:
-                    return
-                await asyncio.sleep(wait)
-            else:
-                return
-
-    async def _remove_rest(self, runner: RunnerRef, *, ask: bool) -> None:
-        known = await self._hooks.get_runner_info(self._scale_set, runner) if ask else None
-        if runner.id is not None and (known is None or known.certainty is not Certainty.ABSENT):
-            await self._client.remove_runner(runner.id)
-
-    async def _stops_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        self._keep(asyncio.create_task(self._guard(work)))
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        self._keep(asyncio.create_task(work))
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except ScalesetError:
-            logger.exception("going on without it")
-
-
-def _log(outcomes: Sequence[Outcome]) -> None:
-    failures = [outcome for outcome in outcomes if isinstance(outcome, MintFailure)]
-    logger.info("%d of %d runners are up", len(outcomes) - len(failures), len(outcomes))
-    for reason, count in Counter(failure.reason for failure in failures).items():
-        example = next(failure.message for failure in failures if failure.reason is reason)
-        logger.warning("%d not: %s, for example: %s", count, reason, example)
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("going on without it", exc_info=error)

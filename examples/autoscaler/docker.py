@@ -56,6 +56,7 @@ class DockerLauncher:
     """
 
     outlives_host = True
+    watches = True
 
     def __init__(
         self, image: str, on_end: OnEnd, *, scale_set: str, command: Sequence[str], container: Mapping[str, Any]

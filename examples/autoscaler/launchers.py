@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,6 +30,8 @@ GRACE_SECONDS: Final = 10.0
 
 CONNECTS_AT_ONCE: Final = 8
 
+WATCH_SECONDS: Final = 0.5
+
 ANSWER_SECONDS: Final = 30.0
 """Time the simulator has to answer."""
 
@@ -49,9 +51,11 @@ class Launcher(Protocol):
 
     Attributes:
         outlives_host: Whether the runners go on when the host stops.
+        watches: Whether `on_end` hears of each machine that ends.
     """
 
     outlives_host: bool
+    watches: bool
 
     async def living(self) -> Sequence[RunnerRef]:
         """Return the runners of an earlier life of this host, and look after them. Called once, before any launch.
@@ -88,6 +92,7 @@ class CommandLauncher:
     """
 
     outlives_host = False
+    watches = True
 
     def __init__(self, command: Sequence[str], on_end: OnEnd, *, hidden: Collection[str] = ()) -> None:
         self._command = tuple(command)
@@ -167,31 +172,76 @@ class SimulatedLauncher:
 
     Args:
         config_url: The host's config URL; the simulator's own endpoints are on the same address.
+        scale_set_id: Whose runners these are.
+        on_end: Hears when a runner is not registered any more.
+        every: Seconds from one look at the runners to the next.
     """
 
     outlives_host = True
+    watches = True
 
-    def __init__(self, config_url: str) -> None:
+    def __init__(self, config_url: str, scale_set_id: int, on_end: OnEnd, *, every: float = WATCH_SECONDS) -> None:
         parts = urlsplit(config_url)
         self._url = f"{parts.scheme}://{parts.netloc}/_sim"
+        self._scale_set_id = scale_set_id
+        self._on_end = on_end
+        self._every = every
         self._found = False
-        self._transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE))
+        self._transport = BurstTransport(ConnectionOptions(max_connections=CONNECTS_AT_ONCE + 1))
         self._places = asyncio.Semaphore(CONNECTS_AT_ONCE)
+        self._living: dict[str, RunnerRef] = {}
+        self._watcher: asyncio.Task[None] | None = None
 
     async def living(self) -> Sequence[RunnerRef]:
-        """Return none: which of the simulator's runners live is known to the simulator alone."""
-        return ()
+        """Return the runners of the scale set that are online."""
+        await self._look_for_simulator()
+        for each in await self._registered():
+            if each["status"] == "online":
+                self._look_after(RunnerRef(name=each["name"], id=each["id"]))
+        return tuple(self._living.values())
 
     async def launch(self, config: JitConfig) -> None:
         """Hand the JIT config to the simulator, once it is known to be one: a JIT config holds a private key."""
         async with self._places:
-            try:
-                await self._look_for_simulator()
-                answer = await self._ask("POST", "/connect", config.encoded.encode())
-            except (NotSent, MaybeSent) as error:
-                raise LaunchError(f"the simulator does not answer: {error}") from error
+            await self._look_for_simulator()
+            answer = await self._ask("POST", "/connect", config.encoded.encode())
         if not 200 <= answer.status < 300:
             raise LaunchError(f"the simulator refused the runner with status {answer.status}")
+        self._look_after(RunnerRef(name=config.runner_name, id=config.runner_id))
+
+    async def end(self, runner: RunnerRef) -> None:
+        """Do nothing: a simulated runner ends with its registration."""
+
+    async def drain(self) -> None:
+        """Return at once."""
+
+    async def stop(self) -> None:
+        """Close the connections; the runners stay."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self._transport.aclose()
+
+    def _look_after(self, runner: RunnerRef) -> None:
+        self._living[runner.name or ""] = runner
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while self._living:
+            await asyncio.sleep(self._every)
+            known = set(self._living)
+            try:
+                there = {each["name"] for each in await self._registered()}
+            except LaunchError as error:
+                logger.debug("the runners cannot be looked after: %s", error)
+                continue
+            for name in known - there:
+                self._on_end(self._living.pop(name), 0)
+        self._watcher = None
+
+    async def _registered(self) -> Sequence[dict[str, Any]]:
+        listed: list[dict[str, Any]] = json.loads((await self._ask("GET", "/runners")).body)
+        return [each for each in listed if each["runnerScaleSetId"] == self._scale_set_id]
 
     async def _look_for_simulator(self) -> None:
         if self._found:
@@ -205,14 +255,8 @@ class SimulatedLauncher:
             raise LaunchError(f"there is no simulator at {self._url}: set autoscaler.launcher to `command`")
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> Response:
-        return await self._transport.exchange(Head(method, httpx.URL(self._url + path), []), body, ANSWER_SECONDS)
-
-    async def end(self, runner: RunnerRef) -> None:
-        """Do nothing: a simulated runner ends with its registration."""
-
-    async def drain(self) -> None:
-        """Return at once."""
-
-    async def stop(self) -> None:
-        """Close the connections; the runners stay."""
-        await self._transport.aclose()
+        try:
+            head = Head(method, httpx.URL(self._url + path), [])
+            return await self._transport.exchange(head, body, ANSWER_SECONDS)
+        except (NotSent, MaybeSent) as error:
+            raise LaunchError(f"the simulator does not answer: {error}") from error

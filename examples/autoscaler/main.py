@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from autoscaler.autoscaling import Autoscaler
@@ -16,13 +17,17 @@ from autoscaler.defaults import DefaultHooks
 from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
+from autoscaler.watching import Health, log_as, serve
 from scaleset_client import Backoff, Listener, MessageSession, ScaleSetClient, SessionEvent
-from scaleset_hookspecs import ConfigError, RunnerRef, ScalesetError, UsageError
+from scaleset_hookspecs import ConfigError, ScalesetError, ScaleSetRef, UsageError
 from scaleset_hookspecs.configuration import variables_of
 from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.host.fleet import FleetLimits
 from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["main"]
+
+logger = logging.getLogger("autoscaler")
 
 PATIENCE = Backoff(attempts=3, first=0.25)
 """A host that starts says soon that the service is dead; one that listens goes on polling anyway."""
@@ -31,13 +36,9 @@ PATIENCE = Backoff(attempts=3, first=0.25)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the host; return 0 after a clean stop, 1 after a failure, 2 for a wrong call or configuration."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request
     try:
         config, settings = load(options.config)
+        log_as(options.log_format or settings.autoscaler.log_format, verbose=options.verbose)
         _check(options, settings)
         return asyncio.run(_run(config, settings, options))
     except (ConfigError, UsageError) as error:
@@ -53,20 +54,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("config", type=Path, help="the configuration, YAML")
     parser.add_argument("--once", type=_count, metavar="N", help="provision N runners and exit, without listening")
     parser.add_argument("--report", type=Path, metavar="FILE", help="append a JSON line on each burst to FILE")
+    parser.add_argument(
+        "--metrics-port", type=_count, metavar="PORT", help="serve /metrics, /healthz and /readyz there"
+    )
+    parser.add_argument("--metrics-address", default="127.0.0.1", metavar="HOST", help="the address of that port")
+    parser.add_argument("--log-format", choices=("text", "json"), help="how log lines are written")
     parser.add_argument("--verbose", action="store_true", help="log more")
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of runners; expected a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is none; expected a whole number from 1")
     return int(text)
 
 
 def _check(options: argparse.Namespace, settings: HostSettings) -> None:
-    most = _only(settings).max_runners
-    if options.once is not None and options.once > most:
-        raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {most}`")
+    if options.once is not None:
+        if len(settings.scale_sets) != 1:
+            raise UsageError(f"--once is for one scale set; `autoscaler.scale_sets` has {len(settings.scale_sets)}")
+        if options.once > (most := settings.scale_sets[0].max_runners):
+            raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {most}`")
     if options.report is not None:
         try:
             options.report.open("a").close()  # now, not when the runners are there
@@ -74,21 +82,18 @@ def _check(options: argparse.Namespace, settings: HostSettings) -> None:
             raise UsageError(f"--report {options.report} cannot be written: {error.strerror}") from error
 
 
-def _only(settings: HostSettings) -> ScaleSetSettings:
-    if len(settings.scale_sets) != 1:
-        raise UsageError(f"`autoscaler.scale_sets` has {len(settings.scale_sets)} entries; expected one")
-    return settings.scale_sets[0]
-
-
 async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
     client = ScaleSetClient(settings.github.config_url, settings.github.credentials(), backoff=PATIENCE)
+    health, port = Health(), options.metrics_port or settings.autoscaler.metrics_port
     try:
         manager = create_manager(config, defaults=DefaultHooks(client))
         hooks, forced = AsyncHost(manager, fall_back=settings.autoscaler.fall_back), asyncio.Event()
-        work = asyncio.create_task(_work(hooks, client, settings, options, forced, variables_of(config)))
+        host = _Host(hooks, client, settings, health, forced, hidden=variables_of(config))
+        work = asyncio.create_task(host.work(Report(options.report), options.once))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, _stop, work, number, forced)
-        return await work
+        with serve(options.metrics_address, port, health):
+            return await work
     finally:
         await client.aclose()
 
@@ -97,60 +102,101 @@ def _stop(work: asyncio.Task[int], number: signal.Signals, forced: asyncio.Event
     if work.cancelling():
         forced.set()
         return
-    logging.getLogger("autoscaler").info("%s: stopping; runners that have a job finish it", number.name)
+    logger.info("%s: stopping; runners that have a job finish it", number.name)
     work.cancel()
 
 
-async def _work(
-    hooks: AsyncHost,
-    client: ScaleSetClient,
-    settings: HostSettings,
-    options: argparse.Namespace,
-    forced: asyncio.Event,
-    hidden: frozenset[str],
-) -> int:
-    own = _only(settings)
-    autoscaler: Autoscaler | None = None
+class _Host:
+    """One process: an autoscaler and a session for each scale set, and one set of hooks for all."""
 
-    def ended(runner: RunnerRef, status: int) -> None:
-        if autoscaler is not None:
-            autoscaler.on_runner_ended(runner, status)
+    def __init__(
+        self,
+        hooks: AsyncHost,
+        client: ScaleSetClient,
+        settings: HostSettings,
+        health: Health,
+        forced: asyncio.Event,
+        *,
+        hidden: frozenset[str],
+    ) -> None:
+        self._hooks = hooks
+        self._client = client
+        self._settings = settings
+        self._health = health
+        self._forced = forced
+        self._hidden = hidden
+        self._sets: list[Autoscaler] = []
 
-    try:
-        scale_set = await find_or_create(client, own)
-        launcher = _launcher(own, settings.github.config_url, ended, hidden)
-        autoscaler = Autoscaler(
-            hooks,
-            client,
-            launcher,
-            scale_set,
+    async def work(self, report: Report, once: int | None) -> int:
+        """Run until cancelled, or until a single burst is over; then let every scale set drain, then the plugins."""
+        try:
+            sets = {await self._begin(own, report): own for own in self._settings.scale_sets}
+            await self._hooks.started()
+            for autoscaler in sets:
+                await autoscaler.look()
+            if once is not None:
+                return 1 if await self._sets[0].once(once) else 0
+            for autoscaler in sets:
+                await autoscaler.adopt()
+            await _all(self._listen(autoscaler, own.max_runners) for autoscaler, own in sets.items())
+        except asyncio.CancelledError:
+            return 0
+        finally:
+            await _undisturbed(self._end(keep=once is not None))
+        return 0
+
+    async def _begin(self, own: ScaleSetSettings, report: Report) -> Autoscaler:
+        scale_set = await find_or_create(self._client, own)
+        settings = self._settings.autoscaler
+        limits = FleetLimits(
             min_idle=own.min_idle,
             max_runners=own.max_runners,
-            report=Report(options.report),
+            start_timeout=settings.start_timeout,
+            scale_down_delay=settings.scale_down_delay,
         )
-        autoscaler.take_over(await launcher.living())
-        await hooks.started()
-        await autoscaler.look()
-        if options.once is not None:
-            return 1 if await autoscaler.once(options.once) else 0
-        await _listen(autoscaler, client, scale_set.id or 0, own.max_runners)
-    except asyncio.CancelledError:
-        return 0
-    finally:
-        if autoscaler is not None:
-            await _undisturbed(autoscaler.stop(forced, settings.autoscaler.drain_timeout or None))
-    return 0
+        launcher = partial(self._launcher, own, scale_set)
+        autoscaler = Autoscaler(self._hooks, self._client, launcher, scale_set, limits, report=report)
+        self._sets.append(autoscaler)
+        return autoscaler
+
+    def _launcher(self, own: ScaleSetSettings, scale_set: ScaleSetRef, on_end: OnEnd) -> Launcher:
+        config_url = self._settings.github.config_url
+        if own.launcher == "simulated":
+            return SimulatedLauncher(config_url, scale_set.id or 0, on_end)
+        if own.launcher == "command":
+            return CommandLauncher(own.command, on_end, hidden=self._hidden)
+        from autoscaler.docker import DockerLauncher  # noqa: PLC0415  # only those who use it need the extra
+
+        of = f"{config_url}/{own.runner_group}/{own.name}"
+        return DockerLauncher(own.image, on_end, scale_set=of, command=own.command, container=own.container)
+
+    async def _listen(self, autoscaler: Autoscaler, capacity: int) -> None:
+        scale_set = autoscaler.scale_set
+
+        async def open_session() -> MessageSession:
+            owner = f"{socket.gethostname()}-{os.getpid()}"
+            return await self._client.open_session(scale_set.id or 0, owner, on_event=partial(_log_event, scale_set))
+
+        async with Listener(open_session, lambda: capacity) as listener:
+            self._health.listeners[scale_set.name] = listener
+            logger.info("%s: listening", scale_set.name)
+            async for message in listener:
+                autoscaler.on_message(message.events, message.statistics)
+
+    async def _end(self, *, keep: bool) -> None:
+        timeout = self._settings.autoscaler.drain_timeout or None
+        await asyncio.gather(*(each.stop(self._forced, timeout, keep=keep) for each in self._sets))
+        await self._hooks.stopping()
 
 
-def _launcher(own: ScaleSetSettings, config_url: str, ended: OnEnd, hidden: frozenset[str]) -> Launcher:
-    if own.launcher == "simulated":
-        return SimulatedLauncher(config_url)
-    if own.launcher == "command":
-        return CommandLauncher(own.command, ended, hidden=hidden)
-    from autoscaler.docker import DockerLauncher  # noqa: PLC0415  # only those who use it need the extra
-
-    of = f"{config_url}/{own.runner_group}/{own.name}"
-    return DockerLauncher(own.image, ended, scale_set=of, command=own.command, container=own.container)
+async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
+    """Do all of it at once; the first error ends the rest, and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
@@ -162,22 +208,9 @@ async def _undisturbed(stopping: Coroutine[None, None, None]) -> None:
         await task
 
 
-async def _listen(autoscaler: Autoscaler, client: ScaleSetClient, scale_set_id: int, capacity: int) -> None:
-    async def open_session() -> MessageSession:
-        owner = f"{socket.gethostname()}-{os.getpid()}"
-        return await client.open_session(scale_set_id, owner, on_event=_log_event)
-
-    async with Listener(open_session, lambda: capacity) as listener:
-        logging.getLogger("autoscaler").info("listening")
-        async for message in listener:
-            for event in message.events:
-                autoscaler.on_event(event)
-            autoscaler.on_statistics(message.statistics)
-
-
-def _log_event(event: SessionEvent) -> None:
+def _log_event(scale_set: ScaleSetRef, event: SessionEvent) -> None:
     """Say what the session overcomes by itself: it may take minutes."""
     if event.error is None:
         return
     wait = "" if event.wait is None else f", trying again in {event.wait:.1f} s"
-    logging.getLogger("autoscaler").warning("session: %s%s: %s", event.kind, wait, event.error)
+    logger.warning("%s: session: %s%s: %s", scale_set.name, event.kind, wait, event.error)

@@ -22,7 +22,7 @@ async def find(client: ScaleSetClient, scale_set: ScaleSetRef) -> ScaleSet | Non
 
 
 async def find_or_create(client: ScaleSetClient, settings: ScaleSetSettings) -> ScaleSetRef:
-    """Return the scale set with its id.
+    """Return the scale set with its id; what differs from the settings is mended, or said.
 
     Raises:
         NotFound: There is no such group; or no such scale set, and the host may not make it.
@@ -44,4 +44,25 @@ async def find_or_create(client: ScaleSetClient, settings: ScaleSetSettings) -> 
             found = await client.get_scale_set_by_name(wanted.name, group.id)
             if found is None:
                 raise
+    await _compare(client, found, settings)
     return ScaleSetRef(name=found.name, id=found.id, runner_group=wanted.runner_group)
+
+
+async def _compare(client: ScaleSetClient, found: ScaleSet, settings: ScaleSetSettings) -> None:
+    """Mend labels that are not those of the configuration: jobs that ask for them would wait for ever."""
+    if not settings.labels:
+        return
+    here = sorted(label.name for label in settings.wanted_labels)
+    there = sorted(label.name for label in found.labels)
+    if [name.lower() for name in here] == [name.lower() for name in there]:
+        return
+    both = f"the scale set {found.name} has the labels {', '.join(there) or '(none)'}; wanted: {', '.join(here)}"
+    if not settings.update_scale_set:
+        logger.warning("%s. Set `update_scale_set: true`, or change `labels`", both)
+        return
+    changed = await client.update_scale_set(found.id, labels=settings.wanted_labels)
+    after = sorted(label.name for label in changed.labels)
+    if [name.lower() for name in after] == [name.lower() for name in here]:
+        logger.info("%s: changed", both)
+    else:
+        logger.warning("%s; the service kept %s", both, ", ".join(after) or "(none)")

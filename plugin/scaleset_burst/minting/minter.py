@@ -247,8 +247,10 @@ class Minter:
             self._leave_names(queue, call)
         if not queue.calls:
             report = self.ledger.end(queue, self._clock.monotonic(), mints=len(self.resolver))
-            for line in report.lines() if logger.isEnabledFor(logging.INFO) else ():
-                logger.info("%s", line)
+            first, *table = report.lines() if logger.isEnabledFor(logging.INFO) else [""]
+            logger.info("%s", first)
+            for line in table:
+                logger.debug("%s", line)
 
     def _leave_names(self, queue: MintQueue, call: Call) -> None:
         unused, doubtful = call.open_names()
