@@ -6,7 +6,7 @@ that holds the engine with the manager it was given: state per manager, none per
 
 import os
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -26,9 +26,13 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     ScaleSetSettings,
     Statistics,
+    UsageError,
     hookimpl,
 )
 from scaleset_hookspecs.configuration import read_text
+
+if TYPE_CHECKING:
+    from scaleset_burst.metrics import Metrics
 
 __all__ = ["ENGINE_PLUGIN", "BurstPlugin", "autoscaler_configure"]
 
@@ -44,12 +48,22 @@ def autoscaler_configure(config: Mapping[str, Any], manager: pluggy.PluginManage
         manager.register(BurstPlugin(Engine(settings), settings), name=ENGINE_PLUGIN)
 
 
+def _metrics() -> "Metrics":
+    try:
+        from scaleset_burst.metrics import default_metrics  # noqa: PLC0415  # it needs the extra
+    except ImportError as error:
+        raise UsageError(f"`plugins.burst.metrics`: {error}") from error
+    return default_metrics()
+
+
 class BurstPlugin:
     """Answers the host's hooks for the scale sets that are ours."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self._settings = settings
+        if settings.metrics:
+            _metrics().add(engine.snapshot, scale_sets=() if settings.scale_sets == "all" else settings.scale_sets)
 
     def _ours(self, scale_set: ScaleSetRef) -> bool:
         return self._settings.for_scale_set(scale_set.name).enabled
@@ -60,9 +74,13 @@ class BurstPlugin:
         return self.engine.start()
 
     @hookimpl
-    def autoscaler_stopping(self) -> Awaitable[None]:
+    async def autoscaler_stopping(self) -> None:
         """Send nothing more, finish or undo what is in flight."""
-        return self.engine.stop()
+        try:
+            await self.engine.stop()
+        finally:
+            if self._settings.metrics:
+                _metrics().remove(self.engine.snapshot)
 
     @hookimpl
     def provision_runners(

@@ -82,6 +82,7 @@ async def begin(
 ) -> Autoscaler:
     """Find a scale set and host it."""
     found = await persist(partial(client.get_scale_set_by_name, name), clock)
+    assert found is not None
     limits = FleetLimits(max_runners=capacity, start_timeout=START_TIMEOUT)
     launcher = partial(RemoteLauncher, port, name, clock)
     ref = ScaleSetRef(name=name, id=found.id)

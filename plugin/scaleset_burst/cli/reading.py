@@ -21,6 +21,7 @@ __all__ = ["read", "read_whole"]
 
 _EXTRAS: Final = (
     ((*SECTION, "sharing"), "redis", "redis"),
+    ((*SECTION, "metrics"), "prometheus_client", "metrics"),
     ((*SECTION, "github", "app"), "cryptography", "app"),
     (("github", "app"), "cryptography", "app"),
 )
@@ -89,7 +90,8 @@ def _search_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable
 
 def _missing_extras(config: SourcedConfig) -> Iterator[Problem]:
     for path, module, extra in _EXTRAS:
-        if isinstance(value_at(config, path), Mapping) and find_spec(module) is None:
+        given = value_at(config, path)
+        if (given is True or isinstance(given, Mapping)) and find_spec(module) is None:
             found = f"a setting that needs `{module}`, which is not installed"
             yield locate(config, path, found, f"pip install 'scaleset-burst[{extra}]'")
 

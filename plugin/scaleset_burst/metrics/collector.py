@@ -1,6 +1,7 @@
 """Shows engines to Prometheus: reads a snapshot of each when it is scraped, so that a burst pays nothing for it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from scaleset_burst.metrics.bounding import MOST_SCALE_SETS, Bounded
 from scaleset_burst.metrics.families import FAMILIES, Family
@@ -9,11 +10,11 @@ from scaleset_burst.telemetry import EngineSnapshot
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-    from prometheus_client.registry import Collector, CollectorRegistry
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 except ImportError as missing:
     raise ImportError("metrics need the package prometheus-client: pip install 'scaleset-burst[metrics]'") from missing
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "default_metrics"]
 
 AnyFamily = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -66,6 +67,12 @@ class Metrics(Collector):
             for labels, value in _values(family, snapshots).items():
                 _add(shown, labels, value)
             yield shown
+
+
+@cache
+def default_metrics() -> Metrics:
+    """Return the one collector of `prometheus_client`'s default registry, which all engines of the process share."""
+    return Metrics(REGISTRY)
 
 
 def _values(

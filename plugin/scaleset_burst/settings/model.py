@@ -203,6 +203,10 @@ class Settings(Section):
         default=None,
         description="State shared with other hosts of the scope through Redis or Valkey; none if left out.",
     )
+    metrics: Flag = Field(
+        default=False,
+        description="Whether the default registry of `prometheus_client` shows the plugin; extra `metrics`.",
+    )
     scale_sets: Literal["all"] | dict[ScaleSetName, ScaleSetOverride] = Field(
         default="all",
         description="Overrides by scale set name; sets not named are ours as well, with the settings above.",

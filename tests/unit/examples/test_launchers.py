@@ -100,7 +100,7 @@ async def test_a_jit_config_goes_to_a_simulator_only() -> None:
     """It holds a private key; with a real service's address it was posted to that service."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        launcher = SimulatedLauncher(f"http://127.0.0.1:{server.server_port}/acme")
+        launcher = SimulatedLauncher(f"http://127.0.0.1:{server.server_port}/acme", 1, lambda _runner, _status: None)
         with pytest.raises(LaunchError, match=r"there is no simulator at .*: set autoscaler\.launcher to `command`"):
             await launcher.launch(CONFIG)
         assert Stranger.sent == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from scaleset_hookspecs.host.fleet.failures import FIRST_WAIT, Failures
@@ -113,15 +113,15 @@ class Fleet:
         return not self._requested and not self._runners
 
     def on(self, fact: Fact, now: float) -> tuple[Action, ...]:
-        """Take up a fact and return what to do, in order.
+        """Take up a fact and return what to do, in order; `now` is seconds of any clock that does not go back."""
+        return self.on_all((fact,), now)
 
-        Args:
-            fact: What has happened.
-            now: Seconds of any clock that does not go back.
-        """
+    def on_all(self, facts: Iterable[Fact], now: float) -> tuple[Action, ...]:
+        """Take up what was said at once, such as a message's events and then its counters, and decide once."""
         now = self._now = max(now, self._now)
         self._actions = []
-        self._takers[type(fact)](fact, now)
+        for fact in facts:
+            self._takers[type(fact)](fact, now)
         self._decide(now)
         return tuple(self._actions)
 
