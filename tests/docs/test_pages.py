@@ -103,6 +103,18 @@ def test_the_foreign_host_bursts_with_the_plugin(tmp_path: Path) -> None:
         assert len(simulator.runners()) == 3
 
 
+def test_the_program_of_the_page_on_the_client_runs(tmp_path: Path) -> None:
+    """As it is printed, but for whom it asks; and it leaves nothing behind."""
+    program = (DOCS / "how-to" / "client.md").read_text().split("```python\n")[1].split("```\n")[0]
+    with SimulatorProcess(scale_set=["linux"]) as simulator:
+        command = [sys.executable, "-c", program.replace("https://github.com/acme", simulator.config_url)]
+        environment = {**os.environ, "GITHUB_TOKEN": simulator.token}
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "1 linux\n"), done.stderr
+        assert simulator.counters()["registrations"] == 1
+        assert simulator.runners() == []
+
+
 def test_the_settings_of_a_host_read_as_the_page_shows(tmp_path: Path) -> None:
     """The program in the page runs, and says what the page says of the mistakes."""
     text = (DOCS / "tutorial" / "adopting.md").read_text()
