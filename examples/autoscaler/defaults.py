@@ -75,12 +75,13 @@ class DefaultHooks:
             raise NotFound(f"there is no scale set {scale_set.name} in the group {scale_set.runner_group}")
         known = ScaleSetRef(name=found.name, id=found.id, runner_group=scale_set.runner_group)
         until = None if settings.deadline is None else time.monotonic() + settings.deadline
+        places = asyncio.Semaphore(settings.deliveries or count)
         deliveries: list[asyncio.Task[Outcome]] = []
         outcomes: list[Outcome | asyncio.Task[Outcome]] = []
         for name in settings.names or (None,) * count:
             minted = self._refusal(until) or await self._mint(known, settings, name)
             if isinstance(minted, JitConfig) and on_ready is not None:
-                delivery = asyncio.create_task(self._deliver(minted, on_ready))
+                delivery = asyncio.create_task(self._deliver(minted, on_ready, places))
                 deliveries.append(delivery)
                 outcomes.append(delivery)
             else:
@@ -112,11 +113,12 @@ class DefaultHooks:
             minted_at=time.time(),
         )
 
-    async def _deliver(self, config: JitConfig, on_ready: OnReady) -> Outcome:
+    async def _deliver(self, config: JitConfig, on_ready: OnReady, places: asyncio.Semaphore) -> Outcome:
         try:
-            delivered = on_ready(config)
-            if delivered is not None:
-                await delivered
+            async with places:
+                delivered = on_ready(config)
+                if delivered is not None:
+                    await delivered
         except Exception as error:  # noqa: BLE001  # whatever the host's callback raises is a failed delivery
             await self._undo(config.runner_name)
             return MintFailure(reason=FailureReason.DELIVERY, message=f"not launched: {error}")

@@ -73,6 +73,8 @@ class ProvisionSettings:
         name_prefix: Start of the runners' names; the plugin's setting if `None`.
         names: The runners' names, one for each of `count`, where the host chooses them; drawn by the plugin if `None`.
         work_folder: Work folder on the runner; the plugin's setting if `None`.
+        deliveries: Calls of `on_ready` under way at once, at most; the next config is handed out when one of them has
+            ended. Until then it counts as nobody's: if the host dies, it is removed at once. No limit if `None`.
         on_wait: Called when the limits make a burst wait, with the seconds until the last of its runners is expected
             to be minted and how many are still missing. Must return at once.
     """
@@ -83,14 +85,17 @@ class ProvisionSettings:
     name_prefix: str | None = None
     names: tuple[str, ...] | None = None
     work_folder: str | None = None
+    deliveries: int | None = None
     on_wait: Callable[[float, int], None] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse names that no runners can have.
+        """Refuse names that no runners can have, and a limit that would let nothing be handed out.
 
         Raises:
-            UsageError: One is no name, or two are the same but for their case.
+            UsageError: One is no name, two are the same but for their case, or `deliveries` is below 1.
         """
+        if self.deliveries is not None and self.deliveries < 1:
+            raise UsageError(f"deliveries is {self.deliveries}; expected 1 or more")
         seen: set[str] = set()
         for name in self.names or ():
             if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():

@@ -79,7 +79,7 @@ class _Burst:
             self._bar.advance()
             host.after_runner_launched(self._scale_set, config)
 
-        settings = ProvisionSettings(names=self._names, on_wait=self._wait)
+        settings = ProvisionSettings(names=self._names, deliveries=self._taker.at_once, on_wait=self._wait)
         self._asked = asyncio.ensure_future(host.provision_runners(self._scale_set, self._count, settings, on_ready))
         try:
             outcomes = await self._asked

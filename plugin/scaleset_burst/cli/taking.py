@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import select
 import stat
 import sys
 import termios
@@ -18,8 +19,8 @@ from scaleset_hookspecs import JitConfig
 
 __all__ = ["Commands", "Lines", "NotTaken", "Taker", "secret_variables"]
 
-PIPE_BYTES: Final = 4096
-"""Bytes that a pipe holds while configs go through it; the system may make it a page of its own."""
+PART_READ: Final = 0.001
+"""Seconds until we look again whether a line that was read in part is read whole."""
 
 JIT_CONFIG_VARIABLE: Final = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 """Where the runner itself looks for its JIT config."""
@@ -30,7 +31,11 @@ class NotTaken(Exception):
 
 
 class Taker(Protocol):
-    """Where a config goes."""
+    """Where configs go, so many at once."""
+
+    @property
+    def at_once(self) -> int:
+        """How many it takes at the same time."""
 
     async def take(self, config: JitConfig) -> None:
         """Return once somebody has the config.
@@ -41,116 +46,113 @@ class Taker(Protocol):
         """
 
     def close(self) -> None:
-        """Take no more: who waits for a turn is refused."""
+        """Take no more; what is half taken is not."""
 
 
 class Lines:
-    """Writes each config as a line of JSON; it is taken when the reader has read it.
+    """Writes each config as a line of JSON, one after the other; it is taken when the reader has read it.
 
-    A pipe is made so small that it holds no second line: what a reader that has gone did not read was not taken. To
-    anything but a pipe the line is written, and that is all that can be known.
+    A pipe is made to hold one line: what a reader that has gone did not read was not taken. To anything but a pipe the
+    line is written, and that is all that can be known.
     """
+
+    at_once = 1
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._turn = asyncio.Lock()
+        self._pipe = stat.S_ISFIFO(os.fstat(file).st_mode) and sys.platform == "linux"
+        self._held = fcntl.fcntl(file, fcntl.F_GETPIPE_SZ) if self._pipe else 0
+        self._ready: asyncio.Future[bool] | None = None
         self._closed = False
-        self._emptied: asyncio.Future[bool] | None = None
-        self._size = self._had = 0
-        if stat.S_ISFIFO(os.fstat(file).st_mode) and sys.platform == "linux":
-            with suppress(OSError):  # it is full of something else
-                self._had = fcntl.fcntl(file, fcntl.F_GETPIPE_SZ)
-                self._size = fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     async def take(self, config: JitConfig) -> None:
-        """Write one line, in turn."""
+        """Write one line, and wait until it is read; one that is written whole is left to whoever reads later."""
         line = json.dumps(plain(config)).encode() + b"\n"
-        async with self._turn:
-            if self._closed:
-                raise BrokenPipeError("nothing more is written")
-            try:
-                await (self._through_pipe(line) if self._size else asyncio.to_thread(self._write, line))
-            except OSError:
-                self.close()
-                raise
+        if not self._pipe:
+            await asyncio.to_thread(self._write, line)
+            return
+        with suppress(OSError):  # a pipe of less than a page is none
+            fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, len(line))
+        for start in range(0, len(line), room := fcntl.fcntl(self._file, fcntl.F_GETPIPE_SZ)):
+            if not await self._emptied():
+                raise BrokenPipeError("told to end")
+            os.write(self._file, line[start : start + room])
+        await self._emptied()
 
     def close(self) -> None:
         """Write no more; give the pipe its size back."""
         self._closed = True
-        if self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(False)
-        if self._size:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(False)
+        if self._pipe:
             with suppress(OSError):
-                fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, self._had)
+                fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, self._held)
 
     def _write(self, line: bytes) -> None:
         while line:
             line = line[os.write(self._file, line) :]
 
-    async def _through_pipe(self, line: bytes) -> None:
-        for start in range(0, len(line), self._size):
-            if not await self._is_empty():
-                raise BrokenPipeError("told to end with half a line written")
-            os.write(self._file, line[start : start + self._size])
-        await self._is_empty()  # told to end, we leave a whole line to whoever reads later
-
-    async def _is_empty(self) -> bool:
-        """Wait until the pipe is empty, or closed by us: with room for one page it can only be written to when it is.
+    async def _emptied(self) -> bool:
+        """Wait until the pipe is empty, or until we are told to end: then return `False`.
 
         Raises:
             BrokenPipeError: The reader has gone and left something.
         """
-        if self._closed:
-            return False
-        loop, self._emptied = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-        loop.add_writer(self._file, _set, self._emptied)
+        while not self._closed:
+            gone = await self._writable()
+            unread = array("i", [0])
+            fcntl.ioctl(self._file, termios.FIONREAD, unread)
+            if not unread[0]:
+                return True
+            if gone:
+                raise BrokenPipeError("the reader has gone")
+            await asyncio.sleep(PART_READ)
+        return False
+
+    async def _writable(self) -> bool:
+        """Wait until something was read, if nothing more can be written, or nobody reads: then return `True`."""
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        loop.add_writer(self._file, _set, self._ready)
         try:
-            empty = await self._emptied
+            await self._ready
         finally:
             loop.remove_writer(self._file)
-        unread = array("i", [0])
-        fcntl.ioctl(self._file, termios.FIONREAD, unread)
-        if empty and unread[0]:
-            raise BrokenPipeError("the reader has gone")
-        return empty
+        poll = select.poll()
+        poll.register(self._file, select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _set(emptied: asyncio.Future[bool]) -> None:
-    if not emptied.done():
-        emptied.set_result(True)
+def _set(ready: asyncio.Future[bool]) -> None:
+    if not ready.done():
+        ready.set_result(True)
 
 
 class Commands:
     """Starts a command for each config, so many at once; it is taken when the command ends with status 0."""
 
     def __init__(self, command: str, at_once: int, hidden: Iterable[str]) -> None:
+        self.at_once = at_once
         self._command = command
-        self._places = asyncio.Semaphore(at_once)
         secret = frozenset(hidden)
         self._environment = {name: value for name, value in os.environ.items() if name not in secret}
-        self._closed = False
 
     async def take(self, config: JitConfig) -> None:
         """Run the command in a shell, with the config in its environment."""
-        async with self._places:
-            if self._closed:
-                raise BrokenPipeError("no command is started any more")
-            about = {
-                JIT_CONFIG_VARIABLE: config.encoded,
-                "SCALESET_RUNNER_NAME": config.runner_name,
-                "SCALESET_RUNNER_ID": str(config.runner_id),
-                "SCALESET_NAME": config.scale_set.name,
-            }
-            process = await asyncio.create_subprocess_shell(
-                self._command, env={**self._environment, **about}, stdin=asyncio.subprocess.DEVNULL
-            )
-            status = await process.wait()
-        if status:
+        about = {
+            JIT_CONFIG_VARIABLE: config.encoded,
+            "SCALESET_RUNNER_NAME": config.runner_name,
+            "SCALESET_RUNNER_ID": str(config.runner_id),
+            "SCALESET_NAME": config.scale_set.name,
+        }
+        process = await asyncio.create_subprocess_shell(
+            self._command, env={**self._environment, **about}, stdin=asyncio.subprocess.DEVNULL
+        )
+        if status := await process.wait():
             raise NotTaken(f"the command ended with status {status}")
 
     def close(self) -> None:
-        """Start no more; what runs has its config and goes on."""
-        self._closed = True
+        """Do nothing: what runs has its config, and goes on."""
 
 
 def plain(config: JitConfig) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class Call:
     """The state of one call; ends when every slot has an outcome, or with one error for all.
 
     Outcomes stand in request order. `ended` is set once, when the call is `over`; what arrives later has nobody to go
-    to. `hedged` counts the slots asked for twice because their first answer was late; `asked` are the names that the
-    host chose and nobody else asks for.
+    to. `hedged` counts the slots asked for twice because their first answer was late; `delivering` the configs that the
+    host was given and has not taken yet, if it limits them; `asked` the names that it chose and nobody else asks for.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Call:
         self.error: Exception | None = None
         self.abandoned = False
         self.hedged = 0
+        self.delivering = 0
         self.asked: list[str] = []
         self.told_eta: float | None = None
         self.slots = [Slot(self, index, now, name=name) for index, name in enumerate(names)]

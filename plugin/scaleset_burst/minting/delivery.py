@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import deque
 from dataclasses import dataclass
 
 from scaleset_burst.journal import Change, State, UnrecordedNames
-from scaleset_burst.minting.call import Slot
+from scaleset_burst.minting.call import Call, Slot
 from scaleset_burst.minting.ledger import BurstLedger
 from scaleset_burst.minting.names import Names, became
 from scaleset_burst.minting.queue import Attempt
@@ -77,6 +78,8 @@ class Deliverer:
         self._waiting: asyncio.Task[None] | None = None
         self._more = False
         self._callbacks: dict[asyncio.Task[None], Arrival] = {}
+        self._turns_of: dict[Call, deque[Arrival]] = {}
+        """What waits until a call's host has taken what it was given, for calls that limit their deliveries."""
 
     @property
     def idle(self) -> bool:
@@ -91,6 +94,12 @@ class Deliverer:
             more: Others are in flight; with the last one its wave is complete.
         """
         self._more = more
+        call = arrival.slot.call
+        if call.settings.deliveries is not None and call.on_ready is not None:
+            self._names.note([became(arrival.config, State.MINTED)])
+            self._turns_of.setdefault(call, deque()).append(arrival)
+            self._next_of(call)
+            return
         if self._is_first(arrival) and self._names.record_now(_change(arrival)):
             self._written_at = self._clock.monotonic()
             self._hand_out(arrival)
@@ -100,6 +109,30 @@ class Deliverer:
             self._task = asyncio.create_task(self._run(), name="deliver")
         elif not more and self._waiting is not None:
             self._waiting.cancel()
+
+    def drop(self, call: Call) -> None:
+        """Undo what waits for its turn: the caller has gone, or will be told that its host is stopping."""
+        for arrival in self._turns_of.pop(call, ()):
+            call.refuse(arrival.slot, FailureReason.STOPPED, "the host is stopping")
+            self._resolver.undo(arrival.config)
+
+    def _next_of(self, call: Call) -> None:
+        """Let a call that limits its deliveries have as many more as it may."""
+        waiting = self._turns_of.get(call)
+        while waiting and call.delivering < (call.settings.deliveries or 0):
+            call.delivering += 1
+            self._gathering.append(waiting.popleft())
+        if not waiting:
+            self._turns_of.pop(call, None)
+        if self._gathering and self._task is None:
+            self._task = asyncio.create_task(self._run(), name="deliver")
+
+    def _ended(self, arrival: Arrival) -> None:
+        """Note that the host has taken a config, or never will."""
+        call = arrival.slot.call
+        if call.delivering:
+            call.delivering -= 1
+            self._next_of(call)
 
     def _is_first(self, arrival: Arrival) -> bool:
         """Whether a host waits for its call's first config, and a wave could be written now."""
@@ -115,6 +148,8 @@ class Deliverer:
         until = self._clock.monotonic() + seconds
         while not self.idle and self._clock.monotonic() < until:
             await self._clock.sleep(0.02)
+        for call in tuple(self._turns_of):
+            self.drop(call)
         for arrival in list(self._callbacks.values()):
             self._settle(arrival)
 
@@ -143,7 +178,7 @@ class Deliverer:
     async def _gather(self) -> None:
         """Wait until a wave can be written, or is complete."""
         early = self._written_at + GATHER - self._clock.monotonic()
-        if early <= 0 or not self._more:
+        if early <= 0 or not self._more or self._gathering[0].slot.call.settings.deliveries is not None:
             return
         self._waiting = asyncio.ensure_future(self._clock.sleep(early))
         try:
@@ -156,6 +191,7 @@ class Deliverer:
         slot, config = arrival.slot, arrival.config
         if slot.call.abandoned or slot.call.error is not None:
             self._resolver.undo(config)
+            self._ended(arrival)
             return
         if slot.call.on_ready is None:
             self._settle(arrival)
@@ -191,16 +227,19 @@ class Deliverer:
             self._ledger.delivered(queue, arrival.timing(now))
         elif call.on_ready is None:
             self._resolver.undo(arrival.config)
+        self._ended(arrival)
 
     def _failed(self, arrival: Arrival, error: BaseException) -> None:
         message = f"on_ready raised {type(error).__name__} for {arrival.config.runner_name}; its registration is undone"
         logger.warning("%s", message)
         arrival.slot.call.settle(arrival.slot, MintFailure(reason=FailureReason.DELIVERY, message=message))
         self._resolver.undo(arrival.config)
+        self._ended(arrival)
 
     def _unrecorded(self, arrival: Arrival) -> None:
         """Undo a config that could not be handed out, and let its slot have another one."""
         arrival.slot.claimed = False
+        self._ended(arrival)
         arrival.slot.call.expire(self._clock.monotonic())
         if arrival.slot.name:
             self._resolver.undo(arrival.config, arrival.slot)

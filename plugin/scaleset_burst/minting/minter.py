@@ -160,6 +160,7 @@ class Minter:
             await call.ended.wait()
         except asyncio.CancelledError:
             call.abandon()
+            self._deliverer.drop(call)
             self._undo(queue, call)
             raise
         finally:

@@ -11,6 +11,7 @@ Every test runs twice, on a loop and through the portal.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,23 @@ class ContractSuite:
                     announced = list(heard)
                 names = sorted(config.runner_name for config in announced)
                 _must(names == sorted(c.runner_name for c in _configs(outcomes)), f"announced {names}")
+
+    def test_deliveries_are_as_many_at_once_as_the_host_says(self) -> None:
+        """With `deliveries=2` no third `on_ready` begins before one of two has ended, and all are served."""
+        with self._both() as ways:
+            for subject, enter in ways:
+                under_way, most = list[str](), list[int]()
+
+                async def on_ready(config: JitConfig, here: list[str] = under_way, most: list[int] = most) -> None:
+                    here.append(config.runner_name)
+                    most.append(len(here))
+                    await asyncio.sleep(0.01)
+                    here.remove(config.runner_name)
+
+                with enter() as caller:
+                    outcomes = caller.provision_runners(subject.scale_set, 6, ProvisionSettings(deliveries=2), on_ready)
+                _must(len(_configs(outcomes)) == len(most) == 6, f"{outcomes}")
+                _must(max(most) <= 2, f"{max(most)} at once")
 
     def test_a_count_that_cannot_be_is_refused(self) -> None:
         """0, negative, and over the maximum: a `UsageError`, and nothing is registered."""
