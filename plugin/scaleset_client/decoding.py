@@ -262,13 +262,14 @@ def same_id(found: int, asked: int, what: str) -> None:
         raise Unreadable(f"{what} has the id {found}, not {asked}")
 
 
-def session(value: object, scale_set_id: int, *, owner: str = "", session_id: str = "") -> Session:
+def session(value: object, scale_set_id: int, *, session_id: str = "") -> Session:
     """Return a message session (protocol 4.3), if it is the one that was asked for; its queue may not be named.
+
+    Who owns it is not compared: services that others wrote name whom they like, and only people read it.
 
     Args:
         value: The body.
         scale_set_id: Its scale set; an answer need not name it.
-        owner: Who opens it; an answer need not say.
         session_id: Of a refresh, whose answer may replace the session by another one of the same scale set.
     """
     data = mapping(value, "the session")
@@ -287,8 +288,6 @@ def session(value: object, scale_set_id: int, *, owner: str = "", session_id: st
         same_id(made.scale_set_id, scale_set_id, "the session's scale set")
     elif session_id:
         same_name(made.id, session_id, "the session")
-    if owner and made.owner:
-        same_name(made.owner, owner, "the session's owner")
     return made
 
 

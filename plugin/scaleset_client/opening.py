@@ -129,14 +129,14 @@ class Opener:
         """Return the session with a new queue token, or the one that replaces it (protocol 6.4)."""
 
         def refreshed(value: object) -> Session:
-            return decoding.session(value, self.scale_set_id, owner=self._owner, session_id=session_id)
+            return decoding.session(value, self.scale_set_id, session_id=session_id)
 
         made = await self.caller.call(requests.refresh_session(self.scale_set_id, session_id), refreshed)
         self._check(made)
         return made
 
     def _opened(self, value: object) -> Session:
-        return decoding.session(value, self.scale_set_id, owner=self._owner)
+        return decoding.session(value, self.scale_set_id)
 
     def _check(self, made: Session) -> None:
         """Refuse a session whose queue cannot be asked, or must not be sent a token."""

@@ -201,7 +201,7 @@ DECODERS: list[Callable[[object], object]] = [
     decoding.runner_groups,
     decoding.runners,
     decoding.minted,
-    lambda value: decoding.session(value, 1, owner="me"),
+    lambda value: decoding.session(value, 1),
     lambda value: decoding.acquired_ids(value, range(9)),
     decoding.rest_token,
     decoding.admin_connection,
