@@ -1,7 +1,7 @@
 """What the doctor makes of what it measured: findings, and how long bursts will take. No I/O."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -75,6 +75,8 @@ class Facts:
         group: Name of the runner group.
         scale_set: Name of the scale set that was asked for, `None` if none was.
         scale_set_id: Its id, `None` if it does not exist.
+        labels: The labels it has.
+        wanted_labels: Those that the host's configuration names, none if it names none.
         shared: Of the Redis that hosts share, if they do.
     """
 
@@ -89,6 +91,8 @@ class Facts:
     group: str = "default"
     scale_set: str | None = None
     scale_set_id: int | None = None
+    labels: tuple[str, ...] = ()
+    wanted_labels: tuple[str, ...] = ()
     shared: Shared | None = None
 
 
@@ -139,6 +143,12 @@ def _scale_set(facts: Facts) -> Iterator[Finding]:
         yield Finding(name="scale set", text=text, severity=Severity.FAILURE)
     else:
         yield Finding(name="scale set", text=f"`{facts.scale_set}` has the id {facts.scale_set_id}")
+        there, wanted = sorted(facts.labels, key=str.lower), sorted(facts.wanted_labels, key=str.lower)
+        if wanted and [label.lower() for label in there] != [label.lower() for label in wanted]:
+            text = (
+                f"the service has {_listed(there)}, the configuration {_listed(wanted)}: jobs that ask for others wait"
+            )
+            yield Finding(name="labels", text=text, severity=Severity.WARNING)
 
 
 def _round_trip(facts: Facts) -> Finding:
@@ -191,6 +201,10 @@ def _predictions(facts: Facts, settings: Settings) -> Iterator[Finding]:
     limit, window = settings.budget.registrations, format_duration(settings.budget.window)
     full = _seconds(burst_seconds(limit, middle, settings))
     yield Finding(name="limit", text=f"{limit:,} registrations in {window} are reached after about {full}")
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(f"`{label}`" for label in labels) or "none"
 
 
 def _seconds(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from scaleset_burst.cli.diagnosis import Finding, Severity, diagnose
 from scaleset_burst.cli.output import SayingClock, fail, print_json, print_line, refuse
 from scaleset_burst.cli.probing import probe
 from scaleset_burst.cli.reading import read
-from scaleset_burst.cli.targets import target
+from scaleset_burst.cli.targets import labels, target
 from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import ConfigError, ScalesetError
 
@@ -30,6 +31,7 @@ def doctor(config: Path, *, as_json: bool, scale_set: str | None, runner_group: 
     wanted = target(mapping, settings, scale_set, runner_group)
     try:
         facts = asyncio.run(probe(settings, wanted, SayingClock(SystemClock())))
+        facts = replace(facts, wanted_labels=labels(mapping, wanted))
     except ScalesetError as error:
         return fail(str(error), report)
     findings = diagnose(facts, settings)

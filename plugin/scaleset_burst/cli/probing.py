@@ -10,7 +10,7 @@ from typing import Final
 from scaleset_burst.cli.diagnosis import Facts, Shared
 from scaleset_burst.settings import Settings
 from scaleset_burst.wiring import build_client, build_sharing, connection_options
-from scaleset_client import ConnectionOptions, ScaleSetClient
+from scaleset_client import ConnectionOptions, ScaleSet, ScaleSetClient
 from scaleset_client.clock import Clock
 from scaleset_client.transport import BurstTransport, Head, Response
 from scaleset_client.urls import parse_config_url
@@ -88,7 +88,7 @@ async def _measure(
     chain = clock.monotonic() - started
     warmed = await client.warm(settings.connections.warm)
     group = await client.get_runner_group(target.runner_group if target else "default")
-    found: int | None = None
+    found: ScaleSet | None = None
     before, trips = client.counters.connections_opened, list[float]()
     for _ in range(ROUND_TRIPS):
         started = clock.monotonic()
@@ -106,16 +106,16 @@ async def _measure(
         listed=await _count(client) if group.size is None else None,
         group=group.name,
         scale_set=target.name if target else None,
-        scale_set_id=found,
+        scale_set_id=found.id if found else None,
+        labels=tuple(label.name for label in found.labels) if found else (),
     )
 
 
-async def _find_target(client: ScaleSetClient, target: ScaleSetRef | None, group_id: int) -> int | None:
+async def _find_target(client: ScaleSetClient, target: ScaleSetRef | None, group_id: int) -> ScaleSet | None:
     if target is None:
         await client.list_scale_sets(group_id)
         return None
-    scale_set = await client.get_scale_set_by_name(target.name, group_id)
-    return None if scale_set is None else scale_set.id
+    return await client.get_scale_set_by_name(target.name, group_id)
 
 
 async def _count(client: ScaleSetClient) -> int | None:

@@ -104,3 +104,19 @@ def test_redis_is_reported_if_limits_are_shared() -> None:
     [(severity, text)] = redis(Shared(failure="it is a read-only replica"))
     assert severity is Severity.FAILURE
     assert text.startswith("it is a read-only replica; ")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "said"),
+    [
+        (("x",), (), None),
+        (("X", "gpu"), ("gpu", "x"), None),
+        (("x",), ("x", "gpu"), "the service has `x`, the configuration `gpu`, `x`: jobs that ask for others wait"),
+        ((), ("gpu",), "the service has none, the configuration `gpu`: jobs that ask for others wait"),
+    ],
+)
+def test_labels_that_differ_are_a_warning(there: tuple[str, ...], wanted: tuple[str, ...], said: str | None) -> None:
+    facts = replace(WELL, scale_set="x", scale_set_id=1, labels=there, wanted_labels=wanted)
+    found = [finding for finding in diagnose(facts, Settings()) if finding.name == "labels"]
+    assert [finding.text for finding in found] == ([] if said is None else [said])
+    assert all(finding.severity is Severity.WARNING for finding in found)
