@@ -1,12 +1,13 @@
 """The token chain carried out: credentials to registration token to admin connection (protocol section 3)."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from scaleset_client import decoding, requests
-from scaleset_client.failures import again
+from scaleset_client.failures import again, answered_at
 from scaleset_client.options import AppCredentials, Credentials
 from scaleset_client.protocol import read
 from scaleset_client.requests import Request
@@ -24,7 +25,15 @@ from scaleset_client.tokens import (
 )
 from scaleset_client.transport import Response
 from scaleset_client.urls import ConfigUrl, is_secure
-from scaleset_hookspecs.errors import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, ServiceError
+from scaleset_hookspecs.errors import (
+    AuthenticationFailed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    ScalesetError,
+    ServiceError,
+)
 
 __all__ = ["AdminConnection", "Send", "TokenChain"]
 
@@ -36,6 +45,8 @@ log = logging.getLogger(__name__)
 REFUSAL_BACKOFF = Backoff(first=0.4, longest=4.0)
 RENEWAL_BACKOFF = Backoff(first=1.0, longest=30.0)
 CHAIN = "token chain"
+SKEW_BORNE = 5.0
+"""Seconds by which a clock may differ from GitHub's before a refusal is put down to it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +83,7 @@ class TokenChain:
         self._registration: Token | None = None
         self._held: AdminConnection | None = None
         self._refused: Token | None = None
+        self._skew = self._skew_seen = 0.0
         self._failed_renewals = 0
         self._not_before = 0.0
         self._refusal: ServiceError | None = None
@@ -170,24 +182,68 @@ class TokenChain:
     async def _registration_token(self) -> Token:
         if self._registration is None or renewal(self._registration, self._clock.time()) is not Renewal.NOT_YET:
             request = requests.registration_token(self._config)
-            reused = renewal(self._installation, self._clock.time()) is Renewal.NOT_YET
-            try:
-                self._registration = await self._rest_token(request, await self._rest_credentials())
-            except (AuthenticationFailed, PermissionDenied):
-                self._installation = None  # it may have been revoked before its end, or be older than a permission
-                if not reused:
-                    raise
-                self._registration = await self._rest_token(request, await self._rest_credentials())
+            own = self._credentials
+            if isinstance(own, AppCredentials):
+                self._registration = await self._registration_of_app(request, own.installation_id)
+            else:
+                self._registration = await self._own_token(request)
         return self._registration
 
-    async def _rest_credentials(self) -> str:
-        own = self._credentials
-        if not isinstance(own, AppCredentials):
-            return own.token
+    async def _registration_of_app(self, request: Request, installation_id: int) -> Token:
+        reused = renewal(self._installation, self._clock.time()) is Renewal.NOT_YET
+        try:
+            return await self._rest_token(request, await self._installation_token(installation_id))
+        except (AuthenticationFailed, PermissionDenied):
+            self._installation = None  # it may have been revoked before its end, or be older than a permission
+            if not reused:
+                raise
+            return await self._rest_token(request, await self._installation_token(installation_id))
+
+    async def _installation_token(self, installation_id: int) -> str:
         if self._installation is None or renewal(self._installation, self._clock.time()) is not Renewal.NOT_YET:
-            request = requests.installation_token(own.installation_id)
-            self._installation = await self._rest_token(request, app_jwt(own, self._clock.time()))
+            self._installation = await self._own_token(requests.installation_token(installation_id))
         return self._installation.value
+
+    async def _own_token(self, request: Request) -> Token:
+        """Get a token with the secret itself; if it is refused, once more where it was rotated or the clock is off."""
+        try:
+            return await self._rest_token(request, self._bearer())
+        except (AuthenticationFailed, PermissionDenied, NotFound) as error:
+            rotated = await self._read_again()
+            if not self._clock_set(error) and not rotated:
+                raise
+        return await self._rest_token(request, self._bearer())
+
+    def _bearer(self) -> str:
+        own = self._credentials
+        return app_jwt(own, self._clock.time() + self._skew) if isinstance(own, AppCredentials) else own.token
+
+    async def _read_again(self) -> bool:
+        """Read the secret again, if it can be; say whether it is another one. What is none leaves the old one."""
+        own = self._credentials
+        if own.again is None:
+            return False
+        try:
+            secret = await asyncio.to_thread(own.again)
+            if isinstance(own, AppCredentials):
+                app_jwt(renewed := replace(own, private_key=secret), self._clock.time())
+                self._credentials = renewed
+            else:
+                self._credentials = replace(own, token=secret)
+        except Exception as error:  # noqa: BLE001  # what reads it is not ours, and may quote what it read
+            why = str(error) if isinstance(error, OSError | ScalesetError) else type(error).__name__
+            log.warning("a secret that was refused could not be read again: %s", why)
+        return self._credentials != own
+
+    def _clock_set(self, error: ServiceError) -> bool:
+        """Sign an App's JWTs by GitHub's time, which the refusal itself says; tell whether that is another one."""
+        off = self._skew_seen - self._skew
+        if not isinstance(self._credentials, AppCredentials) or error.status != 401 or abs(off) <= SKEW_BORNE:
+            return False
+        self._skew = self._skew_seen
+        side = "behind" if self._skew > 0 else "ahead of"
+        log.warning("set this machine's clock: it is %.0f s %s GitHub's; the App signs by that", abs(self._skew), side)
+        return True
 
     async def _rest_token(self, request: Request, bearer: str) -> Token:
         value, ends = await self._step(request, f"Bearer {bearer}", decoding.rest_token)
@@ -200,6 +256,8 @@ class TokenChain:
 
         async def once() -> T:
             response = await self._send(request, authorization)
+            if (date := answered_at(response)) is not None:
+                self._skew_seen = date - self._clock.time()
             return read(request.kind, response, decode, now=self._clock.time(), secrets=secrets)
 
         return await self._repeater.run(once, repeatable=True)

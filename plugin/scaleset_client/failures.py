@@ -25,6 +25,7 @@ from scaleset_hookspecs.errors import (
 __all__ = [
     "SliceRefused",
     "again",
+    "answered_at",
     "failure",
     "is_gone",
     "is_job_still_running",
@@ -295,6 +296,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if not waits and "0" in headers.get("x-ratelimit-remaining", "").replace(",", " ").split():
         waits = [reset - now for reset in _numbers(headers.get("x-ratelimit-reset", ""))]
     return min(max(0.0, *waits), LONGEST_WAIT) if waits else None
+
+
+def answered_at(response: Response) -> float | None:
+    """Return when the service says that it answered, in Unix time: this machine's clock may be wrong."""
+    return next(iter(_dates(response.named_headers().get("date", ""))), None)
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,6 +1,7 @@
 """What a client is made from: credentials, how to reach the service, and who the caller is."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,11 +15,16 @@ __all__ = ["AppCredentials", "ConnectionOptions", "Credentials", "TokenCredentia
 class TokenCredentials:
     """A personal access token (protocol 3.1 lists the scopes it needs).
 
+    Attributes:
+        token: The token. A secret.
+        again: Reads it once more, on a thread of its own, when it is refused: it may have been rotated meanwhile.
+
     Raises:
         UsageError: It cannot be one: it is empty, or holds what no header can, such as the line break of its file.
     """
 
     token: str = field(repr=False)
+    again: Callable[[], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse at once what would only fail when it is sent."""
@@ -34,11 +40,13 @@ class AppCredentials:
         client_id: The App's client id; its numeric id as text works too.
         installation_id: The installation in the scope.
         private_key: The App's private key, PEM. A secret.
+        again: Reads the key once more, on a thread of its own, when the App is refused.
     """
 
     client_id: str
     installation_id: int
     private_key: str = field(repr=False)
+    again: Callable[[], str] | None = field(default=None, repr=False)
 
 
 Credentials: TypeAlias = TokenCredentials | AppCredentials

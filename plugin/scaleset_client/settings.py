@@ -24,6 +24,7 @@ from scaleset_hookspecs.configuration import (
     Whole,
     describe,
     refusal,
+    rereader,
     resolve,
     reveal,
 )
@@ -154,11 +155,12 @@ class GitHubSettings(Section):
     def credentials(self) -> Credentials:
         """Return what a client is made from."""
         if self.app is None:
-            return TokenCredentials(token=reveal(self.token) or "")
+            return TokenCredentials(token=reveal(self.token) or "", again=rereader(self.token))
         return AppCredentials(
             client_id=self.app.client_id,
             installation_id=self.app.installation_id,
             private_key=reveal(self.app.private_key) or "",
+            again=rereader(self.app.private_key),
         )
 
 

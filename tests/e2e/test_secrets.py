@@ -1,4 +1,4 @@
-"""No secret shows in a repr, an error, a log line, a metric, a report or what the commands print."""
+"""No secret shows in a repr, an error, a log line, a metric, a report or what the commands print; a new one is read."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,14 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
+from autoscaler.config import load
 from scaleset_burst.engine import Engine
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.settings import load_settings
+from scaleset_client import ScaleSetClient
 from scaleset_hookspecs import JitConfig, ProvisionSettings, RunnerRef, ScalesetError, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
+from tests.e2e.hosting import configuration, write
 
 TOKEN = "ghp_s3cr3tT0kenThatNobodyMaySee0123456789"
 PROXY_PASSWORD = "pr0xyPassw0rdThatNobodyMaySee"
@@ -147,3 +150,22 @@ def test_the_commands_print_no_secret(tmp_path: Path, command: list[str], spoilt
     assert [secret for secret in (TOKEN, PROXY_PASSWORD) if secret in printed] == []
     if "--json" in command and ended.stdout:
         json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize("who", ["host", "plugin"])
+def test_a_token_rotated_in_its_file_is_taken_up(tmp_path: Path, who: str) -> None:
+    """The old one is revoked while the program runs; it never read the file again, and ended."""
+    with SimulatorProcess() as simulator:
+        path = write(tmp_path, configuration(simulator.config_url), "ghp_revoked")
+        config, host = load(path)
+        settings = load_settings(config, environ={}, read_file=lambda name: Path(name).read_text())
+        github = host.github if who == "host" else settings.github
+        assert github is not None
+        (tmp_path / "token").write_text(f"{simulator.token}\n")
+
+        async def connect() -> int:
+            async with ScaleSetClient(github.config_url, github.credentials()) as client:
+                await client.connect()
+                return client.token_renewals
+
+        assert asyncio.run(connect()) == 1

@@ -14,7 +14,15 @@ from scaleset_hookspecs.configuration.fields import Accepts, Duration, Flag, Jso
 from scaleset_hookspecs.configuration.listing import Row, listing
 from scaleset_hookspecs.configuration.loading import load
 from scaleset_hookspecs.configuration.problems import Document, Mistake, Path
-from scaleset_hookspecs.configuration.references import REFERENCE, Secret, Sources, resolve, reveal, variables_of
+from scaleset_hookspecs.configuration.references import (
+    REFERENCE,
+    Secret,
+    Sources,
+    rereader,
+    resolve,
+    reveal,
+    variables_of,
+)
 from scaleset_hookspecs.configuration.refusals import describe, refusal
 from scaleset_hookspecs.configuration.schema import json_schema
 from scaleset_hookspecs.configuration.source import STANDARD_INPUT, read_config, read_text
@@ -47,6 +55,7 @@ __all__ = [
     "read_config",
     "read_text",
     "refusal",
+    "rereader",
     "resolve",
     "reveal",
     "variables_of",

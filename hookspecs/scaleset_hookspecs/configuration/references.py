@@ -21,6 +21,7 @@ __all__ = [
     "Secret",
     "Sources",
     "is_reference",
+    "rereader",
     "resolve",
     "reveal",
     "variables_of",
@@ -38,14 +39,13 @@ class Secret(SecretStr):
 
     Attributes:
         origin: The reference, such as `$env: GITHUB_TOKEN`.
-        file: The path of the file that holds it, ready to be read again when the secret is renewed; `None` if it is
-            no file's.
+        again: Reads it once more from its file; `None` if it is no file's. It raises `OSError` or `UnicodeError`.
     """
 
-    def __init__(self, value: str, origin: str, file: str | None = None) -> None:
+    def __init__(self, value: str, origin: str, again: Callable[[], str] | None = None) -> None:
         super().__init__(value)
         self.origin: Final = origin
-        self.file: Final = file
+        self.again: Final = again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +118,27 @@ def _read_environment(name: str, sources: Sources) -> Secret:
 
 def _read_file(name: str, sources: Sources) -> Secret:
     # What does not open may be the secret itself, put there by mistake: only a path that opens is repeated.
-    return _checked(sources.read(name, show=False), f"$file: {name}", sources.path(name))
+    text, path, read_file = sources.read(name, show=False), sources.path(name), sources.read_file
+    return _checked(text, f"$file: {name}", lambda: read_file(path).rstrip("\r\n"))
 
 
-def _checked(text: str, origin: str, file: str | None = None) -> Secret:
+def _checked(text: str, origin: str, again: Callable[[], str] | None = None) -> Secret:
     if len(text) > SECRET_LIMIT:
         raise refusal(f"`{origin}`, which holds more than {SECRET_LIMIT // 1024} KiB", "a secret")
     text = text.rstrip("\r\n")
     if not text.strip():
         raise refusal(f"`{origin}`, which is empty", "a secret")
-    return Secret(text, origin, file)
+    return Secret(text, origin, again)
 
 
 def reveal(value: SecretStr | str | None) -> str | None:
     """Return the text of a value that may have been given by reference."""
     return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def rereader(value: SecretStr | None) -> Callable[[], str] | None:
+    """Return what reads a secret once more, if it came from a file: that may be rotated while the program runs."""
+    return value.again if isinstance(value, Secret) else None
 
 
 def variables_of(config: Mapping[str, Any]) -> frozenset[str]:

@@ -24,7 +24,7 @@ Everything the section `plugins.burst` of the host's YAML may say. This page is 
   number of seconds; at most `36500d`.
 - **Secrets** stand in the file by reference only: `{$env: NAME}` is an environment variable,
   `{$file: PATH}` a file of at most 64 KiB. A trailing line break is dropped. A secret written into the
-  file itself is refused, and never shown.
+  file itself is refused, and never shown. A token or key in a `$file` that GitHub refuses is read again.
 - **Paths** that are relative start at the folder of the configuration file; `~/` is the home directory.
 - **A section left out**, or left empty, has its defaults. Without `plugins.burst`, or with
   `enabled: false`, the plugin declines every request and nothing else of the section is looked at.

@@ -1,7 +1,9 @@
 """The token chain against a service on loopback (protocol section 3)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import jwt
 import pytest
@@ -203,6 +205,136 @@ def test_a_token_that_no_header_can_hold_is_refused_at_once(token: str) -> None:
     with pytest.raises(UsageError, match="one line") as caught:
         TokenCredentials(token=token)
     assert "ghp" not in str(caught.value)
+
+
+def rotating(service: ScriptedService, valid: set[str], lifetime: float = 3600) -> None:
+    """Have the service take these personal tokens only."""
+
+    def registration(request: Received) -> Answer:
+        if request.token not in valid:
+            return Answer(401, {"message": "Bad credentials"})
+        return Answer(201, {"token": "R", "expires_at": stamp(service.clock.now + lifetime)})
+
+    service.on("POST", REGISTRATION, registration)
+
+
+async def test_a_token_that_is_refused_is_read_again(service: ScriptedService, clock: SteppedClock) -> None:
+    """Rotated in its file, and the old one revoked: the host went on with the old one until it ended."""
+    file, valid, read = ["old"], {"old"}, []
+
+    def again() -> str:
+        read.append(file[0])
+        return file[0]
+
+    service.token_lifetime = 100
+    rotating(service, valid, lifetime=100)
+    async with client_of(service, credentials=TokenCredentials(token="old", again=again)) as client:
+        await client.connect()
+        file[0] = "new"
+        assert read == [], "nothing is read while the secret is good"
+        valid.symmetric_difference_update({"old", "new"})
+        clock.now += 100
+        await client.connect()
+        assert read == ["new"]
+        clock.now += 100
+        await client.connect()
+    assert read == ["new"]
+    assert [one.token for one in service.asked(REGISTRATION)] == ["old", "old", "new", "new"]
+
+
+@pytest.mark.parametrize(
+    "held", ["old", "", "two\nlines", OSError(2, "No such file", "/run/token"), ValueError("SECRET")]
+)
+async def test_what_is_no_new_token_leaves_the_old_one(
+    service: ScriptedService, caplog: pytest.LogCaptureFixture, clock: SteppedClock, held: str | Exception
+) -> None:
+    """A file half written, or gone for the moment of its exchange, is read once more with the next refusal."""
+    file: list[str | Exception] = [held]
+
+    def again() -> str:
+        if isinstance(file[0], Exception):
+            raise file[0]
+        return file[0]
+
+    rotating(service, {"new"})
+    async with client_of(service, credentials=TokenCredentials(token="old", again=again)) as client:
+        with pytest.raises(AuthenticationFailed, match="check the token"):
+            await client.connect()
+        file[0] = "new"
+        clock.now += 60
+        await client.connect()
+    assert [one.token for one in service.asked(REGISTRATION)] == ["old", "old", "new"]
+    assert ("could not be read again" in caplog.text) == (held != "old")
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.parametrize("read", ["the new key", "no key at all"])
+async def test_an_apps_key_that_is_refused_is_read_again(
+    service: ScriptedService, app: AppCredentials, read: str
+) -> None:
+    """What is no key leaves the old one, which may only have been refused in passing."""
+    new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def installation(request: Received) -> Answer:
+        try:
+            jwt.decode(request.token, new.public_key(), ["RS256"], options={"verify_exp": False, "verify_iat": False})
+        except jwt.InvalidSignatureError:
+            return Answer(401, {"message": "A JSON web token could not be decoded"})
+        return Answer(201, {"token": "ghs_i", "expires_at": "2100-01-01T00:00:00Z"})
+
+    service.on("POST", INSTALLATION, installation)
+    credentials = replace(app, again=lambda: pem if read == "the new key" else "-----BEGIN PRIVATE KEY-----")
+    async with client_of(service, credentials=credentials) as client:
+        if read == "the new key":
+            await client.connect()
+        else:
+            with pytest.raises(AuthenticationFailed):
+                await client.connect()
+    assert len(service.asked(INSTALLATION)) == (2 if read == "the new key" else 1)
+
+
+@pytest.mark.parametrize("ahead", [90.0, -1000.0, 3600.0])
+async def test_an_app_whose_clock_is_off_signs_by_githubs_time(
+    service: ScriptedService, app: AppCredentials, clock: SteppedClock, caplog: pytest.LogCaptureFixture, ahead: float
+) -> None:
+    """The `Date` of the refusal knows it. It is said once, and the next JWT is right at once."""
+
+    def installation(request: Received) -> Answer:
+        claims = jwt.decode(request.token, options={"verify_signature": False})
+        now = clock.now - ahead
+        date = {"Date": format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True)}
+        if not claims["iat"] <= now < claims["exp"] <= now + 600:
+            return Answer(401, {"message": "'Issued at' claim ('iat') must be in the past"}, date)
+        return Answer(201, {"token": "ghs_i", "expires_at": stamp(clock.now + 100)}, date)
+
+    service.token_lifetime = 100
+    service.on("POST", INSTALLATION, installation)
+    service.on("POST", REGISTRATION, lambda _: Answer(201, {"token": "R", "expires_at": stamp(clock.now + 100)}))
+    async with client_of(service, credentials=app) as client:
+        for _ in range(3):
+            await client.connect()
+            clock.now += 100
+        assert len(service.asked(INSTALLATION)) == 1 + 3
+        side = "ahead of" if ahead > 0 else "behind"
+        assert caplog.text.count(f"it is {abs(ahead):.0f} s {side} GitHub's") == 1
+        clock.now -= ahead  # set right
+        ahead = 0.0
+        clock.now += 5000
+        await client.connect()
+    assert len(service.asked(INSTALLATION)) <= 4 + 2
+
+
+async def test_an_app_that_is_refused_with_the_right_time_is_refused(
+    service: ScriptedService, app: AppCredentials, clock: SteppedClock
+) -> None:
+    """Nothing else is tried."""
+    date = {"Date": format_datetime(datetime.fromtimestamp(clock.now + 2, UTC), usegmt=True)}
+    service.on("POST", INSTALLATION, Answer(401, {"message": "no"}, date))
+    async with client_of(service, credentials=app) as client:
+        with pytest.raises(AuthenticationFailed):
+            await client.connect()
+    assert len(service.asked(INSTALLATION)) == 1
 
 
 async def test_a_thousand_callers_with_bad_credentials_ask_once(

@@ -24,6 +24,7 @@ from scaleset_hookspecs.configuration import (
     load,
     read_config,
     read_text,
+    rereader,
     variables_of,
 )
 
@@ -129,10 +130,16 @@ def test_the_file_of_a_secret_can_be_read_again(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("one\n")
     first = written(tmp_path, "key: {$file: key}\n").key
     assert isinstance(first, Secret)
-    assert (first.origin, first.file) == ("$file: key", str(tmp_path / "key"))
+    (tmp_path / "key").write_text("two\n")
+    again = rereader(first)
+    assert again is not None
+    assert (first.origin, again()) == ("$file: key", "two")
+    (tmp_path / "key").unlink()
+    with pytest.raises(OSError, match="key"):
+        again()
     second = read({"key": {"$env": "KEY"}}).key
     assert isinstance(second, Secret)
-    assert second.file is None
+    assert rereader(second) is None
 
 
 def test_the_variables_of_secrets_are_known_wherever_they_stand() -> None:
