@@ -54,7 +54,6 @@ class MessageSession:
         self._closed = False
         self._flight: SingleFlight[bool] = SingleFlight(_closed)
         self._missing = 0
-        self._perhaps_deleted = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,7 +112,7 @@ class MessageSession:
 
         Raises:
             Unavailable: It may still be there, and will come again.
-            NotFound: Nobody said that it is deleted, only that something is missing. If it is there, it comes again.
+            NotFound: It may have been deleted before, or something on the way is missing: the next poll knows.
         """
 
         async def once() -> None:
@@ -123,14 +122,8 @@ class MessageSession:
                     Operation.ACKNOWLEDGE, "DELETE", url, session.queue_token, headers=[JSON]
                 )
 
-            try:
-                response, secret = await self._with_token(Operation.ACKNOWLEDGE, send)
-                if response.status != 404 or self._perhaps_deleted != message.id:
-                    self._caller.read(Operation.ACKNOWLEDGE, response, nothing, (secret,))
-            except ServiceError as error:
-                if error.maybe_applied:
-                    self._perhaps_deleted = message.id  # then a 404 means that it was
-                raise
+            response, secret = await self._with_token(Operation.ACKNOWLEDGE, send)
+            self._caller.read(Operation.ACKNOWLEDGE, response, nothing, (secret,))
 
         await self._caller.repeater.run(once, repeatable=True)
         self.cursor = max(self.cursor, message.id)

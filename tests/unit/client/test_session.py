@@ -22,6 +22,7 @@ from scaleset_hookspecs import (
     PermissionDenied,
     RateLimited,
     Rejected,
+    ServiceError,
     Unavailable,
 )
 from tests.unit.client.scripted import Answer, Received, ScriptedService, SteppedClock, jwt_ending
@@ -139,18 +140,19 @@ async def test_a_session_without_statistics_keeps_the_last(
     assert session.statistics.assigned_jobs == 9
 
 
-async def test_a_message_already_gone_counts_as_acknowledged(
-    service: ScriptedService, queue: Queue, session: MessageSession
+@pytest.mark.parametrize("answer", [Answer(503), Answer(404, b"gone"), Answer(403)])
+async def test_only_what_the_service_says_it_deleted_is_acknowledged(
+    service: ScriptedService, queue: Queue, session: MessageSession, answer: Answer
 ) -> None:
-    """404 is success; what may still be there leaves the cursor where it was."""
+    """Of any other answer the next poll knows more, since the cursor stays where it was."""
     queue.polls = [queue.message(5)]
     message = await session.poll(1)
     assert message is not None
-    service.on("DELETE", "/queue/message/5", Answer(503))
-    with pytest.raises(Unavailable):
+    service.on("DELETE", "/queue/message/5", answer)
+    with pytest.raises(ServiceError):
         await session.acknowledge(message)
     assert session.cursor == 0
-    service.on("DELETE", "/queue/message/5", Answer(404, b"gone"))
+    service.on("DELETE", "/queue/message/5", Answer(204))
     await session.acknowledge(message)
     assert session.cursor == 5
 
