@@ -32,7 +32,8 @@ def json_schema(model: type[Section], title: str) -> dict[str, Any]:
 def exactly_one(*names: str) -> dict[str, Any]:
     """Return the rule that a section has exactly one of these keys, for its model's `json_schema_extra`."""
     listed = " and ".join(f"`{name}`" for name in names)
-    return {"oneOf": [{"required": [name]} for name in names], EXPECTED: f"expected exactly one of {listed}"}
+    given = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+    return {"oneOf": given, EXPECTED: f"expected exactly one of {listed}"}
 
 
 def _models(model: type[Section]) -> Iterator[type[Section]]:
