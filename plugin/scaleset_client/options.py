@@ -24,7 +24,7 @@ class TokenCredentials:
     """
 
     token: str = field(repr=False)
-    again: Callable[[], str] | None = field(default=None, repr=False)
+    again: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse at once what would only fail when it is sent."""
@@ -46,7 +46,7 @@ class AppCredentials:
     client_id: str
     installation_id: int
     private_key: str = field(repr=False)
-    again: Callable[[], str] | None = field(default=None, repr=False)
+    again: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
 
 Credentials: TypeAlias = TokenCredentials | AppCredentials
