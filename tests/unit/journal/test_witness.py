@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,8 @@ def test_only_what_is_proven_unused_needs_no_care(tmp_path: Path, journal: Datab
     after = DatabaseJournal(tmp_path)
     after.write([change("launched", State.LAUNCHED)])
     leftovers = after.adopt()
-    for leftover, mint in zip(leftovers, adopted(leftovers, 100.0, 60.0), strict=True):
+    drawn = [replace(leftover, name="linux-abcdefghijklm") for leftover in leftovers]
+    for leftover, mint in zip(leftovers, adopted(drawn, 100.0, 60.0), strict=True):
         assert mint.careful is not leftover.unused
         assert (mint.starts_until <= 100.0) is leftover.unused
     after.close()
