@@ -231,7 +231,7 @@ def _lose_session(kind: str, request: Received, world: World) -> None:
     """Forget the session a request is about; other requests have none to lose."""
     if kind in _QUEUE_KINDS:
         session_id = world.tokens.queue_session(request.authorization)
-        world.board.lose_session(world.board.owner_of(session_id))
+        world.board.lose_session(world.board.of_token(session_id)[0])
     elif kind in {"open_session", "refresh_session", "close_session"}:
         world.board.lose_session(int(request.numbers[0]))
 

@@ -9,6 +9,7 @@ from typing import Any
 from scaleset_simulator.faults import FaultError, parse_fault
 from scaleset_simulator.latency import Latency, parse_latency, parse_seconds
 from scaleset_simulator.options import OVERLOADS
+from scaleset_simulator.switches import SWITCHES
 
 __all__ = ["parser"]
 
@@ -84,7 +85,6 @@ def parser() -> argparse.ArgumentParser:
     add("--capacity", type=number, default=0, help="mints worked on at once; 0: no limit")
     add("--overload", choices=OVERLOADS, default="queue", help="what happens beyond the capacity")
     add("--slices", choices=("on", "off"), default="off", help="whether several settings may come in one request")
-    add("--backend", choices=("assign", "offer"), default="assign", help="assign jobs directly, or offer them")
     add("--scale-set", action="append", metavar="NAME[:GROUP]", help="made at start (default demo-linux)")
     add("--token", default="simulator-token", help="the access token that is accepted (default simulator-token)")
     add("--app-key", metavar="FILE", help="public key (PEM) of the GitHub App that is accepted")
@@ -98,10 +98,11 @@ def parser() -> argparse.ArgumentParser:
     add("--registrations", type=number, default=0, help="registrations allowed in a window; 0: no limit")
     add("--window", type=seconds, default=300.0, help="length of that window (default 5m)")
     add("--group-capacity", type=number, default=10_000, help="runners in a group")
-    add("--running-status", type=int, choices=(400, 409), default=400, help="status of JobStillRunningException")
-    add("--absent-status", type=int, choices=(204, 404), default=204, help="status of removing an absent runner")
-    add("--tenant-query", default="ring=1", metavar="TEXT", help="query of the service's address (default ring=1)")
-    add("--event-keys", choices=("runner_event", "any"), default="runner_event", help="or runnerEvent as well")
+    for switch in SWITCHES.values():
+        default, *others = switch.values
+        taken: dict[str, Any] = {"choices": switch.values} if others else {"metavar": "TEXT"}
+        flag, text = f"--{switch.name.replace('_', '-')}", f"{switch.meaning} (default {default})"
+        add(flag, type=type(default), default=default, help=text, **taken)
     add("--unready", type=number, default=0, help="answer 401 to the first so many admin connections")
     add("--bom", action="store_true", help="begin every body with a byte order mark")
     add("--fault", action="append", type=_fault, default=[], metavar="KIND:ACTION[=VALUE][:HOW OFTEN][@FROM+FOR]")

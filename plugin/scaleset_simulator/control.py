@@ -16,6 +16,7 @@ from scaleset_simulator.faults import FaultError, parse_fault
 from scaleset_simulator.latency import parse_latency
 from scaleset_simulator.options import OVERLOADS
 from scaleset_simulator.service import Answer, Handler, Received
+from scaleset_simulator.switches import SWITCHES
 from scaleset_simulator.tenant import ScaleSet, read_jit_config
 from scaleset_simulator.world import World
 
@@ -33,7 +34,7 @@ STATES = ("offline", "online", "busy")
 _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode")
 """Headers that browsers send, and command lines do not."""
 
-CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready", "seed")
+CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready", "seed", *SWITCHES)
 
 _STYLE = (
     "body{font:14px system-ui;margin:2em;color:#222}table{border-collapse:collapse}h2{font-size:16px}"
@@ -53,6 +54,7 @@ class Control:
             "POST /counters/reset": self._reset,
             "GET /runners": lambda _request: Answer(200, self._runners()),
             "POST /runners": lambda request: self._add_runners(request.json()),
+            "POST /runners/drop": self._drop_runners,
             "POST /jobs": lambda request: self._jobs(request.json()),
             "POST /connect": self._connect,
             "POST /faults": self._set_faults,
@@ -129,6 +131,10 @@ class Control:
             runner.online, runner.busy = state != "offline", state == "busy"
         return Answer(200, {})
 
+    def _drop_runners(self, _request: Received) -> Answer:
+        """Drop every registration, as an incident does; a job that runs goes on to its end."""
+        return Answer(200, {"dropped": self._world.tenant.drop_runners()})
+
     def _scale_set(self, body: dict[str, Any]) -> ScaleSet:
         tenant = self._world.tenant
         found = tenant.find_scale_set(str(body["scale_set"]), tenant.group_id(str(body.get("group", "default"))))
@@ -149,7 +155,7 @@ class Control:
         return Answer(200, {"jobs": made})
 
     async def _connect(self, request: Received) -> Answer:
-        """A runner comes online with its JIT config: once, and only while it is registered."""
+        """A runner comes online with its JIT config, if no fault keeps it away: once, and only while registered."""
         text = request.body.decode("ascii", "replace").strip()
         if text.startswith("{"):
             text = str(request.json()["jit"])
@@ -162,7 +168,9 @@ class Control:
             raise Refusal(404, None, "no such registration")
         if runner.online:
             raise Refusal(409, None, "this JIT config is in use")
-        runner.online = True
+        fault = self._world.faults.strike("connect", self._world.clock.monotonic() - self._world.started)
+        runner.online = fault is None or fault.action != "never-online"
+        runner.lives_on = fault is not None and fault.action == "lives-on"
         self._world.board.step(runner.scale_set_id)
         await self._world.notify()
         return Answer(200, {"id": runner.id, "name": runner.name})
@@ -183,13 +191,13 @@ class Control:
         values = {name: getattr(options, name) for name in CHANGEABLE}
         return Answer(200, values | {"latency": options.latency.text})
 
-    def _recreate(self, body: dict[str, Any]) -> Answer:
+    async def _recreate(self, body: dict[str, Any]) -> Answer:
         """Delete a scale set and create it again under the same name: it has another id then."""
         tenant = self._world.tenant
         group = tenant.group_id(str(body.get("group", "default")))
         old = tenant.find_scale_set(str(body["scale_set"]), group)
         if old is not None:
-            tenant.delete_scale_set(old.id)
+            await self._world.delete_scale_set(old.id)
         made = tenant.create_scale_set(str(body["scale_set"]), group)
         return Answer(200, {"id": made.id, "was": old.id if old is not None else None})
 
@@ -217,6 +225,9 @@ def _foreign(request: Received) -> str | None:
 
 def _fits(name: str, value: object, wanted: type) -> None:
     """Raise if a setting cannot have that value."""
+    if name in SWITCHES:
+        SWITCHES[name].checked(value)
+        return
     right = isinstance(value, wanted | int if wanted is float else wanted)
     if not right or isinstance(value, bool) != (wanted is bool):
         raise TypeError(f"{name} is {value!r}; expected a {wanted.__name__}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Refusal", "absent_runner", "absent_scale_set", "bad_token", "job_running", "taken"]
+__all__ = ["Refusal", "absent_group", "absent_runner", "absent_scale_set", "bad_token", "job_running", "taken"]
 
 _RUNTIME = "GitHub.Actions.Runtime.WebApi"
+_TEXT = {"content-type": "text/plain"}
 _TASKS = "GitHub.DistributedTask.WebApi"
 
 
@@ -46,6 +47,11 @@ def absent_scale_set(scale_set_id: int) -> Refusal:
     )
 
 
+def absent_group(group_id: int) -> Refusal:
+    """No such runner group: 404, as where a runner is minted without a scale set (protocol 8.6)."""
+    return Refusal(404, None, f"No runner group found with identifier {group_id}.")
+
+
 def scale_set_exists(name: str) -> Refusal:
     """The name is used in that group."""
     return _named(400, _RUNTIME, "RunnerScaleSetExistsException", f"Runner scale set {name} already exists.")
@@ -69,6 +75,20 @@ def session_expired() -> Refusal:
 def session_lost() -> Refusal:
     """The server lost the session."""
     return _named(404, _RUNTIME, "RunnerAdminException", "Session id was not found in redis.")
+
+
+def closed_session(status: int) -> Refusal:
+    """A queue call whose session is gone: its token, which says which session it is, is good for nothing any more."""
+    if status == 401:
+        return bad_token("The session of this token is gone.")
+    if status == 400:
+        return session_expired()
+    return Refusal(404, None, "Session not found.") if status == 404 else Refusal(status, None, "gone", dict(_TEXT))
+
+
+def no_such_page() -> Refusal:
+    """What a router says to an address that leads nowhere."""
+    return Refusal(404, None, "page not found", dict(_TEXT))
 
 
 def bad_token(message: str = "The token is expired or invalid.") -> Refusal:

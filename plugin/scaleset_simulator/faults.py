@@ -8,6 +8,8 @@ A fault is `KIND:ACTION[=VALUE][:HOW OFTEN][@FROM+FOR]`:
   without), `limit=30` (403 marked as rate limit), `conflict`, `slow=2s`, `truncate`, `html`, `text`, `empty` (each
   with another status as well, such as `html=502`), `bom`, `unauthorised`, `lose-session`, `partial` (slices: every
   other item fails).
+- Of runners, with the KIND `connect` alone: `never-online` (the machine starts, the runner never comes online) and
+  `lives-on` (its job is cancelled as it starts, and the runner outlives it).
 - HOW OFTEN: `5%`, `every 7`, `first 3`, `once`; always if left out.
 - FROM and FOR: seconds since the start, such as `@10+5`.
 """
@@ -25,15 +27,16 @@ ACTIONS = frozenset(
     (
         "drop-before", "drop-after", "hang-before", "hang-after", "status", "status-after", "retry", "retry-date",
         "retry-none", "limit", "conflict", "slow", "truncate", "html", "text", "empty", "bom", "unauthorised",
-        "lose-session", "partial",
+        "lose-session", "partial", "never-online", "lives-on",
     )
 )  # fmt: skip
+OF_RUNNERS = frozenset(("never-online", "lives-on"))
 KINDS = frozenset(
     (
         "*", "mint", "slice", "installation", "registration", "admin", "scale_sets", "find_scale_set", "scale_set",
         "create_scale_set", "update_scale_set", "delete_scale_set", "runner_group", "runners", "find_runner", "runner",
         "remove_runner", "open_session", "refresh_session", "close_session", "poll", "acknowledge", "acquire",
-        "acquirable",
+        "acquirable", "connect",
     )
 )  # fmt: skip
 _WITH_VALUE = frozenset(("status", "status-after", "retry", "retry-date", "limit", "slow"))
@@ -88,6 +91,9 @@ def parse_fault(text: str) -> Fault:
         raise FaultError(f"fault {text!r}: {action} {'needs' if action in _WITH_VALUE else 'takes no'} =VALUE")
     if match["kind"] not in KINDS:
         raise FaultError(f"fault {text!r}: unknown kind {match['kind']!r}; expected one of {', '.join(sorted(KINDS))}")
+    if (match["kind"] == "connect") != (action in OF_RUNNERS):
+        allowed = ", ".join(sorted(OF_RUNNERS))
+        raise FaultError(f"fault {text!r}: `connect` goes with {allowed} alone, and they with it")
     of_status = action in {"status", "status-after"} or (action in _MAYBE_STATUS and match["value"] is not None)
     if of_status and not 400 <= _number(text, match["value"]) <= 599:
         raise FaultError(f"fault {text!r}: the status is {match['value']}; expected 400 to 599")
@@ -148,7 +154,7 @@ class Faults:
     def strike(self, kind: str, elapsed: float) -> Fault | None:
         """Return the fault that strikes this request, if one does; the first that does wins."""
         for index, fault in enumerate(self.faults):
-            if fault.kind not in {kind, "*"} or elapsed < fault.start:
+            if fault.kind not in ({kind} if kind == "connect" else {kind, "*"}) or elapsed < fault.start:
                 continue
             if fault.length is not None and elapsed >= fault.start + fault.length:
                 continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scaleset_simulator.clock import Clock
-from scaleset_simulator.errors import Refusal, session_conflict, session_expired, session_lost
+from scaleset_simulator.errors import closed_session, no_such_page, session_conflict, session_expired, session_lost
 from scaleset_simulator.tenant import Runner, ScaleSet, Tenant, rfc3339
 
 __all__ = ["Board", "Job", "Session"]
@@ -131,12 +131,19 @@ class Board:
         """Forget the session, as the service sometimes does."""
         self.queue(scale_set_id).session = None
 
-    def owner_of(self, session_id: str) -> int:
-        """Return the scale set a session belongs to."""
+    def forget(self, scale_set_id: int) -> None:
+        """Forget the jobs, the messages and the session of a scale set that is gone."""
+        self.queues.pop(scale_set_id, None)
+
+    def of_token(self, session_id: str) -> tuple[int, Session]:
+        """Return the scale set and the live session that a queue token names, or refuse as the switch says."""
         for scale_set_id, queue in self.queues.items():
             if queue.session is not None and queue.session.id == session_id:
-                return scale_set_id
-        raise Refusal(401, None, "The session of this token is gone.")
+                self._expire(queue)
+                if queue.session is not None:
+                    queue.session.seen_at = self.clock.monotonic()
+                    return scale_set_id, queue.session
+        raise closed_session(self.tenant.options.closed_session)
 
     def step(self, scale_set_id: int, capacity: int | None = None) -> bool:
         """Move jobs on: offer or assign within the capacity, start on idle runners, complete; `True` if any moved."""
@@ -149,7 +156,7 @@ class Board:
     def acquire(self, scale_set_id: int, request_ids: Collection[int]) -> list[int]:
         """Acquire offered jobs; return those that were still on offer."""
         if not self.offers:
-            raise Refusal(404, None, "page not found", {"content-type": "text/plain"})
+            raise no_such_page()
         got = []
         for job in self.queue(scale_set_id).jobs.values():
             if job.request_id in request_ids and job.state == "offered":
@@ -158,8 +165,12 @@ class Board:
                 got.append(job.request_id)
         return got
 
-    def message(self, scale_set_id: int, after: int) -> dict[str, Any] | None:
-        """Return the oldest message past the cursor that was not acknowledged, cutting new ones as needed."""
+    def message(self, scale_set_id: int, after: int, acquire_url: str = "") -> dict[str, Any] | None:
+        """Return the oldest message past the cursor that was not acknowledged, cutting new ones as needed.
+
+        Offers name the address at which they are acquired (protocol section 7).
+        """
+        offer = {"acquireJobUrl": acquire_url}
         queue = self.queue(scale_set_id)
         while queue.pending:
             self.next_message += 1
@@ -167,10 +178,11 @@ class Board:
             queue.messages[self.next_message] = [queue.pending.popleft() for _ in range(size)]
         for number, events in queue.messages.items():
             if number > after:
+                shown = [one | offer if one["messageType"] == "JobAvailable" else one for one in events]
                 return {
                     "messageId": number,
                     "messageType": "RunnerScaleSetJobMessages",
-                    "body": json.dumps(events),
+                    "body": json.dumps(shown),
                     "statistics": self.statistics(scale_set_id),
                 }
         return None
@@ -178,7 +190,7 @@ class Board:
     def acknowledge(self, scale_set_id: int, message_id: int) -> None:
         """Forget a message."""
         if self.queue(scale_set_id).messages.pop(message_id, None) is None:
-            raise Refusal(404, None, "page not found", {"content-type": "text/plain"})
+            raise no_such_page()
 
     def next_end(self) -> float | None:
         """Return when the next job ends (monotonic)."""
@@ -221,7 +233,7 @@ class Board:
         for runner, job in zip(idle, waiting, strict=False):
             runner.busy = True
             job.runner, job.state = runner, "running"
-            job.ends_at = self.clock.monotonic() + self.tenant.options.job_seconds
+            job.ends_at = self.clock.monotonic() + (0.0 if runner.lives_on else self.tenant.options.job_seconds)
             self._emit(queue, "JobStarted", job, runnerId=runner.id, runnerName=runner.name)
             moved = True
         return moved
@@ -235,8 +247,9 @@ class Board:
             del queue.jobs[job.id]
             self.finished += 1
             if runner is not None:
+                result = "canceled" if runner.lives_on else "succeeded"
                 self.tenant.finish(runner)
-                self._emit(queue, "JobCompleted", job, result="succeeded", runnerId=runner.id, runnerName=runner.name)
+                self._emit(queue, "JobCompleted", job, result=result, runnerId=runner.id, runnerName=runner.name)
         return bool(over)
 
     def _emit(self, queue: _Queue, kind: str, job: Job, **more: object) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from scaleset_simulator.errors import Refusal, bad_request
+from scaleset_simulator.errors import Refusal, bad_request, no_such_page
 from scaleset_simulator.jobs import Session
-from scaleset_simulator.service import QUEUE, Answer, Received
+from scaleset_simulator.service import QUEUE, Answer, Received, address
 from scaleset_simulator.tenant import LONGEST
 
 
@@ -36,22 +36,20 @@ def open_session(request: Received) -> Answer:
 
 def refresh_session(request: Received) -> Answer:
     """PATCH SS/{id}/sessions/{session}."""
-    number = int(request.numbers[0])
+    number = request.world.tenant.scale_set(int(request.numbers[0])).id
     return Answer(200, _value(request, number, request.world.board.session(number, request.numbers[1])))
 
 
 def close_session(request: Received) -> Answer:
     """DELETE SS/{id}/sessions/{session}."""
-    request.world.board.close_session(int(request.numbers[0]), request.numbers[1])
+    number = request.world.tenant.scale_set(int(request.numbers[0])).id
+    request.world.board.close_session(number, request.numbers[1])
     return Answer(204)
 
 
-def _owner(request: Received) -> int:
-    """Return the scale set whose queue token this is."""
-    session_id = request.world.tokens.queue_session(request.authorization)
-    number = request.world.board.owner_of(session_id)
-    request.world.board.session(number, session_id)
-    return number
+def _owner(request: Received) -> tuple[int, Session]:
+    """Return the scale set and the session whose queue token this is."""
+    return request.world.board.of_token(request.world.tokens.queue_session(request.authorization))
 
 
 async def poll(request: Received) -> Answer:
@@ -61,7 +59,7 @@ async def poll(request: Received) -> Answer:
     if capacity is None or not capacity.isdigit():
         raise bad_request("X-ScaleSetMaxCapacity is needed.")
     after = int(request.argument("lastMessageId") or 0)
-    session = world.board.session(_owner(request), world.tokens.queue_session(request.authorization))
+    _, session = _owner(request)
     session.polls += 1
     holding = asyncio.ensure_future(_hold(request, int(capacity), after))
     gone = asyncio.ensure_future(_gone(request))
@@ -86,10 +84,11 @@ async def _hold(request: Received, capacity: int, after: int) -> Answer:
     world = request.world
     until = world.clock.monotonic() + world.options.poll_seconds
     while True:
-        number = _owner(request)
+        number, _ = _owner(request)
         if world.board.step(number, capacity):
             await world.notify()
-        message = world.board.message(number, after)
+        url = address(world, f"/_apis/runtime/runnerscalesets/{number}/acquirejobs")
+        message = world.board.message(number, after, url)
         if message is not None:
             return Answer(200, message)
         left = until - world.clock.monotonic()
@@ -124,15 +123,15 @@ async def _end(*tasks: asyncio.Future[Any]) -> None:
 
 def acknowledge(request: Received) -> Answer:
     """DELETE the queue's message."""
-    request.world.board.acknowledge(_owner(request), int(request.numbers[0]))
+    request.world.board.acknowledge(_owner(request)[0], int(request.numbers[0]))
     return Answer(204)
 
 
 async def acquire(request: Received) -> Answer:
     """POST SS/{id}/acquirejobs, with the queue token."""
     if not request.world.board.offers:
-        raise Refusal(404, None, "page not found", {"content-type": "text/plain"})
-    number = _owner(request)
+        raise no_such_page()
+    number, _ = _owner(request)
     if number != int(request.numbers[0]):
         raise bad_request("The session belongs to another scale set.")
     got = request.world.board.acquire(number, {int(each) for each in request.json()})
@@ -143,9 +142,10 @@ async def acquire(request: Received) -> Answer:
 
 def acquirable(request: Received) -> Answer:
     """GET SS/{id}/acquirablejobs: what older clients asked for."""
+    number = request.world.tenant.scale_set(int(request.numbers[0])).id
     jobs = [
         {"messageType": "JobAvailable", "runnerRequestId": job.request_id, "jobId": job.id}
-        for job in request.world.board.queue(int(request.numbers[0])).jobs.values()
+        for job in request.world.board.queue(number).jobs.values()
         if job.state == "offered"
     ]
     return Answer(200, {"count": len(jobs), "value": jobs}) if jobs else Answer(204)

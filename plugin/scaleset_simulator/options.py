@@ -34,14 +34,15 @@ class Options:
         seed: * Of every chance; changed while it runs, of the latencies from then on.
         unready: Answers 401 to the first so many admin connections (protocol 3.3).
         bom: * Every body begins with a byte order mark.
-        backend: `assign` (jobs are assigned at once) or `offer` (they have to be acquired, as on older services).
+        backend: * `assign` (jobs are assigned at once) or `offer` (they have to be acquired, as on older services).
         session_seconds: A session that nobody polls expires after this time.
         registrations: In any `window` seconds; 0 is no limit.
         group_capacity: Runners in a group.
-        running_status: Status of the answer to removing a busy runner (protocol section 11, 1).
-        tenant_query: Query of the Actions service's address (protocol 2.3); nothing where a client cannot bear one.
-        event_keys: What an admin connection's request may call its event: `runner_event`, or `any` (Appendix C).
-        absent_status: Status of the answer to removing an absent one (section 11, 11).
+        closed_session: * Status of polls, acknowledgements and acquisitions whose session is gone.
+        running_status: * Status of the answer to removing a busy runner (protocol section 11, 1).
+        absent_status: * Status of the answer to removing an absent one (section 11, 11).
+        tenant_query: * Query of the Actions service's address (protocol 2.3); nothing where a client cannot bear one.
+        event_keys: * What an admin connection's request may call its event: `runner_event`, or `any` (Appendix C).
     """
 
     latency: Latency = field(default_factory=lambda: parse_latency("0"))
@@ -61,6 +62,7 @@ class Options:
     registrations: int = 0
     window: float = 300.0
     group_capacity: int = 10_000
+    closed_session: int = 401
     running_status: int = 400
     absent_status: int = 204
     tenant_query: str = "ring=1"

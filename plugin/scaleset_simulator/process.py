@@ -111,6 +111,10 @@ class SimulatorProcess:
         """Delete a scale set and create it again under the same name; return its new id."""
         return int(self.control("POST", "scale-sets/recreate", {"scale_set": scale_set})["id"])
 
+    def drop_runners(self) -> int:
+        """Drop every registration, as an incident does; return how many there were."""
+        return int(self.control("POST", "runners/drop", {})["dropped"])
+
     def expire_tokens(self) -> None:
         """Make every admin and queue token invalid at once."""
         self.control("POST", "tokens/expire", {})

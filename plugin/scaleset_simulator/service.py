@@ -12,7 +12,7 @@ from scaleset_simulator.errors import Refusal, bad_request, scale_set_exists
 from scaleset_simulator.tenant import checked, jit_config, rfc3339
 from scaleset_simulator.world import World
 
-__all__ = ["BASE", "QUEUE", "Answer", "Handler", "Received"]
+__all__ = ["BASE", "QUEUE", "Answer", "Handler", "Received", "address"]
 
 BASE = "/tenant-1/rest"
 QUEUE = "/scalesets/message"
@@ -94,8 +94,13 @@ def admin(request: Received) -> Answer:
     if body.get("runner_event", either) != "register" or not str(body.get("url", "")).startswith("http"):
         raise Refusal(400, None, "url and runner_event are needed")
     token = world.tokens.admin(request.authorization)
+    return Answer(200, {"url": address(world), "token": token, "token_schema": "OAuthAccessToken"})
+
+
+def address(world: World, path: str = "") -> str:
+    """Return an address of the Actions service, with the query that it may have (protocol 2.3)."""
     query = f"?{world.options.tenant_query}" if world.options.tenant_query else ""
-    return Answer(200, {"url": f"{world.origin}{BASE}{query}", "token": token, "token_schema": "OAuthAccessToken"})
+    return f"{world.origin}{BASE}{path}{query}"
 
 
 def _rest_headers(request: Received) -> dict[str, str]:
@@ -152,6 +157,7 @@ def update_scale_set(request: Received) -> Answer:
     one = request.world.tenant.scale_set(int(request.numbers[0]))
     body = request.json()
     name, group_id = str(body.get("name") or one.name), int(body.get("runnerGroupId") or one.group_id)
+    request.world.tenant.check_group(group_id)
     other = request.world.tenant.find_scale_set(name, group_id)
     if other is not None and other is not one:
         raise scale_set_exists(name)
@@ -163,9 +169,9 @@ def update_scale_set(request: Received) -> Answer:
     return Answer(200, _scale_set(request, one.id))
 
 
-def delete_scale_set(request: Received) -> Answer:
+async def delete_scale_set(request: Received) -> Answer:
     """DELETE SS/{id}."""
-    request.world.tenant.delete_scale_set(int(request.numbers[0]))
+    await request.world.delete_scale_set(int(request.numbers[0]))
     return Answer(204)
 
 

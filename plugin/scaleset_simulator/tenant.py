@@ -13,6 +13,7 @@ from typing import Any
 from scaleset_simulator.clock import Clock
 from scaleset_simulator.errors import (
     Refusal,
+    absent_group,
     absent_runner,
     absent_scale_set,
     bad_request,
@@ -59,7 +60,11 @@ def rfc3339(moment: float) -> str:
 
 @dataclass(slots=True)
 class Runner:
-    """One registration."""
+    """One registration.
+
+    Attributes:
+        lives_on: Whether it outlives its next job, which is cancelled as it starts.
+    """
 
     id: int
     name: str
@@ -68,6 +73,7 @@ class Runner:
     secret: str
     created_at: float = 0.0
     online: bool = False
+    lives_on: bool = False
     busy: bool = False
 
     def value(self) -> dict[str, Any]:
@@ -119,11 +125,17 @@ class Tenant:
             return self.groups.get(name.lower(), 0)
         return self.groups.setdefault(name.lower(), len(self.groups) + 1)
 
+    def check_group(self, group_id: int) -> None:
+        """Refuse a group that does not exist."""
+        if group_id not in self.groups.values():
+            raise absent_group(group_id)
+
     def create_scale_set(
         self, name: str, group_id: int, labels: list[dict[str, str]] | None = None, *, disable_update: bool = False
     ) -> ScaleSet:
         """Create a scale set; its name is unique in its group."""
         given = checked(name, labels)
+        self.check_group(group_id)
         if self.find_scale_set(name, group_id) is not None:
             raise scale_set_exists(name)
         if len(self.scale_sets) >= MOST_SCALE_SETS:
@@ -225,8 +237,19 @@ class Tenant:
         self._drop(runner)
 
     def finish(self, runner: Runner) -> None:
-        """End an ephemeral runner: its registration goes with its job."""
-        self._drop(runner)
+        """End an ephemeral runner: its registration goes with its job, unless it lives on."""
+        runner.busy = False
+        if runner.lives_on:
+            runner.lives_on = False
+        else:
+            self._drop(runner)
+
+    def drop_runners(self) -> int:
+        """Drop all registrations; return how many there were."""
+        dropped = list(self.runners.values())
+        for runner in dropped:
+            self._drop(runner)
+        return len(dropped)
 
     def _in_group(self, group_id: int) -> bool:
         """Whether the group is full; only counted when it may be."""
@@ -234,8 +257,8 @@ class Tenant:
         return sum(1 for one in self.runners.values() if one.scale_set_id in members) >= self.options.group_capacity
 
     def _drop(self, runner: Runner) -> None:
-        self.runners.pop(runner.id, None)
-        self.by_name.pop(runner.name.lower(), None)
+        if self.runners.pop(runner.id, None) is not None:  # else its name may be another's by now
+            del self.by_name[runner.name.lower()]
 
     def _id(self) -> int:
         self.next_id += 1

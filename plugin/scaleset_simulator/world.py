@@ -58,6 +58,12 @@ class World:
         async with self.changed:
             self.changed.notify_all()
 
+    async def delete_scale_set(self, scale_set_id: int) -> None:
+        """Delete a scale set with its runners, its jobs and its session; a poll that is held is answered."""
+        self.tenant.delete_scale_set(scale_set_id)
+        self.board.forget(scale_set_id)
+        await self.notify()
+
     def draw_anew(self) -> None:
         """Let the latencies that follow be the first ones of the seed."""
         self._chances.clear()

@@ -182,7 +182,7 @@ class TestBounds:
             tokens.registration("Bearer pat")
         assert len(tokens.rest) == MOST_TOKENS
         for number in range(MOST_SCALE_SETS):
-            tenant.create_scale_set(f"s{number}", tenant.group_id(f"g{number}"))
+            tenant.create_scale_set(f"s{number}", tenant.group_id(f"g{number}") or 1)
         assert len(tenant.groups) == MOST_SCALE_SETS
         with pytest.raises(Refusal):
             tenant.create_scale_set("one-more", 1)

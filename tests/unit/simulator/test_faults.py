@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from scaleset_simulator.faults import ACTIONS, Fault, FaultError, Faults, parse_fault
+from scaleset_simulator.faults import ACTIONS, OF_RUNNERS, Fault, FaultError, Faults, parse_fault
 
 VALUED = ("status", "status-after", "retry", "retry-date", "limit", "slow")
 
@@ -29,7 +29,8 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_every_action_can_be_written(action: str) -> None:
-    text = f"mint:{action}=500" if action in VALUED else f"mint:{action}"
+    kind = "connect" if action in OF_RUNNERS else "mint"
+    text = f"{kind}:{action}=500" if action in VALUED else f"{kind}:{action}"
     assert parse_fault(text).action == action
 
 
@@ -41,6 +42,8 @@ def test_every_action_can_be_written(action: str) -> None:
         ("mint:drop-after:5%@10", "expected KIND:ACTION"),
         ("mint:explode", "unknown action 'explode'; expected one of bom"),
         ("mint:status", "status needs =VALUE"),
+        ("connect:status=500", "`connect` goes with lives-on, never-online alone"),
+        ("*:lives-on", "`connect` goes with lives-on, never-online alone"),
         ("mint:drop-after=3", "drop-after takes no =VALUE"),
         ("mint:html=200", "the status is 200; expected 400 to 599"),
         ("mint:drop-after:often", "how often is 'often'; expected 5%, every 7, first 3 or once"),
@@ -68,8 +71,8 @@ def test_the_first_requests_are_struck() -> None:
     assert struck(["mint:bom:first 2"], ["mint"] * 4) == ["bom", "bom", None, None]
 
 
-def test_a_star_strikes_every_kind() -> None:
-    assert struck(["*:bom"], ["mint", "poll"]) == ["bom", "bom"]
+def test_a_star_strikes_every_kind_of_request_and_no_runner() -> None:
+    assert struck(["*:bom"], ["mint", "connect", "poll"]) == ["bom", None, "bom"]
 
 
 def test_the_first_fault_that_strikes_wins() -> None:

@@ -9,6 +9,7 @@ import pytest
 from scaleset_simulator.errors import Refusal
 from scaleset_simulator.jobs import Board
 from scaleset_simulator.options import Options
+from scaleset_simulator.switches import SWITCHES
 from scaleset_simulator.tenant import Runner, ScaleSet, Tenant
 from tests.unit.simulator.moments import ManualClock
 
@@ -201,4 +202,13 @@ class TestSessions:
         desk.board.lose_session(desk.number)
         lost = refused(desk.board.session, desk.number, two.id)
         assert (lost.status, "RunnerAdminException" in str(lost.type_name)) == (404, True)
-        assert refused(desk.board.owner_of, two.id).status == 401
+        for status in SWITCHES["closed_session"].values:
+            desk.tenant.options.closed_session = int(status)
+            assert refused(desk.board.of_token, two.id).status == status
+
+    def test_an_expired_session_answers_its_queue_as_a_closed_one(self) -> None:
+        desk = Desk()
+        session = desk.board.open_session(desk.scale_set, "host")
+        assert desk.board.of_token(session.id) == (desk.number, session)
+        desk.clock.now += desk.tenant.options.session_seconds
+        assert [refused(desk.board.of_token, session.id).status for _ in range(2)] == [401, 401]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaleset_simulator import SimulatorError, SimulatorProcess, run
-from tests.unit.simulator.wire import ADMIN, SETS, Wire
+from tests.unit.simulator.wire import SETS, Wire
 
 
 def ended(pid: int) -> bool:
@@ -201,16 +201,3 @@ class TestControl:
         assert all(word in text for word in ("Scale sets", "Counters", "Faults", "Runners", "http-equiv=refresh"))
         assert "src=" not in text
         assert "href=" not in text
-
-
-def test_clients_that_differ_can_be_borne() -> None:
-    with SimulatorProcess(tenant_query="", event_keys="any") as simulator:
-        wire = Wire(simulator)
-        asked = {"url": simulator.config_url, "runnerEvent": "register"}
-        reply = wire.send("POST", ADMIN, asked, token=f"RemoteAuth {wire.registration_token()}")
-        assert reply.status == 200
-        assert "?" not in reply.value["url"]
-    with SimulatorProcess() as simulator:
-        wire = Wire(simulator)
-        assert wire.send("POST", ADMIN, asked, token=f"RemoteAuth {wire.registration_token()}").status == 400
-        assert wire.connect().value["url"].endswith("?ring=1")

@@ -57,7 +57,7 @@ def test_every_control_named_exists() -> None:
     with SimulatorProcess() as simulator:
         wire = Wire(simulator)
         found = re.findall(r"`(GET|POST) (/_sim/[a-z/-]+)`", REFERENCE)
-        assert len(found) == 11
+        assert len(found) == 12
         for method, path in found:
             reply = wire.send(method, path, {} if method == "POST" else None)
             assert b"no such control" not in reply.body, path
