@@ -15,7 +15,7 @@ from tests.kit.redis_server import find_server
 
 SPEED = 5.0
 """Faster, and a wave of 64 is on the wire for longer than the service forgives once it has told to wait."""
-SOAK_SPEED = 150.0
+SOAK_SPEED = 100.0
 HOSTS_SPEED = 20.0
 
 

@@ -75,13 +75,26 @@ class Machines:
         self._keep(self._look())
         return int(server.sockets[0].getsockname()[1])
 
+    async def drop(self) -> int:
+        """Let the service drop every registration, as an incident does: jobs that run go on; return how many."""
+        await self._see()
+        for machine in self.alive.values():
+            if machine.busy:
+                machine.busy_until = self._clock.monotonic() + self._job_seconds
+        dropped = await asyncio.to_thread(self._simulator.control, "POST", "runners/drop", {})
+        return int(dropped["dropped"])
+
     def _keep(self, work: Any) -> None:  # noqa: ANN401  # any coroutine
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = json.loads(await reader.readline())
+        line = await reader.readline()
+        if not line.endswith(b"\n"):  # the host died while it asked
+            writer.close()
+            return
+        asked = json.loads(line)
         answer: object = None
         if asked["do"] == "launch":
             machine = Machine(asked["name"], asked["id"], asked["scale_set"], asked["jit"])
@@ -129,8 +142,7 @@ class Machines:
             if (runner := there.get(machine.name)) is not None:
                 machine.busy = runner["busy"]
                 continue
-            if machine.busy:
-                machine.busy, machine.busy_until = False, now + self._job_seconds
+            machine.busy = False
             if machine.dying_at is None:
                 lingers = self._chance.random() < 0.05
                 machine.dying_at = max(now, machine.busy_until) + (LINGER if lingers else 0.0)

@@ -25,7 +25,7 @@ JOB_SECONDS = 60.0
 LIFE = (300.0, 2400.0)
 """Simulated seconds that one life of the host lasts; it then is killed, or told to stop for an upgrade."""
 
-INCIDENT = 5000.0
+INCIDENT = 2500.0
 """Simulated seconds between two incidents in which the service drops every registration."""
 
 PATIENCE = 9000.0
@@ -134,7 +134,7 @@ class _Soak:
             jobs += count
             if self._clock.monotonic() > incident:
                 incident += INCIDENT
-                self._dropped += int((await self._control("runners/drop"))["dropped"])
+                self._dropped += await self._machines.drop()
         await asyncio.to_thread(self._simulator.faults, [])
         # A loaded machine may need longer for the rest than the clock, which runs ahead of it, allows.
         end = calm + PATIENCE
@@ -154,10 +154,6 @@ class _Soak:
             "lives": self._lives,
             "registrations_dropped": self._dropped,
         }
-
-    async def _control(self, path: str) -> dict[str, int]:
-        value: dict[str, int] = await asyncio.to_thread(self._simulator.control, "POST", path, {})
-        return value
 
     async def _unfinished(self, jobs: int) -> bool:
         counters = await asyncio.to_thread(self._simulator.counters)
