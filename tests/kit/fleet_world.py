@@ -142,6 +142,8 @@ class World:
         self._shortest = self.limits.start_timeout
         self._life = 0
         self._past: list[tuple[float, Statistics]] = []
+        self._desired: list[tuple[float, int]] = [(0.0, 0)]
+        self._lost = False
         self._asked = 0
         self._unsent: dict[int, list[bool]] = {}
         self._dropped: set[str] = set()
@@ -197,8 +199,24 @@ class World:
             busy_runners=busy,
             idle_runners=online - busy,
         )
+        desired = min(self.limits.max_runners, self.limits.min_idle + truth.assigned_jobs)
+        self._desired.append((self.now, desired))
         self._past = [(at, old) for at, old in self._past if at >= self.now - LAG] + [(self.now, truth)]
         return truth
+
+    def is_needed(self) -> bool:
+        """Whether, for as long as a fleet may look back, there were never more runners than wanted.
+
+        Where the service does not say who is online or registered, or news of a job was lost, nobody can be so sure.
+        """
+        self.statistics()
+        back = self.now - 3 * LAG - 60.0 - 10.0
+        before = [desired for at, desired in self._desired if at < back][-1]
+        known = [before, *(desired for at, desired in self._desired if at >= back)]
+        there = sum(each.online or each.job is not None for each in self.registrations.values())
+        there += sum(m.job is not None and m.name not in self.registrations for m in self.machines.values())
+        told = self.traits.says_status and self.traits.lists == 1.0 and not self._lost
+        return told and there <= min(known)
 
     def send_counters(self) -> None:
         truth = self.statistics()
@@ -208,6 +226,7 @@ class World:
 
     def send_event(self, event: JobStarted | JobCompleted) -> None:
         if self.chance(self.faults.event_lost):
+            self._lost = True
             return
         for _ in range(1 + self.chance(self.faults.event_twice)):
             late = self.random.uniform(0.0, LAG * 0.9) if self.chance(self.faults.event_late) else 0.1
@@ -493,6 +512,8 @@ class World:
             elif each.job is not None:
                 answers.append(Removal.HAS_JOB)
             else:
+                if applied and each.online and not draining and self.is_needed():
+                    self.wrongs.append(f"{name} is removed while it is needed")
                 if applied:
                     del self.registrations[name]
                     if draining:
@@ -528,6 +549,7 @@ class World:
     def set_limits(self, limits: FleetLimits) -> None:
         self.limits = limits
         self._shortest = min(self._shortest, limits.start_timeout)
+        self.statistics()
         self.tell(limits)
 
     def drain(self) -> None:

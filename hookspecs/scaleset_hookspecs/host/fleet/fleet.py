@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from scaleset_hookspecs.host.fleet.failures import FIRST_WAIT, Failures
-from scaleset_hookspecs.host.fleet.runner import Runner, Step
+from scaleset_hookspecs.host.fleet.runner import SETTLE, Runner, Step
+from scaleset_hookspecs.host.fleet.runners import Runners
 from scaleset_hookspecs.host.fleet.unnamed import Unnamed
 from scaleset_hookspecs.host.fleet.values import (
     Action,
@@ -36,9 +38,6 @@ from scaleset_hookspecs.types import FailureReason, JobCompleted, JobStarted, Ru
 
 __all__ = ["Fleet"]
 
-REMEMBERED = 4096
-"""Names of runners that are gone, so that late news of them is known to be late."""
-
 LONGEST_COMPARE = 10
 """Up to this many times the events' lag, looking the fleet up is put off if it showed nothing."""
 
@@ -50,7 +49,8 @@ class Fleet:
     """Every runner of one scale set that may be alive, or may have left its registration.
 
     `on` takes one fact at a time and says what to do. Of what the service says, every fact may come late, twice, in
-    any order, or never; facts of this host's own come once. A message's events are best told before its counters.
+    any order, or never; facts of this host's own come once. An event alone mints and removes nothing: its message has
+    counters, too, which are told with it (`on_all`), or before or after it; a `Tick` is wanted at once.
 
     Args:
         limits: What the fleet may be.
@@ -58,8 +58,7 @@ class Fleet:
 
     def __init__(self, limits: FleetLimits) -> None:
         self._limits = limits
-        self._runners: dict[str, Runner] = {}
-        self._gone: dict[str, None] = {}
+        self._runners = Runners()
         self._statistics: Statistics | None = None
         self._requested = 0
         self._lowered: int | None = None
@@ -71,6 +70,7 @@ class Fleet:
         self._compare_wait = 0.0
         self._failures = Failures()
         self._draining = False
+        self._events_alone = False
         self._now = -math.inf
         self._next = math.inf
         self._actions: list[Action] = []
@@ -97,20 +97,19 @@ class Fleet:
     @property
     def alive(self) -> int:
         """Runners that may be alive: asked for, launched, or counted by the service and named by nobody."""
-        return self._requested + self._unnamed.count + sum(not runner.ended for runner in self._runners.values())
+        return self._requested + self._unnamed.count + self._runners.counts.alive
 
     @property
     def runners(self) -> tuple[KnownRunner, ...]:
         """Every runner that is known by name, oldest first."""
         return tuple(
-            KnownRunner(runner=each.ref, life=each.life, source=each.source, since=each.since)
-            for each in self._runners.values()
+            KnownRunner(runner=each.ref, life=each.life, source=each.source, since=each.since) for each in self._runners
         )
 
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do or to wait for: nothing asked for, and no runner known by name."""
-        return not self._requested and not self._runners
+        return not self._requested and not len(self._runners)
 
     def on(self, fact: Fact, now: float) -> tuple[Action, ...]:
         """Take up a fact and return what to do, in order; `now` is seconds of any clock that does not go back."""
@@ -120,8 +119,10 @@ class Fleet:
         """Take up what was said at once, such as a message's events and then its counters, and decide once."""
         now = self._now = max(now, self._now)
         self._actions = []
+        self._events_alone = True
         for fact in facts:
             self._takers[type(fact)](fact, now)
+            self._events_alone &= isinstance(fact, JobStarted | JobCompleted)
         self._decide(now)
         return tuple(self._actions)
 
@@ -130,7 +131,7 @@ class Fleet:
     def _on_statistics(self, statistics: Statistics, now: float) -> None:
         first = self._statistics is None
         self._statistics, self._counted_at = statistics, now
-        self._unnamed.counted(statistics, self._runners.values(), now, self._limits)
+        self._unnamed.counted(statistics, self._runners, now, self._limits)
         if first and self._unnamed.count:
             self._say(logging.INFO, f"{self._unnamed.count} runners of an earlier life are registered: they are ours")
 
@@ -148,12 +149,15 @@ class Fleet:
 
     def _on_launched(self, fact: Launched, now: float) -> None:
         self._requested = max(0, self._requested - 1)
-        if _key(fact.runner) in self._gone:
+        if self._runners.is_gone(fact.runner):
             return
-        runner = self._find(fact.runner)
+        runner = self._runners.find(fact.runner)
         if runner is None:
-            runner = self._add(Runner(fact.runner, Source.LAUNCH, now))
-            runner.rest(self._limits)
+            runner = self._runners.add(Runner(fact.runner, Source.LAUNCH, now))
+            if self._draining:
+                runner.ask(now)
+            else:
+                runner.rest(self._limits)
         runner.watched = fact.watched or runner.ended
         runner.own = runner.counted = True
 
@@ -167,14 +171,16 @@ class Fleet:
             self._failures.wait(now + FIRST_WAIT)
 
     def _on_machine_ended(self, fact: MachineEnded, now: float) -> None:
-        runner = self._find(fact.runner)
-        if runner is None and self._requested and _key(fact.runner) not in self._gone:
-            runner = self._add(Runner(fact.runner, Source.MACHINE, now, own=True))  # its launch is still to be told
+        runner = self._runners.find(fact.runner)
+        if runner is None and self._requested and not self._runners.is_gone(fact.runner):
+            runner = self._runners.add(
+                Runner(fact.runner, Source.MACHINE, now, own=True)
+            )  # its launch is still to be told
         if runner is not None:
             runner.machine_ended(now, self._limits, at_once=self._draining)
 
     def _on_looked_up(self, fact: LookedUp, now: float) -> None:
-        runner = self._find(fact.runner)
+        runner = self._runners.find(fact.runner)
         if runner is None:
             return
         counters = self._statistics or Statistics()
@@ -186,14 +192,14 @@ class Fleet:
             self._works(runner)
 
     def _on_remove_answered(self, fact: RemoveAnswered, now: float) -> None:
-        runner = self._find(fact.runner)
+        runner = self._runners.find(fact.runner)
         if runner is not None:
             runner.removal(fact.removal, fact.retry_after, now, self._limits)
 
     def _on_adopted(self, fact: Adopted, now: float) -> None:
-        runner = self._find(fact.runner)
+        runner = self._runners.find(fact.runner)
         if runner is None:
-            runner = self._add(Runner(fact.runner, Source.EARLIER, now, watched=fact.watched))
+            runner = self._runners.add(Runner(fact.runner, Source.EARLIER, now, watched=fact.watched))
             runner.ask(now)
         runner.watched |= fact.watched
         runner.counted |= not fact.watched and self._statistics is None  # the service's own list names it
@@ -201,34 +207,43 @@ class Fleet:
     def _on_limits(self, limits: FleetLimits, _now: float) -> None:
         self._limits = limits
 
-    def _on_drain(self, _fact: Drain, _now: float) -> None:
+    def _on_drain(self, _fact: Drain, now: float) -> None:
         self._draining = True
-        busy = [str(runner.ref.name) for runner in self._runners.values() if runner.life is Life.BUSY]
+        for runner in self._runners:
+            if runner.may_be_looked_up and not runner.jobs:
+                self._runners.touch(runner).ask(now)
+        busy = [str(runner.ref.name) for runner in self._runners if runner.life is Life.BUSY]
         if busy:
             self._say(logging.INFO, f"{len(busy)} runners have a job and finish it: {', '.join(busy)}")
+        if self._requested:
+            self._actions.append(Lower(desired=0))
 
     # What follows
 
     def _decide(self, now: float) -> None:
-        for key, runner in list(self._runners.items()):
-            if runner.step is Step.FORGET and runner.due <= now:
-                self._forget(key, runner, now)
+        due = self._runners.due(now)
+        for runner in due:
+            if runner.step is Step.FORGET:
+                self._forget(runner, now)
         if self._statistics is not None:
             self._compare(self._statistics, now)
-        if self._draining:
-            self._drain(now)
-        elif self._statistics is not None:
-            self._scale(self._statistics, now)
-        for runner in self._runners.values():
-            if runner.due <= now:
+            if not self._draining and not self._events_alone:
+                self._scale(self._statistics, now)
+        for runner in itertools.chain(due, self._runners.due(now)):
+            if runner.due <= now and runner.step is not Step.FORGET:
                 self._ask(runner, now)
         self._plan(now)
+
+    def _forget(self, runner: Runner, now: float) -> None:
+        self._runners.forget(runner)
+        if runner.own and runner.serves and not runner.worked and not runner.unwanted:
+            self._failed(f"{runner.ref.name} ended without having had a job", now)
 
     def _scale(self, statistics: Statistics, now: float) -> None:
         limits = self._limits
         desired = min(limits.max_runners, limits.min_idle + statistics.assigned_jobs)
-        named = sum(runner.place for runner in self._runners.values())
-        places = named + self._unnamed.places(statistics, self._runners.values())
+        counts = self._runners.counts
+        places = counts.places + self._unnamed.places(statistics, counts.seen)
         count = min(desired - places - self._requested, limits.max_runners - self.alive)
         if count > 0 and now >= self._failures.retry_at:
             self._actions.append(Mint(count=count, desired=self.alive + count))
@@ -241,7 +256,9 @@ class Fleet:
         self._remove_surplus(places - desired, statistics, now)
 
     def _remove_surplus(self, surplus: int, statistics: Statistics, now: float) -> None:
-        """Look up the idle runners that are too many, and have been for long enough; the ones online will go.
+        """Remove idle runners that are too many, and have been for long enough, once they are known to be online.
+
+        Those that boot are left alone, and none that is ready goes in favour of one that boots.
 
         Counters can be ahead of events, so that runners seem idle that have a job or are gone. Where the counters do
         not show as many idle ones, it has to last until the events must have come and the fleet was looked up.
@@ -256,21 +273,19 @@ class Fleet:
             return
         patience_ends = self._surplus_since + self._patience
         if now < patience_ends:
-            count = min(count, statistics.idle_runners - sum(runner.unwanted for runner in self._runners.values()))
-        candidates = [
-            runner
-            for runner in self._runners.values()
-            if runner.life in {Life.LAUNCHED, Life.ONLINE}
-            and runner.place
-            and not runner.asked
-            and runner.step is Step.LOOK_UP
-            and runner.looked_at + self._limits.event_lag <= now
-        ]
-        candidates.sort(key=lambda runner: (not runner.online, runner.since))
-        for runner in candidates[: max(0, count)]:
+            count = min(count, statistics.idle_runners - self._runners.counts.unwanted)
+        if count <= 0:
+            return
+        idle = [runner for runner in self._runners if runner.may_be_looked_up and runner.place and not runner.jobs]
+        ready = sorted((runner for runner in idle if runner.online and runner.due == math.inf), key=lambda r: r.since)
+        for runner in ready[: min(count, surplus - self._runners.counts.booting)]:
             runner.unwanted = True
-            runner.ask(now)
-        if now >= patience_ends or candidates[: max(0, count)]:
+            fresh = runner.looked_at + SETTLE > now
+            self._runners.touch(runner).ask(now, Step.REMOVE if fresh else Step.LOOK_UP)
+        booting = (runner for runner in idle if not runner.online and runner.looked_at + self._limits.event_lag <= now)
+        for runner in list(booting)[: max(0, count - len(ready))]:
+            self._runners.touch(runner).ask(now)
+        if now >= patience_ends:
             self._surplus_since, self._surplus_least = now, surplus
 
     @property
@@ -279,13 +294,11 @@ class Fleet:
 
     def _compare(self, statistics: Statistics, now: float) -> None:
         """Look the fleet up when the service has counted less than it should for longer than events lag."""
-        live = [runner for runner in self._runners.values() if not runner.ended and runner.registered is not False]
-        busy = sum(runner.life is Life.BUSY for runner in self._runners.values())
-        idle = any(runner.online and runner.place and not runner.jobs for runner in live)
+        counts = self._runners.counts
         agree = (
-            statistics.registered_runners >= len(live)
-            and statistics.running_jobs >= busy
-            and not (idle and statistics.assigned_jobs > statistics.running_jobs)
+            statistics.registered_runners >= counts.registered
+            and statistics.running_jobs >= counts.busy
+            and not (counts.idle and statistics.assigned_jobs > statistics.running_jobs)
         )
         if agree:
             self._compare_at = None
@@ -294,33 +307,22 @@ class Fleet:
             self._compare_wait = self._limits.event_lag
             self._compare_at = now + self._compare_wait
         elif now >= self._compare_at:
-            asked = [
-                runner
-                for runner in live
-                if not runner.asked
-                and runner.step is Step.LOOK_UP
-                and runner.quiet_since + self._limits.event_lag <= now
-            ]
-            for runner in asked:
-                runner.ask(now)
-            for runner in self._runners.values():
-                if runner.life is Life.BUSY and runner.registered is False and not statistics.running_jobs:
-                    runner.has_no_job(now, self._limits)
-            if asked and statistics.registered_runners < len(live):
-                seen = f"the service counts {statistics.registered_runners} registered runners, we know {len(live)}"
-                self._say(logging.WARNING, f"{seen}: looking up {len(asked)}")
+            self._look_up_all(statistics, now)
             self._compare_wait = min(2 * self._compare_wait, LONGEST_COMPARE * self._limits.event_lag)
             self._compare_at = now + self._compare_wait
 
-    def _drain(self, now: float) -> None:
-        if self._requested and self._lowered != 0:
-            self._actions.append(Lower(desired=0))
-            self._lowered = 0
-        for runner in self._runners.values():
-            idle = runner.life in {Life.LAUNCHED, Life.ONLINE} and not runner.unwanted
-            if idle and not runner.asked and runner.step is Step.LOOK_UP:
-                runner.unwanted = True
-                runner.ask(now)
+    def _look_up_all(self, statistics: Statistics, now: float) -> None:
+        count, quiet = self._runners.counts.registered, now - self._limits.event_lag
+        asked = 0
+        for runner in self._runners:
+            if runner.life is Life.BUSY and runner.registered is False and not statistics.running_jobs:
+                self._runners.touch(runner).has_no_job(now, self._limits)
+            elif runner.may_be_looked_up and runner.registered is not False and runner.quiet_since <= quiet:
+                self._runners.touch(runner).ask(now)
+                asked += 1
+        if asked and statistics.registered_runners < count:
+            seen = f"the service counts {statistics.registered_runners} registered runners, we know {count}"
+            self._say(logging.WARNING, f"{seen}: looking up {asked}")
 
     def _ask(self, runner: Runner, now: float) -> None:
         if runner.step is Step.LOOK_UP:
@@ -339,13 +341,13 @@ class Fleet:
         counted = self._counted_at - self._limits.event_lag
         busy = sum(
             bool(runner.jobs) and runner.registered is not False and runner.busy_since <= counted
-            for runner in self._runners.values()
+            for runner in self._runners
         )
         return self._statistics is not None and self._statistics.running_jobs > busy
 
     def _plan(self, now: float) -> None:
         """Set when to be asked again."""
-        times = [runner.due for runner in self._runners.values()]
+        times = [now if self._events_alone else math.inf, self._runners.next_due]
         times += [self._compare_at] if self._compare_at is not None else []
         if not self._draining:
             times += [self._failures.retry_at] if self._failures.retry_at > now else []
@@ -368,32 +370,8 @@ class Fleet:
 
     def _heard_of(self, ref: RunnerRef, now: float) -> Runner | None:
         """Find a runner; take it up if it may be of an earlier life, or its launch is still to be told."""
-        runner = self._find(ref)
-        if runner is None and _key(ref) not in self._gone:
-            runner = self._add(Runner(ref, Source.EVENT, now, watched=False))
+        runner = self._runners.find(ref)
+        if runner is None and not self._runners.is_gone(ref):
+            runner = self._runners.add(Runner(ref, Source.EVENT, now, watched=False))
             runner.ask(now)
         return runner
-
-    def _find(self, ref: RunnerRef) -> Runner | None:
-        known = self._runners.get(_key(ref))
-        if known is None and (ref.name is None or ref.id is not None):
-            known = next(
-                (each for each in self._runners.values() if ref.id is not None and each.ref.id == ref.id), None
-            )
-        return known
-
-    def _add(self, runner: Runner) -> Runner:
-        self._runners[_key(runner.ref)] = runner
-        return runner
-
-    def _forget(self, key: str, runner: Runner, now: float) -> None:
-        del self._runners[key]
-        self._gone[key] = None
-        if len(self._gone) > REMEMBERED:
-            del self._gone[next(iter(self._gone))]
-        if runner.own and runner.serves and not runner.worked and not runner.unwanted:
-            self._failed(f"{runner.ref.name} ended without having had a job", now)
-
-
-def _key(ref: RunnerRef) -> str:
-    return ref.name or f"the runner with id {ref.id}"

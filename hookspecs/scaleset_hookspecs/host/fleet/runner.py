@@ -10,7 +10,7 @@ from scaleset_hookspecs.host.fleet.failures import backoff
 from scaleset_hookspecs.host.fleet.values import FleetLimits, Life, Removal, Source
 from scaleset_hookspecs.types import Answer, Certainty, RunnerInfo, RunnerRef, Statistics
 
-__all__ = ["Runner", "Step"]
+__all__ = ["SETTLE", "Runner", "Step"]
 
 SETTLE = 3.0
 """Seconds that the service has to take a registration away by itself, once a runner has ended with its job."""
@@ -39,6 +39,7 @@ class Runner:
         ref: Its name and, once known, its id.
         source: Where the latest news of it came from.
         since: When it was launched, or first heard of.
+        key: What it is known by.
         watched: Whether the end of its machine will be told.
         own: Whether this life of the host launched it.
         counted: Whether it has been taken out of the registrations that nobody names.
@@ -69,6 +70,7 @@ class Runner:
     busy_since: float = math.inf
     step: Step = Step.LOOK_UP
     due: float = math.inf
+    key: str = ""
     asked: bool = False
     asked_at: float = -math.inf
     looked_at: float = -math.inf
@@ -92,6 +94,11 @@ class Runner:
     def place(self) -> bool:
         """Whether it fills one of the places that the demand asks for."""
         return bool(self.jobs) or (self.serves and not self.unwanted)
+
+    @property
+    def may_be_looked_up(self) -> bool:
+        """Whether its machine may be alive, and nothing else is under way."""
+        return self.step is Step.LOOK_UP and not self.ended and not self.asked
 
     @property
     def quiet_since(self) -> float:
@@ -196,7 +203,6 @@ class Runner:
         self.asked = False
         if removal is Removal.FAILED:
             self._tries += 1
-            self.unwanted, self.looked_at = False, now
             self.ask(now, after=max(retry_after or 0.0, backoff(self._tries)))
             return
         self._tries = 0

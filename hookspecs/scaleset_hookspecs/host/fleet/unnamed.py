@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scaleset_hookspecs.host.fleet.runner import Runner
-from scaleset_hookspecs.host.fleet.values import FleetLimits, Life
+from scaleset_hookspecs.host.fleet.values import FleetLimits
 from scaleset_hookspecs.types import Statistics
 
 __all__ = ["Unnamed"]
@@ -25,7 +25,7 @@ class Unnamed:
     _window_since: float = 0.0
     _window_most: int = 0
 
-    def counted(self, statistics: Statistics, runners: Collection[Runner], now: float, limits: FleetLimits) -> None:
+    def counted(self, statistics: Statistics, runners: Iterable[Runner], now: float, limits: FleetLimits) -> None:
         """Take up counters: what they cannot hold beside the named runners, for as long as they lag, is gone.
 
         What could have been booting when this life began is online by the start time-out, or never will be.
@@ -54,7 +54,6 @@ class Unnamed:
             runner.counted = True
             self.count = max(0, self.count - 1)
 
-    def places(self, statistics: Statistics, runners: Collection[Runner]) -> int:
-        """Return how many of them serve the demand: those that the counters say are online."""
-        seen = sum(runner.life in {Life.ONLINE, Life.BUSY} for runner in runners)
+    def places(self, statistics: Statistics, seen: int) -> int:
+        """Return how many of them serve the demand: those that the counters say are online, beyond the named ones."""
         return min(self.count, max(0, statistics.busy_runners + statistics.idle_runners - seen))
