@@ -88,15 +88,16 @@ async def _prune(path: Path, only: str | None, prefix: str | None, older_than: f
             print_line(f"{len(ghosts)} of {len(reasons)} runners would be removed; --yes removes them")
             print_line(f"stay: {_counted(stayed) or 'none'}")
             return 0
-        with Bar("prune", len(ghosts)) as bar:
-            pruning = _Pruning(seen, wanted, stayed, bar)
-            try:
+        bar = Bar("prune", len(ghosts))
+        pruning = _Pruning(seen, wanted, stayed, bar)
+        try:
+            with bar:
                 await pruning.remove(ghosts)
-            finally:
-                print_line(f"{pruning.removed} of {len(reasons)} runners were removed")
-                if open_ := len(reasons) - pruning.removed - stayed.total():
-                    stayed["are ghosts still; the same command goes on with them"] = open_
-                print_line(f"stay: {_counted(stayed) or 'none'}")
+        finally:
+            print_line(f"{pruning.removed} of {len(reasons)} runners were removed")
+            if open_ := len(reasons) - pruning.removed - stayed.total():
+                stayed["are ghosts still; the same command goes on with them"] = open_
+            print_line(f"stay: {_counted(stayed) or 'none'}")
     return 0
 
 
