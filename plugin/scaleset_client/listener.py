@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TypeVar
 from scaleset_client.clock import Clock, SystemClock, within
 from scaleset_client.failures import is_gone
 from scaleset_client.retrying import Backoff
-from scaleset_client.types import AnyJobEvent, JobAvailable, Message
+from scaleset_client.types import JobAvailable, Message
 from scaleset_hookspecs.errors import RateLimited, ServiceError
 from scaleset_hookspecs.types import Statistics
 
@@ -47,6 +47,9 @@ class ListenerSession(Protocol):
 
     async def acknowledge(self, message: Message) -> None:
         """Delete the message from the queue."""
+
+    def pass_over(self, message: Message) -> None:
+        """Poll for what comes after the message, and leave it in the queue."""
 
     async def acquire(self, request_ids: Iterable[int]) -> Collection[int]:
         """Take jobs that were offered; return those that are really ours."""
@@ -99,25 +102,29 @@ def after_failure(error: ServiceError, count: int, lasted: float, chance: random
 
 
 class Offers:
-    """The jobs on offer, and those acquired that the service has not assigned yet; each is its request id."""
+    """The jobs on offer, each with its message's id, and those acquired that the service has not assigned yet."""
 
     def __init__(self) -> None:
-        self._open: dict[int, None] = {}
+        self._open: dict[int, int] = {}
         self._acquired: set[int] = set()
 
-    def hear(self, events: Iterable[AnyJobEvent], statistics: Statistics) -> None:
+    def hear(self, message: Message) -> None:
         """Take up a message. What is offered stays on offer until it is acquired, or something else happens to it."""
-        if not statistics.available_jobs:
+        if not message.statistics.available_jobs:
             self._open.clear()
-        if not statistics.acquired_jobs:
+        if not message.statistics.acquired_jobs:
             self._acquired.clear()
-        for event in events:
+        for event in message.events:
             if isinstance(event, JobAvailable):
                 if event.request_id > 0 and event.request_id not in self._acquired:
-                    self._open[event.request_id] = None
+                    self._open[event.request_id] = message.id
             else:
                 self._open.pop(event.request_id, None)
                 self._acquired.discard(event.request_id)
+
+    def unsettled(self, message: Message) -> bool:
+        """Say whether jobs that this message offers are still on offer, as far as is known."""
+        return message.id in self._open.values()
 
     def affordable(self, capacity: int, assigned: int) -> tuple[int, ...]:
         """Return the offers, oldest first, that so many runners can run beside what is assigned and acquired."""
@@ -170,6 +177,7 @@ class Listener:
         self._session: ListenerSession
         self._offers = Offers()
         self._handed_out: Message | None = None
+        self._passed_over: list[Message] = []
         self._opened = False
         self._start_over = False
         self._unsaid: ServiceError | None = None
@@ -209,8 +217,11 @@ class Listener:
             await self._open()
         message, self._handed_out = self._handed_out, None
         if message is not None:
-            await self._to_its_end(self._session.acknowledge(message))
+            await self._finish(message)
             self._succeeded()
+        for passed in [one for one in self._passed_over if not self._offers.unsettled(one)]:
+            self._passed_over.remove(passed)  # if this fails it comes again some day, with nothing on offer any more
+            await self._to_its_end(self._session.acknowledge(passed))
         if self._opened:
             self._opened = False
             return Message(id=0, statistics=self._session.statistics)
@@ -218,12 +229,20 @@ class Listener:
         self.polled_at = self._clock.monotonic()
         told = polled or Message(id=0, statistics=self._session.statistics)
         if polled is not None:
-            self._offers.hear(told.events, told.statistics)
+            self._offers.hear(told)
         if await self._acquire(told.statistics):
             self._handed_out = polled
             if polled is None:
                 self._succeeded()
         return told
+
+    async def _finish(self, message: Message) -> None:
+        """Acknowledge what was handled; a message with jobs left on offer stays, since a restart would lose them."""
+        if self._offers.unsettled(message):
+            self._session.pass_over(message)
+            self._passed_over.append(message)
+        else:
+            await self._to_its_end(self._session.acknowledge(message))
 
     async def _acquire(self, statistics: Statistics) -> bool:
         """Acquire what can be run. If that fails the message is not acknowledged, so that its offers come again."""
@@ -241,6 +260,7 @@ class Listener:
     async def _open(self) -> None:
         self._session = await self._open_session()
         self._offers, self._opened, self._start_over = Offers(), True, False
+        self._passed_over.clear()
 
     async def _closed(self) -> bool:
         await self._session.close()

@@ -128,6 +128,10 @@ class MessageSession:
         await self._caller.repeater.run(once, repeatable=True)
         self.cursor = max(self.cursor, message.id)
 
+    def pass_over(self, message: Message) -> None:
+        """Poll for what comes after a message, and leave it in the queue: it comes again to whoever listens next."""
+        self.cursor = max(self.cursor, message.id)
+
     async def acquire(self, request_ids: Iterable[int]) -> tuple[int, ...]:
         """Take jobs that were offered; return the ids of those that are really ours.
 

@@ -65,6 +65,9 @@ class Script:
         await self._begun("acknowledge")
         self._play(f"acknowledge {message.id}", self.acknowledgements)
 
+    def pass_over(self, message: Message) -> None:
+        self.log.append(f"pass over {message.id}")
+
     async def acquire(self, request_ids: Iterable[int]) -> Collection[int]:
         await self._begun("acquire")
         wanted = list(request_ids)
@@ -165,11 +168,45 @@ def test_no_more_is_acquired_than_can_be_run_and_the_rest_when_there_is_room() -
             statistics=Statistics(assigned_jobs=1, acquired_jobs=1, available_jobs=7),
             events=(JobCompletedEvent(request_id=1), JobCompletedEvent(request_id=4)),
         ),
+        Message(id=4, statistics=Statistics(assigned_jobs=2, acquired_jobs=2, available_jobs=6)),
+        Message(id=5, statistics=Statistics(assigned_jobs=2, acquired_jobs=2)),
         None,
     )
     script.capacity = 2
-    log = script.play(5)
-    assert [line for line in log if line.startswith("acquire")] == ["acquire [1, 2]", "acquire [3]"]
+    log = script.play(7)
+    done = [line for line in log if line.startswith(("acquire", "acknowledge", "pass"))]
+    assert done == [
+        *("acquire [1, 2]", "pass over 1", "acknowledge 2"),
+        *("acquire [3]", "acknowledge 3", "acknowledge 4"),
+        *("acknowledge 5", "acknowledge 1"),
+    ]
+
+
+def test_jobs_left_on_offer_come_again_after_a_restart() -> None:
+    """Their message was acknowledged when two of ten were acquired: the others would never run."""
+    script = Script(offers(1, 1, 2, 3), None)
+    script.capacity = 2
+    assert "acknowledge 1" not in script.play(3)
+    again = Script(offers(1, 1, 2, 3), None, None)
+    again.elsewhere = {1, 2}
+    assert [line for line in again.play(3) if line.startswith("ac")] == ["acquire [1, 2, 3]", "acknowledge 1"]
+
+
+def test_an_acknowledgement_that_comes_late_and_fails_leaves_nobody_deaf() -> None:
+    """The message comes again to the next session."""
+    script = Script(offers(1, 1), None, None, None)
+    script.capacity = 0
+
+    async def listen() -> None:
+        async with script.listener() as listener:
+            for _ in range(3):
+                await anext(listener)
+            script.capacity, script.acknowledgements = 1, [FORBIDDEN]
+            for _ in range(3):
+                await anext(listener)
+
+    run_virtually(listen)
+    assert (script.log.count("poll 1"), script.log.count("acknowledge 1")) == (3, 0)
 
 
 def test_what_was_acquired_counts_until_it_is_assigned() -> None:

@@ -5,7 +5,7 @@ import base64
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,17 +56,33 @@ class Service(httpx.AsyncBaseTransport):
     seen_at: float = 0.0
     sessions: int = 0
     polls_held: int = 0
+    last_message: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
     messages: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     acknowledged: set[int] = field(default_factory=set)
     offered: list[int] = field(default_factory=list)
     acquired: set[int] = field(default_factory=set)
-    unacquired: Callable[[], None] = lambda: None
+    ends: dict[int, float] = field(default_factory=dict)
+    most: int = 0
+    inclusive: bool = False
     polled_at: float = 0.0
 
-    def offer(self, number: int, *request_ids: int) -> None:
+    def say(self, kind: str, request_ids: Iterable[int]) -> None:
+        """Put a message into the queue."""
+        self.last_message += 1
+        self.messages[self.last_message] = [{"messageType": kind, "runnerRequestId": one} for one in request_ids]
+
+    def offer(self, *request_ids: int) -> None:
         self.offered += request_ids
-        self.messages[number] = [{"messageType": "JobAvailable", "runnerRequestId": one} for one in request_ids]
+        self.say("JobAvailable", request_ids)
+
+    def step(self) -> None:
+        """End the jobs whose time is over."""
+        over = [one for one, end in self.ends.items() if end <= VirtualClock().monotonic()]
+        for one in over:
+            del self.ends[one]
+        if over:
+            self.say("JobCompleted", over)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         operation = self._operation(request)
@@ -142,7 +158,9 @@ class Service(httpx.AsyncBaseTransport):
         }
 
     def _statistics(self) -> dict[str, int]:
-        return {"totalAvailableJobs": len(self.offered) - len(self.acquired), "totalAcquiredJobs": len(self.acquired)}
+        acquired = len(self.ends) if self.inclusive else 0
+        available = len(self.offered) - len(self.acquired)
+        return {"totalAvailableJobs": available, "totalAcquiredJobs": acquired, "totalAssignedJobs": len(self.ends)}
 
     async def _queue(self, operation: str, number: str, request: httpx.Request) -> Reply:
         if operation == "acknowledge":
@@ -154,14 +172,20 @@ class Service(httpx.AsyncBaseTransport):
         if operation == "acquire":
             wanted = [one for one in json.loads(request.content) if one in self.offered and one not in self.acquired]
             self.acquired.update(wanted)
+            self.ends.update(dict.fromkeys(wanted, VirtualClock().monotonic() + 70))
+            self.most = max(self.most, len(self.ends))
+            if wanted:
+                self.say("JobAssigned", wanted)
             return 200, {"count": len(wanted), "value": wanted}
         after = int(request.url.params.get("lastMessageId", 0))
         self.polls_held += 1
+        self.step()
         try:
             await asyncio.sleep(1 if any(one > after for one in self.messages) else 50)
         finally:
             self.polls_held -= 1
         self.seen_at = self.polled_at = VirtualClock().monotonic()
+        self.step()
         found = next((one for one in sorted(self.messages) if one > after), None)
         if found is None:
             return 202, ""
@@ -176,7 +200,7 @@ class Service(httpx.AsyncBaseTransport):
         return httpx.Response(status, json=value)
 
 
-async def listen(service: Service, messages: int) -> None:
+async def listen(service: Service, messages: int, capacity: int, restarts: bool) -> None:
     clock = VirtualClock()
     handled: set[int] = set()
     offers: set[int] = set()
@@ -199,26 +223,41 @@ async def listen(service: Service, messages: int) -> None:
             offers.update(event.request_id for event in message.events if isinstance(event, JobAvailable))
             handled.add(message.id)
 
-    faults, service.faults = service.faults, []
-    async with client, Listener(open_session, lambda: 10_000, clock=clock, chance=random.Random(2)) as listener:
-        service.faults = faults
+    async def life(listener: Listener, seconds: float) -> None:
         listening = asyncio.create_task(handle(listener))
-        for number in range(1, messages + 1):
-            service.offer(number, 2 * number, 2 * number + 1)
-            await clock.sleep(40)
-        while service.faults and clock.monotonic() < 100_000:
-            before = len(service.faults)
-            await clock.sleep(400)
-            if len(service.faults) == before:
-                service.faults = []  # what is never asked for any more cannot fail
-        await clock.sleep(CALM)
+        await clock.sleep(seconds)
         assert not listening.done(), "nothing the service says ends the listener"
-        assert service.messages == {}, "every message was acknowledged"
-        assert service.acquired == set(service.offered) == offers, "every job on offer was acquired, and said"
-        assert clock.monotonic() - service.polled_at < 60, "polling resumed"
-        assert listener.failing is None
         listening.cancel()
         await asyncio.wait({listening})
+
+    async with client:
+        faults, service.faults = service.faults, []
+        if restarts:
+            async with Listener(open_session, lambda: capacity, clock=clock, chance=random.Random(2)) as listener:
+                service.offer(1, 2, 3)
+                await life(listener, 30)
+        async with Listener(open_session, lambda: capacity, clock=clock, chance=random.Random(2)) as listener:
+            service.faults = faults
+            listening = asyncio.create_task(handle(listener))
+            for number in range(1, messages + 1):
+                service.offer(10 * number, 10 * number + 1)
+                await clock.sleep(40)
+            while service.faults and clock.monotonic() < 100_000:
+                before = len(service.faults)
+                await clock.sleep(400)
+                if len(service.faults) == before:
+                    service.faults = []  # what is never asked for any more cannot fail
+            await clock.sleep(CALM)
+            assert not listening.done(), "nothing the service says ends the listener"
+            assert service.acquired == set(service.offered) == offers, "every job on offer was acquired, and said"
+            assert service.most <= capacity, "no more jobs than runners"
+            assert clock.monotonic() - service.polled_at < 60, "polling resumed"
+            assert listener.failing is None
+            listening.cancel()
+            await asyncio.wait({listening})
+        async with Listener(open_session, lambda: capacity, clock=clock, chance=random.Random(2)) as listener:
+            await life(listener, 300)
+            assert service.messages == {}, "every message was acknowledged, by the next life at the latest"
     assert service.session == "", "the session was closed in the end"
 
 
@@ -227,9 +266,18 @@ faults = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.sampled_from(FAULTS)
 )
 
 
-@given(faults=faults, messages=st.integers(1, 4))
-@settings(max_examples=300, deadline=None)
-def test_nothing_is_lost_whatever_is_refused(faults: list[tuple[str, str]], messages: int) -> None:
+@given(
+    faults=faults,
+    messages=st.integers(1, 4),
+    capacity=st.sampled_from((1, 2, 10_000)),
+    restarts=st.booleans(),
+    inclusive=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_nothing_is_lost_whatever_is_refused(
+    faults: list[tuple[str, str]], messages: int, capacity: int, restarts: bool, inclusive: bool
+) -> None:
     """What is answered ten times in a row as if there were nothing to acquire is taken for that, and not drawn."""
     assume(faults.count(("acquire", "404")) + faults.count(("acquire", "410")) < MISSING_ALLOWED)
-    run_virtually(lambda: listen(Service(list(faults)), messages))
+    service = Service(list(faults), inclusive=inclusive)
+    run_virtually(lambda: listen(service, messages, capacity, restarts))
