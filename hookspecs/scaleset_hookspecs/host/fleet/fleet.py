@@ -278,7 +278,7 @@ class Fleet:
             return
         idle = [runner for runner in self._runners if runner.may_be_looked_up and runner.place and not runner.jobs]
         ready = sorted((runner for runner in idle if runner.online and runner.due == math.inf), key=lambda r: r.since)
-        for runner in ready[: min(count, surplus - self._runners.counts.booting)]:
+        for runner in ready[: max(0, min(count, surplus - self._runners.counts.booting))]:
             runner.unwanted = True
             fresh = runner.looked_at + SETTLE > now
             self._runners.touch(runner).ask(now, Step.REMOVE if fresh else Step.LOOK_UP)

@@ -262,6 +262,20 @@ def test_idle_runners_are_removed_when_there_are_too_many_for_long_enough() -> N
     assert host.life(3) is Life.BUSY
 
 
+def test_no_runner_that_is_ready_goes_in_favour_of_one_that_boots() -> None:
+    host = Host(max_runners=10, min_idle=2, scale_down_delay=0.0)
+    host.tell(counters(0))
+    host.launch(1, 2)
+    host.tell(*(LookedUp(runner=ref(number), answer=info(number)) for number in (1, 2)), counters(0, idle=2))
+    host.tell(counters(3, idle=2))
+    host.launch(3, 4, 5)
+    done = host.tell(counters(1, idle=2)) + host.wait(60)  # three wanted, two ready, three boot
+    assert {type(action) for action in done} == {LookUp}
+    for number in (3, 4, 5):
+        done += host.tell(LookedUp(runner=ref(number), answer=info(number, "offline")))
+    assert Remove not in {type(action) for action in done + host.wait(60)}
+
+
 def test_counters_ahead_of_events_remove_nothing() -> None:
     """Ten launched, five done and five busy: the events of it are still on their way."""
     host = Host(max_runners=10, scale_down_delay=0.0)
