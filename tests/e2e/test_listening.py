@@ -45,6 +45,10 @@ def test_every_job_gets_a_runner_and_nothing_is_left(tmp_path: Path, backend: st
         ["poll:drop-before:first 3"],
         ["acquire:status=503:first 2"],
         ["acquire:status=404:every 2"],
+        ["acquire:text=404:first 1"],
+        ["acknowledge:text=404:first 3"],
+        ["poll:text=404:every 3"],
+        ["poll:unauthorised:every 2", "acquire:unauthorised:every 2"],
     ],
     ids=[
         "lost session",
@@ -53,6 +57,10 @@ def test_every_job_gets_a_runner_and_nothing_is_left(tmp_path: Path, backend: st
         "dropped polls",
         "failing acquisitions",
         "missing acquisitions",
+        "a missing first acquisition",
+        "missing acknowledgements",
+        "missing polls",
+        "refused tokens",
     ],
 )
 def test_no_message_is_lost_in_trouble(tmp_path: Path, trouble: list[str]) -> None:
@@ -64,6 +72,31 @@ def test_no_message_is_lost_in_trouble(tmp_path: Path, trouble: list[str]) -> No
             wait_until(finished(simulator, 5), "the first jobs finished", host)
             simulator.add_jobs(SCALE_SET, 5)
             wait_until(finished(simulator, 10), "the later jobs finished", host)
+
+
+def test_a_404_for_a_poll_is_no_reason_for_another_session(tmp_path: Path) -> None:
+    """The host was deaf for two minutes: its own session was in the way of the next one."""
+    with simulator_for("assign", session_seconds=3600) as simulator:
+        config = write(tmp_path, configuration(simulator.config_url), simulator.token)
+        simulator.faults(["poll:text=404:first 1", "poll:status=410:first 2"])
+        with listening_host(config) as host:
+            wait_until(lambda: simulator.counters()["requests"].get("refresh_session", 0) >= 1, "a refresh", host)
+            simulator.add_jobs(SCALE_SET, 2)
+            wait_until(finished(simulator, 2), "the jobs finished", host)
+        requests = simulator.counters()["requests"]
+        assert (requests["open_session"], requests["close_session"]) == (1, 1)
+
+
+def test_tokens_revoked_again_and_again_end_no_host(tmp_path: Path) -> None:
+    """Five times in half a second did, with every running job."""
+    with simulator_for("assign") as simulator:
+        config = write(tmp_path, configuration(simulator.config_url), simulator.token)
+        with listening_host(config) as host:
+            for number in range(1, 6):
+                simulator.add_jobs(SCALE_SET, 2)
+                for _ in range(5):
+                    simulator.expire_tokens()
+                wait_until(finished(simulator, 2 * number), "the jobs finished", host)
 
 
 def test_waits_for_a_session_that_a_dead_host_left_open(tmp_path: Path) -> None:
