@@ -65,7 +65,7 @@ conformance: $(STAMP)  ## the official Go client against the simulator and again
 chaos: $(STAMP)  ## faults, kills and limits against the simulator
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-docker: $(STAMP)  ## the host that runs its runners in containers, on a Docker daemon of its own (needs root)
+docker: $(STAMP)  ## runners in containers; the host as an image and as a service (needs root)
 	@$(BIN)/python -m tests.kit.docker_daemon
 	@$(BIN)/python -m pytest -q -m docker tests/e2e $(ARGS)
 

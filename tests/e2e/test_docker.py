@@ -15,6 +15,7 @@ import pytest
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, run_host, wait_until, write
+from tests.kit import images
 from tests.kit.docker_daemon import DockerDaemon, missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.skipif(missing() is not None, reason=f"{missing()}")]
@@ -36,7 +37,7 @@ def daemon() -> Iterator[DockerDaemon]:
     with DockerDaemon() as started, pytest.MonkeyPatch.context() as patch:
         if started.failure:
             pytest.skip(started.failure)
-        started.busybox(IMAGE)
+        started.load(IMAGE, images.archive(images.busybox()))
         patch.setenv("DOCKER_HOST", started.url)
         yield started
 

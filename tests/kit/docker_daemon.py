@@ -1,12 +1,10 @@
 """A real Docker daemon of our own, on a socket of its own, that leaves nothing behind; no image is pulled for it."""
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -18,11 +16,10 @@ import httpx
 
 __all__ = ["DockerDaemon", "missing"]
 
-PACKAGES = {"dockerd": "docker.io", "busybox": "busybox-static"}
+PACKAGES = {"dockerd": "docker.io", "busybox": "busybox-static", "systemd-analyze": "systemd"}
 """Programs, and the Debian packages that have them."""
 
 START_SECONDS = 60.0
-APPLETS = ("sh", "wget", "sleep", "grep", "cut", "cat")
 
 
 def missing() -> str | None:
@@ -49,12 +46,12 @@ class DockerDaemon:
         self.failure: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._api = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://docker", timeout=60
+            transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://docker", timeout=180
         )
 
     def __enter__(self) -> Self:
         self._folder.chmod(0o755)
-        command = ["dockerd", "--storage-driver=vfs", "--iptables=false", "--bridge=none", "--host", self.url]
+        command = ["dockerd", "--iptables=false", "--bridge=none", "--host", self.url]
         for option in ("data-root", "exec-root", "pidfile"):
             command += [f"--{option}", str(self._folder / option)]
         with (self._folder / "log").open("wb") as log:
@@ -71,9 +68,12 @@ class DockerDaemon:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        if self.failure is None:
+            for each in self.containers():
+                self.call("DELETE", f"/containers/{each['Id']}", params={"force": "1", "v": "1"})
         self._api.close()
         if self._process is not None:
-            self._process.terminate()  # it ends its containers, and its containerd
+            self._process.terminate()  # it ends its containerd
             try:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
@@ -81,17 +81,15 @@ class DockerDaemon:
                 self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def busybox(self, name: str) -> None:
-        """Make an image of one static program: a shell, and a client of HTTP."""
-        program = shutil.which("busybox")
-        assert program is not None
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.add(program, "bin/busybox")
-            tar.addfile(_entry("tmp", tarfile.DIRTYPE, 0o1777))
-            for applet in APPLETS:
-                tar.addfile(_entry(f"bin/{applet}", tarfile.SYMTYPE, 0o777, "busybox"))
-        self.call("POST", "/images/create", params={"fromSrc": "-", "repo": name}, content=archive.getvalue())
+    def load(self, name: str, archive: bytes) -> None:
+        """Make an image of a tar."""
+        self.call("POST", "/images/create", params={"fromSrc": "-", "repo": name}, content=archive)
+
+    def build(self, name: str, context: bytes, dockerfile: str, arguments: Mapping[str, str]) -> None:
+        """Build an image of a Dockerfile in a tar."""
+        chosen = {"t": name, "dockerfile": dockerfile, "networkmode": "host", "buildargs": json.dumps(arguments)}
+        said = self.call("POST", "/build", params=chosen, content=context).text
+        assert f"Successfully tagged {name}" in said, said
 
     def containers(self, **filters: list[str]) -> list[dict[str, Any]]:
         """Return the containers there are, those that have ended too."""
@@ -100,21 +98,28 @@ class DockerDaemon:
         ).json()
         return found
 
+    def run(self, name: str, image: str, **body: object) -> None:
+        """Create a container on the host's network, and start it."""
+        self.call("POST", "/containers/create", params={"name": name}, content=json.dumps({"Image": image, **body}))
+        self.call("POST", f"/containers/{name}/start")
+
+    def execute(self, name: str, *command: str) -> str:
+        """Run a command in a container, and return what it printed."""
+        told = {"AttachStdout": True, "AttachStderr": True, "Tty": True, "Cmd": command}
+        number = self.call("POST", f"/containers/{name}/exec", content=json.dumps(told)).json()["Id"]
+        return self.call("POST", f"/exec/{number}/start", content=json.dumps({"Tty": True})).text
+
     def call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | str = b""
     ) -> httpx.Response:
         """Call its API.
 
         Raises:
             httpx.HTTPStatusError: It refused.
         """
-        return self._api.request(method, path, params=params, content=content).raise_for_status()
-
-
-def _entry(name: str, kind: bytes, mode: int, target: str = "") -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.linkname = kind, mode, target
-    return entry
+        kind = "application/x-tar" if isinstance(content, bytes) else "application/json"
+        answer = self._api.request(method, path, params=params, content=content, headers={"content-type": kind})
+        return answer.raise_for_status()
 
 
 def install(programs: Iterable[str]) -> None:
