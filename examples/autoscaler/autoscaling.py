@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from autoscaler.launchers import Launcher, OnEnd
+from autoscaler.launchers import Launcher, LaunchError, OnEnd
 from autoscaler.report import Report
 from scaleset_client import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock, woken
@@ -261,7 +261,11 @@ class Autoscaler:
 
         async def launch(config: JitConfig) -> None:
             nonlocal launched
-            await self._launcher.launch(config)
+            try:
+                await self._launcher.launch(config)
+            except LaunchError as error:
+                logger.warning("%s: runner %s was not launched: %s", self.scale_set.name, config.runner_name, error)
+                raise
             launched += 1
             runner = RunnerRef(name=config.runner_name, id=config.runner_id)
             self._hooks.after_runner_launched(self.scale_set, config)
