@@ -136,6 +136,10 @@ class Autoscaler:
         self._hooks.on_scaleset_statistics(self.scale_set, statistics)
         self.tell(*facts, statistics)
 
+    def moved(self, scale_set: ScaleSetRef) -> None:
+        """Take up that the scale set has another id: it was deleted, and made anew under its name."""
+        self.scale_set = scale_set
+
     def on_machine_ended(self, runner: RunnerRef, status: int) -> None:
         """Take up that a runner's machine or process has ended."""
         logger.debug("runner %s ended with status %d", runner.name, status)

@@ -138,7 +138,7 @@ class _Host:
                 return 1 if await self._sets[0].once(once) else 0
             for autoscaler in sets:
                 await autoscaler.adopt()
-            await _all(self._listen(autoscaler, own.max_runners) for autoscaler, own in sets.items())
+            await _all(self._listen(autoscaler, own) for autoscaler, own in sets.items())
         except asyncio.CancelledError:
             return 0
         finally:
@@ -170,16 +170,16 @@ class _Host:
         of = f"{config_url}/{own.runner_group}/{own.name}"
         return DockerLauncher(own.image, on_end, scale_set=of, command=own.command, container=own.container)
 
-    async def _listen(self, autoscaler: Autoscaler, capacity: int) -> None:
-        scale_set = autoscaler.scale_set
-
+    async def _listen(self, autoscaler: Autoscaler, own: ScaleSetSettings) -> None:
         async def open_session() -> MessageSession:
+            scale_set = await find_or_create(self._client, own)  # it may have been made anew since
+            autoscaler.moved(scale_set)
             owner = f"{socket.gethostname()}-{os.getpid()}"
             return await self._client.open_session(scale_set.id or 0, owner, on_event=partial(_log_event, scale_set))
 
-        async with Listener(open_session, lambda: capacity) as listener:
-            self._health.listeners[scale_set.name] = listener
-            logger.info("%s: listening", scale_set.name)
+        async with Listener(open_session, lambda: own.max_runners) as listener:
+            self._health.listeners[own.name] = listener
+            logger.info("%s: listening", own.name)
             async for message in listener:
                 autoscaler.on_message(message.events, message.statistics)
 

@@ -69,3 +69,16 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         config = write(tmp_path, configuration(simulator.config_url), simulator.token)
         ended = run_host(config, "--metrics-port", str(port))
         ended.refused(2, f"127.0.0.1:{port} cannot be used for metrics: ")
+
+
+def test_a_scale_set_that_is_made_anew_is_found_by_its_name(tmp_path: Path) -> None:
+    """It has another id then; the host went on with the old one, and no job ran."""
+    with SimulatorProcess(scale_set="e2e", job_seconds=0.2, poll_seconds=1) as simulator:
+        config = write(tmp_path, configuration(simulator.config_url), simulator.token)
+        with listening_host(config) as host:
+            simulator.add_jobs("e2e", 2)
+            wait_until(lambda: bool(simulator.counters()["jobs_finished"] == 2), "the first jobs ran", host)
+            simulator.recreate("e2e")
+            wait_until(lambda: simulator.counters()["requests"]["open_session"] >= 2, "another session is open", host)
+            simulator.add_jobs("e2e", 2)
+            wait_until(lambda: bool(simulator.counters()["jobs_finished"] == 4), "the later jobs ran", host)

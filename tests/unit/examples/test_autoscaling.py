@@ -381,6 +381,7 @@ async def test_stopping_leaves_a_job_to_a_machine_that_outlives_the_host() -> No
     "trouble",
     [
         Conflict("it has a job", status=400, type_name="JobStillRunningException"),
+        Unavailable("busy", status=429, retry_after=3600),
     ],
 )
 def test_stopping_does_not_wait_for_what_takes_longer(trouble: Exception) -> None:
