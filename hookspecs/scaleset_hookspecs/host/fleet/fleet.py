@@ -315,7 +315,8 @@ class Fleet:
         count, quiet = self._runners.counts.registered, now - self._limits.event_lag
         asked = 0
         for runner in self._runners:
-            if runner.life is Life.BUSY and runner.registered is False and not statistics.running_jobs:
+            counted = runner.busy_since + self._limits.event_lag <= self._counted_at
+            if runner.life is Life.BUSY and runner.registered is False and counted and not statistics.running_jobs:
                 self._runners.touch(runner).has_no_job(now, self._limits)
             elif runner.may_be_looked_up and runner.registered is not False and runner.quiet_since <= quiet:
                 self._runners.touch(runner).ask(now)

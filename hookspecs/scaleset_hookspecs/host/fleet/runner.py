@@ -290,7 +290,6 @@ class Runner:
         if self.ended or draining:
             self.ask(now, Step.REMOVE)  # the service refuses that if there is a job
         else:
-            self.unwanted = False
             self.ask(now, after=backoff(self._tries))
 
     def _has(self, job: str, now: float) -> None:

@@ -262,6 +262,49 @@ def test_idle_runners_are_removed_when_there_are_too_many_for_long_enough() -> N
     assert host.life(3) is Life.BUSY
 
 
+def idle_two() -> Host:
+    """Return a host with two runners online and no job; one is too many."""
+    host = Host(max_runners=10, min_idle=1, scale_down_delay=60.0)
+    host.tell(counters(1))
+    host.launch(1, 2)
+    host.tell(*(LookedUp(runner=ref(number), answer=info(number)) for number in (1, 2)), counters(0, idle=2))
+    assert host.wait(60) == [LookUp(runner=ref(1))]
+    return host
+
+
+def test_what_may_have_been_removed_is_not_counted_on() -> None:
+    """The answer to the removal was lost: one more would be one too few."""
+    host = idle_two()
+    assert host.tell(LookedUp(runner=ref(1), answer=info(1))) == [Remove(runner=ref(1))]
+    assert host.tell(RemoveAnswered(runner=ref(1), removal=Removal.FAILED)) == []
+    assert host.wait(5) == [LookUp(runner=ref(1))]
+    assert host.tell(LookedUp(runner=ref(1), answer=UNKNOWN), counters(0, idle=1)) == []
+    assert {action.runner for action in host.wait(300) if isinstance(action, Remove)} == set()
+    assert host.tell(LookedUp(runner=ref(1), answer=info(1))) == [Remove(runner=ref(1))]
+
+
+def test_news_of_a_job_that_comes_during_a_removal_keeps_the_machine() -> None:
+    """Some services say "removed" of a registration that they had lost: the job on it runs on."""
+    host = idle_two()
+    assert host.tell(LookedUp(runner=ref(1), answer=info(1))) == [Remove(runner=ref(1))]
+    host.tell(JobStarted(job_id="j", runner=ref(1)))
+    assert host.tell(RemoveAnswered(runner=ref(1), removal=Removal.REMOVED)) == []
+    assert End(runner=ref(1)) not in host.tell(counters(1, busy=1, idle=1)) + host.wait(3600)
+    assert host.life(1) is Life.BUSY
+
+
+def test_a_removal_without_a_look_up_proves_nothing_of_the_machine_for_a_while() -> None:
+    host = Host(max_runners=10)
+    host.tell(counters(1))
+    host.launch(1)
+    assert host.tell(Drain()) == [LookUp(runner=ref(1))]
+    assert host.tell(LookedUp(runner=ref(1), answer=UNKNOWN)) == [Remove(runner=ref(1))]
+    assert host.tell(RemoveAnswered(runner=ref(1), removal=Removal.REMOVED)) == []
+    assert host.wait(29) == []
+    host.tell(JobStarted(job_id="j", runner=ref(1)))
+    assert host.wait(3600) == []
+
+
 def test_no_runner_that_is_ready_goes_in_favour_of_one_that_boots() -> None:
     host = Host(max_runners=10, min_idle=2, scale_down_delay=0.0)
     host.tell(counters(0))
