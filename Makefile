@@ -10,7 +10,7 @@ ARGS ?=
 TOX = PATH="$$PATH:$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)" $(CURDIR)/$(BIN)/tox run --colored no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts conformance chaos docs \
+.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts emulator conformance chaos docs \
   clean constraints
 
 help:  ## list the targets
@@ -59,7 +59,13 @@ format: $(STAMP)  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-conformance: $(STAMP)  ## the official Go client against the simulator and against ours (needs Go)
+EMULATOR := .cache/conformance/rust
+emulator:  ## the service's emulator in the published Rust crate, for `make conformance` (needs cargo; minutes, once)
+	@test -x $(EMULATOR)/bin/scaleset-emulator || ! command -v cargo >/dev/null || cargo install --quiet --locked \
+	  --version 0.1.0 --no-default-features --features testing --bin scaleset-emulator --root $(EMULATOR) \
+	  --target-dir $(EMULATOR)/target scaleset || echo "the emulator does not build; its scenarios are skipped"
+
+conformance: $(STAMP) emulator  ## the official Go client and ours, the simulator and others' emulator (needs Go, cargo)
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
 chaos: $(STAMP)  ## faults, kills and limits against the simulator

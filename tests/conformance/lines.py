@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 Value: TypeAlias = Any
 """What JSON can say."""
 
-__all__ = ["LineDriver", "OperationError"]
+__all__ = ["LineDriver", "OperationError", "Value"]
 
 ANSWER_SECONDS = 120.0
 """Time for one reply; operations have limits of their own that are shorter."""
