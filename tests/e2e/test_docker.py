@@ -14,7 +14,7 @@ import pytest
 
 from scaleset_hookspecs import JitConfig, RunnerRef, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, run_host, wait_until, write
+from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, listening_host, run_host, wait_until, write
 from tests.kit import images
 from tests.kit.docker_daemon import DockerDaemon, missing
 
@@ -88,6 +88,22 @@ def test_a_host_that_is_killed_finds_its_containers_again(daemon: DockerDaemon, 
         assert most == 4
         assert simulator.counters()["requests"]["mint"] == 10
         assert simulator.runners() == []
+
+
+def test_a_stop_removes_idle_containers_and_leaves_the_busy_one(daemon: DockerDaemon, tmp_path: Path) -> None:
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1, job_seconds=60) as simulator:
+        simulator.add_jobs("e2e", 1)
+        config = docker(simulator, tmp_path, min_idle=2)
+
+        def states() -> list[tuple[str, bool]]:
+            return sorted((each["status"], bool(each["busy"])) for each in simulator.runners())
+
+        with listening_host(config) as host:
+            wait_until(lambda: states() == [("online", False)] * 2 + [("online", True)], "one of three is busy", host)
+        assert states() == [("online", True)]
+        (left,) = daemon.containers()
+        assert left["State"] == "running"
+        daemon.call("DELETE", f"/containers/{left['Id']}", params={"force": "1"})
 
 
 def test_a_job_finds_the_jit_config_and_no_secret_of_the_host(
