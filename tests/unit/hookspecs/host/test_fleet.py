@@ -158,6 +158,22 @@ def test_a_runner_ends_with_its_machine_and_its_registration_is_removed_once() -
     assert host.fleet.settled
 
 
+def test_news_of_a_start_that_comes_after_the_end_of_the_job_is_late() -> None:
+    host = with_one()
+    started = JobStarted(job_id="j", runner=ref(1))
+    host.tell(started, JobCompleted(job_id="j", result="canceled", runner=ref(1)), started)
+    assert host.life(1) is Life.ONLINE
+
+
+def test_an_ended_runner_keeps_its_place_until_the_counters_must_know_of_its_job() -> None:
+    host = with_one()
+    host.tell(JobStarted(job_id="j", runner=ref(1)), counters(1, busy=1), MachineEnded(runner=ref(1)))
+    assert host.wait(3) == [LookUp(runner=ref(1))]
+    assert host.tell(LookedUp(runner=ref(1), answer=ABSENT)) == []
+    assert host.wait(29) == []
+    assert host.wait(1) == [Mint(count=1, desired=1)]
+
+
 def test_a_machine_that_ended_before_its_launch_was_told_is_not_alive() -> None:
     host = Host(max_runners=1)
     host.tell(counters(1), MachineEnded(runner=ref(1)), Launched(runner=ref(1)), BurstEnded(asked=1, launched=1))
