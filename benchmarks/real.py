@@ -105,10 +105,12 @@ def _about() -> dict[str, Any]:
 
 
 @contextmanager
-def _service(model: Model, faults: tuple[str, ...] = (), seed: int = 0) -> Iterator[SimulatorProcess]:
+def _service(
+    model: Model, faults: tuple[str, ...] = (), seed: int = 0, query: str = "ring=1"
+) -> Iterator[SimulatorProcess]:
     with SimulatorProcess(
         latency=model.latency, capacity=model.capacity, overload=model.overload, fault=faults, seed=seed,
-        token="bench", scale_set=["bench-a", "bench-b"], group_capacity=100_000,
+        token="bench", scale_set=["bench-a", "bench-b"], group_capacity=100_000, tenant_query=query,
     ) as simulator:  # fmt: skip
         yield simulator
 
@@ -164,7 +166,8 @@ def _condition(name: str, peers: list[Peer], size: int, rounds: int) -> dict[str
 def measure_peer(condition: str, peer: Peer, size: int, seed: int) -> dict[str, Any]:
     """Let one peer mint one burst on a service of its own; return what it measured and what it left there."""
     model, faults = CONDITIONS[condition]
-    with _service(model, faults, seed) as service:
+    query = "" if peer.kind == "rust" else "ring=1"  # the crate appends its paths behind a query
+    with _service(model, faults, seed, query) as service:
         took: dict[str, Any] = {"delivered": 0}
         failure = ""
         try:
