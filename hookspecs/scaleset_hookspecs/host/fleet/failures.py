@@ -27,10 +27,12 @@ class Failures:
 
     Attributes:
         retry_at: When to try again.
+        refused: Whether nothing at all came of the last burst, and nobody said when that will be over.
     """
 
     def __init__(self) -> None:
         self.retry_at = -math.inf
+        self.refused = False
         self._count = 0
         self._since = -math.inf
 

@@ -164,8 +164,9 @@ class Fleet:
     def _on_burst_ended(self, fact: BurstEnded, now: float) -> None:
         self._requested = max(0, self._requested - max(0, fact.asked - fact.launched))
         failures = [failure for failure in fact.failures if failure.reason not in NO_FAILURES]
+        waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+        self._failures.refused = bool(failures) and not waits and not fact.launched
         if failures:
-            waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
             self._failed(failures[-1].message, now, max(waits, default=0.0))
         elif any(failure.reason is FailureReason.ALREADY_PROVIDED for failure in fact.failures):
             self._failures.wait(now + FIRST_WAIT)
@@ -245,6 +246,8 @@ class Fleet:
         counts = self._runners.counts
         places = counts.places + self._unnamed.places(statistics, counts.seen)
         count = min(desired - places - self._requested, limits.max_runners - self.alive)
+        if self._failures.refused:
+            count = min(count, 1)  # one finds out whether it is still so
         if count > 0 and now >= self._failures.retry_at:
             self._actions.append(Mint(count=count, desired=self.alive + count))
             self._requested += count

@@ -1,6 +1,6 @@
 """The fleet in a world that does everything it may: its rules hold at every step, and in the end every job has run.
 
-`make test` tries a few histories, `make test-slow` 2,000, `BURST_MODEL_RUNS=20000 make test-slow` as many as it says.
+`make test` tries a few histories, `make test-slow` 1,000, `BURST_MODEL_RUNS=20000 make test-slow` as many as it says.
 """
 
 import os
@@ -15,7 +15,7 @@ from scaleset_hookspecs.host.fleet import FleetLimits
 from tests.kit.fleet_world import Faults, Traits, World
 
 FEW = 40
-MANY = int(os.environ.get("BURST_MODEL_RUNS", "2000"))
+MANY = int(os.environ.get("BURST_MODEL_RUNS", "1000"))
 
 rates = st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.5])
 all_limits = st.builds(
