@@ -138,7 +138,7 @@ def test_the_settings_of_a_host_read_as_the_page_shows(tmp_path: Path) -> None:
 
 def pages() -> list[Path]:
     """Return every page of the project."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
