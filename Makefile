@@ -81,9 +81,10 @@ bench: $(STAMP)  ## the burst against its peers and the physical limit
 hosts: $(STAMP)  ## an autoscaler that others wrote, with its own code and with the hooks (needs Python 3.13)
 	@$(BIN)/python -m benchmarks.hosts $(ARGS)
 
-docs: $(STAMP)  ## write the pages that are made from the settings
+docs: $(STAMP)  ## the pages made from the settings, and the site in build/site; ARGS=serve shows it on loopback
 	@$(BIN)/python -m scaleset_burst.settings docs/reference
 	@$(BIN)/python examples/schema.py
+	@$(TOX) -e docs -- $(or $(ARGS),build --strict)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
