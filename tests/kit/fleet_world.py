@@ -594,7 +594,8 @@ class World:
                 event_lag=self.limits.event_lag,
             )
         )
-        for _ in range(400):
+        waiting = sum(job.state != "over" for job in self.jobs)
+        for _ in range(400 + 20 * waiting):  # one runner after another may have to do all of it
             self.advance(20.0)
             self.send_counters()
             if self.wrongs:
