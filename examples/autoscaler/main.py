@@ -172,8 +172,9 @@ class _Host:
 
     async def _listen(self, autoscaler: Autoscaler, own: ScaleSetSettings) -> None:
         async def open_session() -> MessageSession:
-            scale_set = await find_or_create(self._client, own)  # it may have been made anew since
-            autoscaler.moved(scale_set)
+            if own.name in self._health.listeners:  # not the first one: the scale set may have been made anew since
+                autoscaler.moved(await find_or_create(self._client, own))
+            scale_set = autoscaler.scale_set
             owner = f"{socket.gethostname()}-{os.getpid()}"
             return await self._client.open_session(scale_set.id or 0, owner, on_event=partial(_log_event, scale_set))
 

@@ -14,7 +14,7 @@ __all__ = ["Waits"]
 
 logger = logging.getLogger(__name__)
 
-TOLD = 1.0
+TOLD = 0.25
 """Seconds between two looks at all calls that wait."""
 
 
