@@ -261,7 +261,7 @@ class Fleet:
     def _remove_surplus(self, surplus: int, statistics: Statistics, now: float) -> None:
         """Remove idle runners that are too many, and have been for long enough, once they are known to be online.
 
-        Those that boot are left alone, and none that is ready goes in favour of one that boots.
+        Those that boot are left alone, and none that is ready goes in favour of one that boots, or has ended.
 
         Counters can be ahead of events, so that runners seem idle that have a job or are gone. Where the counters do
         not show as many idle ones, it has to last until the events must have come and the fleet was looked up.
@@ -281,7 +281,7 @@ class Fleet:
             return
         idle = [runner for runner in self._runners if runner.may_be_looked_up and runner.place and not runner.jobs]
         ready = sorted((runner for runner in idle if runner.online and runner.due == math.inf), key=lambda r: r.since)
-        for runner in ready[: max(0, min(count, surplus - self._runners.counts.booting))]:
+        for runner in ready[: max(0, min(count, surplus - self._runners.counts.unsure))]:
             runner.unwanted = True
             fresh = runner.looked_at + SETTLE > now
             self._runners.touch(runner).ask(now, Step.REMOVE if fresh else Step.LOOK_UP)

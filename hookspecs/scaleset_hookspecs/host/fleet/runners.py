@@ -32,8 +32,8 @@ class Counts(NamedTuple):
     """Online or busy."""
     idle: int = 0
     """Online, and ready for a job."""
-    booting: int = 0
-    """Launched, and not seen yet: they may be online."""
+    unsure: int = 0
+    """Launched and not seen yet, or ended and nobody knows yet why: they may serve nothing."""
     unwanted: int = 0
 
 
@@ -47,7 +47,7 @@ def _of(runner: Runner) -> Counts:
         busy=life is Life.BUSY,
         seen=life in {Life.BUSY, Life.ONLINE},
         idle=life is Life.ONLINE and registered and runner.place,
-        booting=life is Life.LAUNCHED and runner.place,
+        unsure=life in {Life.LAUNCHED, Life.ENDED} and runner.place and not runner.jobs,
         unwanted=runner.unwanted,
     )
 

@@ -335,6 +335,14 @@ def test_no_runner_that_is_ready_goes_in_favour_of_one_that_boots() -> None:
     assert Remove not in {type(action) for action in done + host.wait(60)}
 
 
+def test_no_runner_that_is_ready_goes_in_favour_of_one_that_has_ended() -> None:
+    host = Host(max_runners=10, min_idle=1, scale_down_delay=0.0)
+    host.tell(counters(1))
+    host.launch(1, 2)
+    host.tell(LookedUp(runner=ref(1), answer=info(1)), MachineEnded(runner=ref(2)))
+    assert host.tell(counters(0, idle=1)) == []
+
+
 def test_counters_ahead_of_events_remove_nothing() -> None:
     """Ten launched, five done and five busy: the events of it are still on their way."""
     host = Host(max_runners=10, scale_down_delay=0.0)
