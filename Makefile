@@ -10,7 +10,7 @@ ARGS ?=
 TOX = PATH="$$PATH:$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)" $(CURDIR)/$(BIN)/tox run --colored no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts emulator conformance chaos docs \
+.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts emulator conformance chaos docs monitoring \
   clean constraints
 
 help:  ## list the targets
@@ -31,7 +31,7 @@ test: $(STAMP)  ## the tests
 	@$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(ARGS)
 
 test-slow: $(STAMP)  ## the slow tests
-	@$(BIN)/python -m pytest -q -m 'slow and not docker' $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'slow and not docker and not monitoring' $(ARGS)
 
 test-all: $(STAMP)  ## the tests on each CPython from 3.11 to 3.14 that is here
 	@$(TOX) -- $(ARGS)
@@ -75,6 +75,11 @@ chaos: $(STAMP)  ## faults, kills and limits against the simulator
 docker: $(STAMP)  ## runners in containers; the host as an image and as a service (needs root)
 	@$(BIN)/python -m tests.kit.docker_daemon
 	@$(BIN)/python -m pytest -q -m docker tests/e2e $(ARGS)
+
+monitoring: $(STAMP)  ## dashboard and alert rules against a real Prometheus (installs Debian's package, as root)
+	@command -v prometheus promtool >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends prometheus >/dev/null; } || true
+	@$(BIN)/python -m pytest -q -m monitoring tests/monitoring $(ARGS)
 
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)
