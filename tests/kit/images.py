@@ -54,13 +54,13 @@ def systemd() -> dict[str, Path | str | bytes]:
 
 
 def libraries(programs: Iterable[Path]) -> dict[str, Path | str | bytes]:
-    """Return the shared libraries that programs need, where they look for them if that is not in somebody's home."""
+    """Return the shared libraries that programs need, where they look for them if those are the system's own."""
     said = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False).stdout
     found = {Path(path) for path in re.findall(r"(/\S+) \(0x", said)}
-    homes = ("/root/", "/home/")
+    own = ("/lib", "/usr/")
     system = [path.parent for path in found if path.name.startswith("libc.so")]
     found |= {folder / name for folder in system for name in OF_WHEELS if (folder / name).exists()}
-    return {f"usr/lib/{path.name}" if str(path).startswith(homes) else str(path)[1:]: path for path in sorted(found)}
+    return {str(path)[1:] if str(path).startswith(own) else f"usr/lib/{path.name}": path for path in sorted(found)}
 
 
 def archive(entries: Mapping[str, Path | str | bytes]) -> bytes:
