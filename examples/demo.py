@@ -44,7 +44,7 @@ PLUGIN_ROUNDS: Final = 3
 
 STOP_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
-REPORT_LINE: Final = re.compile(r" INFO +scaleset_burst[.\w]*: (.*)")
+REPORT_LINE: Final = re.compile(r" (?:INFO|DEBUG) +scaleset_burst\.minting\.minter: (.*)")
 JOB_SECONDS: Final = 3600
 """Longer than any burst: a job that ended would lower the demand in the middle of it."""
 
@@ -191,7 +191,8 @@ def _write_config(folder: Path, simulator: Watched, runners: int, *, plugin: boo
 @contextmanager
 def _host(folder: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the example autoscaler, and stop it the way an operator would."""
-    command = [sys.executable, str(EXAMPLES / "autoscaler"), str(config), "--report", str(folder / "report.jsonl")]
+    told = ("--report", str(folder / "report.jsonl"), "--verbose")  # the table of a burst is said at DEBUG
+    command = [sys.executable, str(EXAMPLES / "autoscaler"), str(config), *told]
     with (folder / "host.log").open("wb") as log:
         host = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
         try:
