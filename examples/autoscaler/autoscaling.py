@@ -103,17 +103,19 @@ class Autoscaler:
         self._refused: set[str | None] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._told: list[Fact] = []
         self._changed = asyncio.Event()
         self._news = asyncio.Event()
         self._ticking = asyncio.create_task(self._tick())
 
-    @property
-    def room(self) -> int:
-        """How many runners more there may be."""
-        return max(0, self._limits.max_runners - self._fleet.alive)
-
     def tell(self, *facts: Fact) -> None:
-        """Tell the fleet what was said at once, and begin with what it says."""
+        """Tell the fleet, and begin with what it says, once all that has happened now is told: fewer, larger bursts."""
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._decide)
+        self._told += facts
+
+    def _decide(self) -> None:
+        facts, self._told = self._told, []
         for action in self._fleet.on_all(facts, self._clock.monotonic()):
             self._do(action)
         self._changed.set()
@@ -187,6 +189,7 @@ class Autoscaler:
         stays = self._launcher.outlives_host
         if not (keep and stays):
             self.tell(Drain())
+            self._decide()
             await self._until(lambda: stays or not self._busy(), forced, drain_timeout)
             await self._until(self._over, forced, STOP_SECONDS)
         if (left := self._busy()) and not stays:
