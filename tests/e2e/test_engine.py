@@ -27,7 +27,7 @@ from scaleset_hookspecs import (
 )
 from scaleset_simulator import SimulatorProcess
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 LINUX = ScaleSetRef(name="demo-linux")
 TOKENS = {"installation", "registration", "admin"}

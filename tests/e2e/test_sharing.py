@@ -22,6 +22,7 @@ from tests.e2e.sharing_hosts import LINUX, SPEED, fleet, until
 from tests.kit.redis_server import RedisServer, find_server
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.anyio,
     pytest.mark.skipif(find_server() is None, reason="needs redis-server or valkey-server"),
 ]

@@ -23,7 +23,7 @@ from scaleset_burst.wiring import build_client, connection_options
 from scaleset_client import Runner, ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock
 from scaleset_client.failures import is_gone, is_job_still_running
-from scaleset_hookspecs import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, ServiceError, UsageError
+from scaleset_hookspecs import AuthenticationFailed, PermissionDenied, RateLimited, Rejected, UsageError
 from scaleset_hookspecs.configuration import format_duration
 
 __all__ = ["list_runners", "prune"]
@@ -136,7 +136,7 @@ class _Pruning:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(AT_ONCE, self._seen.settings.connections.max)):
                     workers.create_task(work())
-        except* ServiceError as errors:
+        except ExceptionGroup as errors:  # `except*` wraps what it raises before Python 3.11.4
             raise errors.exceptions[0] from None
 
     async def _remove(self, ghost: Runner) -> str | None:
