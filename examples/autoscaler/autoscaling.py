@@ -147,7 +147,7 @@ class Autoscaler:
         logger.debug("runner %s ended with status %d", runner.name, status)
         self.tell(MachineEnded(runner=runner))
 
-    async def look(self) -> None:
+    async def check_scale_set(self) -> None:
         """Ask for the scale set's settings, so that a wrong one is found out before there is any demand.
 
         Raises:
@@ -281,7 +281,7 @@ class Autoscaler:
 
         outcomes: Sequence[Outcome] = ()
         try:
-            await self.look()
+            await self.check_scale_set()
             wanted = ProvisionSettings(desired=mint.desired, max_runners=self._limits.max_runners)
             outcomes = await self._hooks.provision_runners(self.scale_set, mint.count, settings=wanted, on_ready=launch)
         except ScalesetError as error:

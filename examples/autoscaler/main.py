@@ -10,6 +10,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from autoscaler.autoscaling import Autoscaler
 from autoscaler.config import HostSettings, ScaleSetSettings, load
@@ -17,7 +18,7 @@ from autoscaler.defaults import DefaultHooks
 from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
 from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
-from autoscaler.watching import Health, log_as, serve
+from autoscaler.watching import Health, serve
 from scaleset_client import Backoff, Listener, MessageSession, ScaleSetClient, SessionEvent
 from scaleset_hookspecs import ConfigError, ScalesetError, ScaleSetRef, UsageError
 from scaleset_hookspecs.configuration import variables_of
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config, settings = load(options.config)
-        log_as(options.log_format or settings.autoscaler.log_format, verbose=options.verbose)
+        _log_as(options.log_format or settings.autoscaler.log_format, verbose=options.verbose)
         _check(options, settings)
         return asyncio.run(_run(config, settings, options))
     except (ConfigError, UsageError) as error:
@@ -47,6 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ScalesetError, LaunchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _log_as(form: Literal["text", "json"], *, verbose: bool) -> None:
+    """Log to standard error, as text or as one JSON object a line.
+
+    Raises:
+        UsageError: The library that writes JSON is not installed.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    if form == "json":
+        try:
+            from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415  # only those who ask for it need it
+        except ImportError:
+            raise UsageError("the log format `json` needs python-json-logger: pip install python-json-logger") from None
+        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +152,7 @@ class _Host:
             sets = {await self._begin(own, report): own for own in self._settings.scale_sets}
             await self._hooks.started()
             for autoscaler in sets:
-                await autoscaler.look()
+                await autoscaler.check_scale_set()
             if once is not None:
                 return 1 if await self._sets[0].once(once) else 0
             for autoscaler in sets:

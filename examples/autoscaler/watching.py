@@ -1,44 +1,25 @@
-"""What the host shows to whoever watches it: log lines, and metrics and health over HTTP."""
+"""What the host serves over HTTP to whoever watches it: its metrics, and whether it lives."""
 
 import asyncio
 import json
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from scaleset_client import Listener
 from scaleset_hookspecs import UsageError
 
-__all__ = ["Health", "log_as", "serve"]
+__all__ = ["Health", "serve"]
 
 LATELY = 180.0
 """Seconds within which a session has polled, or is not ready: a poll takes up to 50 s, a renewal and a retry more."""
 
 ALIVE = 30.0
 """Seconds for which the event loop may be silent before the host counts as hung."""
-
-
-def log_as(form: Literal["text", "json"], *, verbose: bool) -> None:
-    """Log to standard error, as text or as one JSON object a line.
-
-    Raises:
-        UsageError: The library that writes JSON is not installed.
-    """
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    if form == "json":
-        try:
-            from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415  # only those who ask for it need it
-        except ImportError:
-            raise UsageError("the log format `json` needs python-json-logger: pip install python-json-logger") from None
-        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request
 
 
 @dataclass(slots=True)

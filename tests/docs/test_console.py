@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from scaleset_simulator import SimulatorProcess
+from tests.e2e.hosting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 60.0
@@ -76,12 +76,6 @@ def missing(shown: tuple[str, ...], printed: str) -> str | None:
         if line != "…" and not any(re.fullmatch(pattern, each) for each in lines):
             return line
     return None
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 class Session:

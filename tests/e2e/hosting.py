@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,18 @@ from typing import Any
 
 import yaml
 
-__all__ = ["EXAMPLES", "ROOT", "Ended", "configuration", "listening_host", "run", "run_host", "wait_until", "write"]
+__all__ = [
+    "EXAMPLES",
+    "ROOT",
+    "Ended",
+    "configuration",
+    "free_port",
+    "listening_host",
+    "run",
+    "run_host",
+    "wait_until",
+    "write",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -71,6 +83,13 @@ def write(folder: Path, config: object, token: str) -> Path:
     path = folder / "config.yaml"
     path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
     return path
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager

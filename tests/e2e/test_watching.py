@@ -7,13 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import configuration, listening_host, run_host, wait_until, write
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.e2e.hosting import configuration, free_port, listening_host, run_host, wait_until, write
 
 
 def get(port: int, path: str) -> tuple[int, str]:

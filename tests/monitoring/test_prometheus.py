@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -18,7 +17,7 @@ import pytest
 import yaml
 
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import EXAMPLES, configuration, listening_host, wait_until, write
+from tests.e2e.hosting import EXAMPLES, configuration, free_port, listening_host, wait_until, write
 
 MISSING = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
 pytestmark = [
@@ -38,12 +37,6 @@ def queries() -> list[str]:
     panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     drawn = [each.replace("$__rate_interval", "1m").replace("$scope", ".+") for each in panels]
     return drawn + [re.sub(r" (>|==) \d+$", "", rule["expr"]) for rule in RULES]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, query: str) -> list[Any]:
