@@ -10,8 +10,8 @@ ARGS ?=
 TOX = PATH="$$PATH:$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)" $(CURDIR)/$(BIN)/tox run --colored no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench hosts emulator conformance chaos docs monitoring \
-  clean constraints
+.PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench browser hosts emulator conformance \
+  chaos docs monitoring clean constraints
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,7 +32,7 @@ test: $(STAMP)  ## the tests
 	@$(if $(ARGS),,$(BIN)/python -m pytest -q -m 'alone and not slow' tests/e2e)
 
 test-slow: $(STAMP)  ## the slow tests
-	@$(BIN)/python -m pytest -q -m 'slow and not docker and not monitoring' $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'slow and not docker and not monitoring and not browser' $(ARGS)
 
 test-all: $(STAMP)  ## the tests on each CPython from 3.11 to 3.14 that is here
 	@$(TOX) -- $(ARGS)
@@ -82,6 +82,11 @@ monitoring: $(STAMP)  ## dashboard and alert rules against a real Prometheus (in
 	  || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends prometheus >/dev/null; } || true
 	@$(BIN)/python -m pytest -q -m monitoring tests/monitoring $(ARGS)
 
+browser: $(STAMP)  ## our pages in a headless Chromium (installs Debian's package, as root); pictures in build/screens
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
+	@$(TOX) -e browser -- $(ARGS)
+
 bench: $(STAMP)  ## the burst against its peers and the physical limit
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -99,7 +104,7 @@ clean:  ## remove what the targets made
 constraints:  ## renew the pinned versions from what pyproject.toml allows
 	@rm -rf .cache/pin && $(PYTHON) -m venv .cache/pin
 	@.cache/pin/bin/python -m pip install --quiet --upgrade pip
-	@.cache/pin/bin/python -m pip install --quiet '.[dev]' $(patsubst %,--group %,docs package versions workflows)
+	@.cache/pin/bin/python -m pip install --quiet '.[dev]' $(patsubst %,--group %,browser docs package versions workflows)
 	@.cache/pin/bin/python -m pip freeze --exclude scaleset-burst > constraints/all.txt
 	@.cache/pin/bin/uv pip compile --quiet --no-annotate --no-header --resolution lowest-direct --extra test \
 	  --python-version 3.11 pyproject.toml > constraints/lowest.txt
