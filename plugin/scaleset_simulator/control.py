@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from ipaddress import ip_address
 from math import inf
 from typing import Any
@@ -16,6 +14,7 @@ from scaleset_simulator.faults import FaultError, parse_fault
 from scaleset_simulator.latency import parse_latency
 from scaleset_simulator.options import OVERLOADS
 from scaleset_simulator.service import Answer, Handler, Received
+from scaleset_simulator.statuspage import CONTENT_SECURITY_POLICY, Status, page
 from scaleset_simulator.switches import SWITCHES
 from scaleset_simulator.tenant import ScaleSet, read_jit_config
 from scaleset_simulator.world import World
@@ -35,11 +34,6 @@ _OF_BROWSERS = ("origin", "sec-fetch-site", "sec-fetch-mode")
 """Headers that browsers send, and command lines do not."""
 
 CHANGEABLE = ("latency", "jitter", "capacity", "overload", "slices", "bom", "unready", "seed", *SWITCHES)
-
-_STYLE = (
-    "body{font:14px system-ui;margin:2em;color:#222}table{border-collapse:collapse}h2{font-size:16px}"
-    "td,th{padding:2px 12px 2px 0;text-align:left;border-bottom:1px solid #ddd}"
-)
 
 
 class Control:
@@ -80,9 +74,23 @@ class Control:
             return Answer(400, {"message": f"{type(error).__name__}: {error}"})
 
     def _show(self, _request: Received) -> Answer:
-        return Answer(
-            200, text=page(self._world, self._counters()), headers={"content-type": "text/html; charset=utf-8"}
+        world, now = self._world, self._world.clock.time()
+        status = Status(
+            config_url=world.config_url,
+            token=world.options.token,
+            elapsed=world.clock.monotonic() - world.started,
+            counted=self._counters(),
+            lately=world.gauge.lately(world.clock.monotonic()),
+            scale_sets=[(one.id, one.name) for one in world.tenant.scale_sets.values()],
+            runners=[
+                (one.name, one.scale_set_id, STATES[one.online + (one.online and one.busy)], now - one.created_at)
+                for one in reversed(world.tenant.runners.values())
+            ],
+            jobs=((number, job.state) for number, queue in world.board.queues.items() for job in queue.jobs.values()),
+            faults=world.faults.faults,
         )
+        headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": CONTENT_SECURITY_POLICY}
+        return Answer(200, text=page(status), headers=headers)
 
     def _reset(self, _request: Received) -> Answer:
         self._world.gauge.reset()
@@ -235,35 +243,3 @@ def _fits(name: str, value: object, wanted: type) -> None:
         raise ValueError(f"{name} is {value!r}; expected a number from 0")
     if name == "overload" and value not in OVERLOADS:
         raise ValueError(f"overload is {value!r}; expected one of {', '.join(OVERLOADS)}")
-
-
-def page(world: World, counted: Mapping[str, Any]) -> bytes:
-    """Return the status page at `/`, as HTML: what a person wants to see, without scripts or other files."""
-    sets = [
-        [str(one.id), one.name, *(str(number) for number in world.board.statistics(one.id).values())]
-        for one in world.tenant.scale_sets.values()
-    ]
-    runners = [
-        [str(one.id), one.name, "busy" if one.busy else "online" if one.online else "offline"]
-        for one in list(world.tenant.runners.values())[:200]
-    ]
-    counters = [[name, str(value)] for name, value in counted.items() if value not in ({}, None)]
-    faults = [[f.kind, f.action, *(str(asdict(f)[name.name]) for name in fields(f)[2:])] for f in world.faults.faults]
-    statistics = ("available", "acquired", "assigned", "running", "registered", "busy", "idle")
-    parts = [
-        _table("Scale sets", ["id", "name", *statistics], sets),
-        _table("Counters", ["what", "value"], counters),
-        _table("Faults", ["kind", "action", "value", "share", "every", "first", "from", "for"], faults),
-        _table(f"Runners ({len(world.tenant.runners)}, at most 200 shown)", ["id", "name", "state"], runners),
-    ]
-    head = f"<title>scale set simulator</title><meta http-equiv=refresh content=2><style>{_STYLE}</style>"
-    shown = "".join(["<h1>scale set simulator</h1>", *parts])
-    return f"<!doctype html><html lang=en><head>{head}</head><body>{shown}</body></html>".encode()
-
-
-def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
-    if not rows:
-        return f"<h2>{html.escape(title)}</h2><p>none</p>"
-    head = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<h2>{html.escape(title)}</h2><table><tr>{head}</tr>{body}</table>"

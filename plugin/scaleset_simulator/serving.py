@@ -184,11 +184,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        origin = self._world.origin
         about = {
             "ready": True,
-            "url": origin,
-            "config_url": f"{origin}/acme",
+            "url": self._world.origin,
+            "config_url": self._world.config_url,
             "token": self._world.options.token,
             "pid": os.getpid(),
         }

@@ -53,6 +53,11 @@ class World:
             name, _, group = text.partition(":")
             self.tenant.create_scale_set(name, self.tenant.group_id(group or "default"))
 
+    @property
+    def config_url(self) -> str:
+        """A config URL it serves."""
+        return f"{self.origin}/acme"
+
     async def notify(self) -> None:
         """Wake the long polls: something may have changed."""
         async with self.changed:

@@ -67,3 +67,17 @@ def test_after_a_reset_only_what_is_open_or_in_flight_counts() -> None:
     assert counted["requests"] == counted["statuses"] == {}
     assert (counted["connections"], counted["connections_open"], counted["most_in_flight"]) == (0, 1, 2)
     assert counted["most_mints_in_flight"] == 2
+
+
+def test_the_requests_of_the_last_seconds_are_kept_by_kind_and_no_more_than_those() -> None:
+    gauge = Gauge()
+    for now, kind in ((100.0, "poll"), (100.9, "mint"), (100.9, "mint"), (158.2, "mint"), (159.0, "mint")):
+        gauge.begin(kind, now)
+    assert gauge.lately(159.5) == {"poll": [1, *[0] * 59], "mint": [2, *[0] * 57, 1, 1]}
+    assert gauge.lately(160.0) == {"mint": [*[0] * 57, 1, 1, 0]}, "what is older than a minute is gone"
+    for second in range(200, 1200):
+        gauge.begin("poll", second)
+    assert gauge.lately(1199.9) == {"poll": [1] * 60}
+    assert len(gauge.recent) == 60
+    gauge.reset()
+    assert gauge.lately(1199.9) == {}

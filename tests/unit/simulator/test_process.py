@@ -199,5 +199,6 @@ class TestControl:
         assert "&lt;b&gt;bold" in text
         assert "<b>bold" not in text
         assert all(word in text for word in ("Scale sets", "Counters", "Faults", "Runners", "http-equiv=refresh"))
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
         assert "src=" not in text
-        assert "href=" not in text
+        assert text.count("href=") == text.count('href="data:,"') == 1
