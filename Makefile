@@ -28,7 +28,7 @@ demo: $(STAMP)  ## the example autoscaler, a burst, default hooks and then ours
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(STAMP)  ## the tests
-	@$(BIN)/python -m pytest -q -n 2 -m 'not slow$(if $(ARGS),, and not alone)' $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m 'not slow$(if $(ARGS),, and not alone)' $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m pytest -q -m 'alone and not slow' tests/e2e)
 
 test-slow: $(STAMP)  ## the slow tests
