@@ -108,6 +108,11 @@ class Autoscaler:
         self._news = asyncio.Event()
         self._ticking = asyncio.create_task(self._tick())
 
+    @property
+    def runners(self) -> Counter[Life]:
+        """How many of the runners that are known by name are how far."""
+        return Counter(each.life for each in self._fleet.runners)
+
     def tell(self, *facts: Fact) -> None:
         """Tell the fleet, and begin with what it says, once all that has happened now is told: fewer, larger bursts."""
         if not self._told:

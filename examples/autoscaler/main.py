@@ -144,7 +144,7 @@ class _Host:
         self._health = health
         self._forced = forced
         self._hidden = hidden
-        self._sets: list[Autoscaler] = []
+        self._sets = health.autoscalers
 
     async def work(self, report: Report, once: int | None) -> int:
         """Run until cancelled, or until a single burst is over; then let every scale set drain, then the plugins."""

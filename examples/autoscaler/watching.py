@@ -4,14 +4,17 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+from autoscaler.autoscaling import Autoscaler
 from scaleset_client import Listener
 from scaleset_hookspecs import UsageError
+from scaleset_hookspecs.host.fleet import Life
 
 __all__ = ["Health", "serve"]
 
@@ -28,15 +31,20 @@ class Health:
 
     Attributes:
         listeners: Of each scale set, once its session is open.
-        seen_at: When the event loop was last seen at work.
+        autoscalers: Of all scale sets.
+        runners: How many of a scale set's runners were how far when the event loop was last seen.
+        seen_at: When that was.
     """
 
     listeners: dict[str, Listener] = field(default_factory=dict)
+    autoscalers: list[Autoscaler] = field(default_factory=list)
+    runners: dict[str, Counter[Life]] = field(default_factory=dict)
     seen_at: float = field(default_factory=time.monotonic)
 
     async def keep(self) -> None:
         """Note again and again that the event loop is at work."""
         while True:
+            self.runners = {each.scale_set.name: each.runners for each in self.autoscalers}
             self.seen_at = time.monotonic()
             await asyncio.sleep(1.0)
 
@@ -47,6 +55,23 @@ class Health:
         ages = {name: None if at is None else round(now - at, 1) for name, at in polled.items()}
         ready = bool(ages) and all(age is not None and age < LATELY for age in ages.values())
         return {"live": now - self.seen_at < ALIVE, "ready": ready, "polled_seconds_ago": ages}
+
+
+class _Runners:
+    """Shows the runners of each scale set to Prometheus, from the thread that is asked."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415  # only those who ask for it need it
+
+        labels = ("scale_set", "life")
+        shown = GaugeMetricFamily("autoscaler_runners", "Runners known by name, by how far they are.", labels=labels)
+        for scale_set, counts in self._health.runners.items():
+            for life in Life:
+                shown.add_metric((scale_set, life.value), counts[life])
+        yield shown
 
 
 class _Quiet(WSGIRequestHandler):
@@ -67,7 +92,7 @@ def serve(address: str, port: int | None, health: Health) -> Iterator[None]:
         yield
         return
     try:
-        from prometheus_client import make_wsgi_app  # noqa: PLC0415  # only those who ask for it need it
+        from prometheus_client import REGISTRY, make_wsgi_app  # noqa: PLC0415  # only those who ask for it need it
     except ImportError:
         raise UsageError("--metrics-port needs prometheus-client: pip install 'scaleset-burst[metrics]'") from None
     metrics = make_wsgi_app()
@@ -84,7 +109,8 @@ def serve(address: str, port: int | None, health: Health) -> Iterator[None]:
         server = make_server(address, port, answer, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
         raise UsageError(f"{address}:{port} cannot be used for metrics: {error}") from error
-    keeping = asyncio.ensure_future(health.keep())
+    keeping, runners = asyncio.ensure_future(health.keep()), _Runners(health)
+    REGISTRY.register(runners)
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -92,3 +118,4 @@ def serve(address: str, port: int | None, health: Health) -> Iterator[None]:
         finally:
             keeping.cancel()
             server.shutdown()
+            REGISTRY.unregister(runners)

@@ -127,7 +127,8 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine shows of itself now; any thread may ask."""
         open_rooms = (self._minter, self._names) if self._minter is not None and self._names is not None else None
-        return observe(self.client, self.metadata, self.admission, open_rooms, self._clock.monotonic())
+        hosts = None if self._sharing is None else self._sharing.hosts
+        return observe(self.client, self.metadata, self.admission, open_rooms, hosts, self._clock.monotonic())
 
     # Life
 

@@ -24,6 +24,8 @@ class EngineSnapshot:
         mint_parts: Seconds of all delivered configs of bursts that ended, by part (`queue`, `server`, …).
         bursts: Bursts that ended.
         waves: Waves of mint requests of these bursts, one behind the other.
+        waiting: Mints asked for and not sent yet.
+        eta_seconds: How long the limits let the last of them wait, as the hosts were told; 0 if they need not wait.
         in_flight: Mint requests under way now.
         concurrency_limit: How many there may be now.
         budget_used: Registrations in the window that ends now.
@@ -37,6 +39,7 @@ class EngineSnapshot:
         ghosts_removed: Registrations that nobody would use, found and removed.
         unresolved_mints: Names that may be registered and are not resolved yet.
         journal_open: Names in the journal whose end is not known yet.
+        sharing_hosts: Hosts that share the limits, this one too; 0 while Redis is unavailable, `None` without Redis.
     """
 
     scope: str
@@ -45,6 +48,8 @@ class EngineSnapshot:
     mint_parts: Mapping[str, float] = field(default_factory=dict)
     bursts: int = 0
     waves: int = 0
+    waiting: int = 0
+    eta_seconds: float = 0.0
     in_flight: int = 0
     concurrency_limit: int = 0
     budget_used: int = 0
@@ -58,6 +63,7 @@ class EngineSnapshot:
     ghosts_removed: int = 0
     unresolved_mints: int = 0
     journal_open: int = 0
+    sharing_hosts: int | None = None
 
 
 def observe(
@@ -65,6 +71,7 @@ def observe(
     metadata: Metadata,
     admission: Admission,
     minting: tuple[Minter, JournalNames] | None,
+    sharing_hosts: int | None,
     now: float,
 ) -> EngineSnapshot:
     """Return what the rooms show at one moment; changes nothing, so that any thread may look at any time.
@@ -74,12 +81,15 @@ def observe(
         metadata: The cache.
         admission: The limits.
         minting: The minting room and its journal, once they are open.
+        sharing_hosts: See `EngineSnapshot`.
         now: Monotonic time in seconds.
     """
     counters = client.counters
     used = admission.budget.used_at(now)
     minter, names = minting if minting is not None else (None, None)
     ledger = None if minter is None else minter.ledger
+    queues = () if minter is None else tuple(minter.queues)
+    told = [call.told_eta for queue in queues for call in tuple(queue.calls) if call.told_eta is not None]
     return EngineSnapshot(
         scope=client.scope,
         mints={} if ledger is None else dict(ledger.outcomes),
@@ -87,6 +97,8 @@ def observe(
         mint_parts={} if ledger is None else ledger.parts._asdict(),
         bursts=0 if ledger is None else ledger.bursts,
         waves=0 if ledger is None else ledger.waves,
+        waiting=sum(slot.wanted for queue in queues for slot in tuple(queue.waiting)),
+        eta_seconds=max(0.0, max(told, default=now) - now),
         in_flight=admission.in_flight,
         concurrency_limit=admission.limiter.limit,
         budget_used=used,
@@ -100,4 +112,5 @@ def observe(
         ghosts_removed=0 if minter is None else minter.resolver.removed,
         unresolved_mints=0 if minter is None else len(minter.resolver),
         journal_open=0 if names is None else names.open_names(),
+        sharing_hosts=sharing_hosts,
     )

@@ -125,6 +125,19 @@ async def test_what_the_engine_shows_is_what_happened(simulator: SimulatorProces
     assert engine.snapshot().journal_open == 0
 
 
+async def test_what_waits_for_the_limits_is_shown_and_for_how_long(simulator: SimulatorProcess) -> None:
+    async with running(simulator, budget={"registrations": 50}) as engine:
+        waiting = asyncio.create_task(engine.provision(LINUX, 80, ProvisionSettings(), None))
+        async with asyncio.timeout(60):
+            while (shown := engine.snapshot()).waiting != 30 or not shown.eta_seconds:
+                await asyncio.sleep(0.01)
+        assert 0 < shown.eta_seconds <= 300
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        shown = engine.snapshot()
+        assert (shown.waiting, shown.eta_seconds, shown.sharing_hosts) == (0, 0, None)
+
+
 async def test_a_runner_that_we_removed_is_not_remembered_as_minted(simulator: SimulatorProcess) -> None:
     refused: list[JitConfig] = []
 

@@ -1,6 +1,7 @@
 """One process for several scale sets, watched as an operator does: /metrics, /healthz, /readyz, and lines of JSON."""
 
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -22,7 +23,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_several_scale_sets_are_served_and_watched(tmp_path: Path) -> None:
     port = free_port()
-    with SimulatorProcess(scale_set=["a", "b"], job_seconds=0.2, poll_seconds=1) as simulator:
+    with SimulatorProcess(scale_set=["a", "b"], job_seconds=1, poll_seconds=1) as simulator:
         host_config = configuration(simulator.config_url)
         del host_config["autoscaler"]["scale_set"]
         host_config["autoscaler"]["scale_sets"] = [{"name": "a", "max_runners": 5}, {"name": "b"}]
@@ -31,6 +32,8 @@ def test_several_scale_sets_are_served_and_watched(tmp_path: Path) -> None:
         simulator.add_jobs("a", 12)
         simulator.add_jobs("b", 12)
         with listening_host(config, "--metrics-port", str(port), "--log-format", "json") as host:
+            busy = re.compile('autoscaler_runners{life="busy",scale_set="a"} [1-5]\\.0')
+            wait_until(lambda: bool(busy.search(get(port, "/metrics")[1])), "busy runners are shown", host)
             wait_until(lambda: bool(simulator.counters()["jobs_finished"] == 24), "all jobs finished", host)
             wait_until(lambda: get(port, "/readyz")[0] == 200, "both sessions have polled", host)
             status, health = get(port, "/healthz")

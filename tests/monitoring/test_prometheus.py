@@ -18,6 +18,7 @@ import yaml
 
 from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import EXAMPLES, configuration, free_port, listening_host, wait_until, write
+from tests.kit.redis_server import RedisServer
 
 MISSING = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
 pytestmark = [
@@ -76,9 +77,12 @@ def prometheus(folder: Path, port: int, target: int) -> Iterator[None]:
 
 def test_every_query_finds_something(tmp_path: Path) -> None:
     port, target = free_port(), free_port()
-    with SimulatorProcess(scale_set="e2e", job_seconds=0.1, poll_seconds=1) as simulator:
+    with (
+        RedisServer() as redis,
+        SimulatorProcess(scale_set="e2e", job_seconds=0.1, poll_seconds=1) as simulator,
+    ):
         host_config = configuration(simulator.config_url)
-        host_config["plugins"]["burst"]["metrics"] = True
+        host_config["plugins"]["burst"] |= {"metrics": True, "sharing": {"url": redis.url}}
         config = write(tmp_path, host_config, simulator.token)
         with (
             listening_host(config, "--metrics-port", str(target)) as host,

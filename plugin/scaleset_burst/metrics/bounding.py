@@ -28,6 +28,11 @@ class Bounded:
         self._scale_sets = dict.fromkeys(list(dict.fromkeys(scale_sets))[:most])
         self._kinds: dict[str, None] = {}
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The scale sets that have a label of their own so far."""
+        return tuple(self._scale_sets)
+
     def scale_set(self, name: str) -> str:
         """Return the label of a scale set."""
         return _label(self._scale_sets, name, self._most)

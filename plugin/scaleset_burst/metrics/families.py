@@ -54,7 +54,9 @@ def _one(
 
 
 def _mints(snapshot: EngineSnapshot, bounded: Bounded) -> Iterable[Sample]:
-    summed: dict[tuple[str, ...], float] = {}
+    known = {*bounded.named, *(bounded.scale_set(name) for name, _ in snapshot.mints)}
+    # What has not happened is 0: else the first failure of a kind would be no increase.
+    summed: dict[tuple[str, ...], float] = {(name, outcome): 0.0 for name in known for outcome in sorted(OUTCOMES)}
     for (name, outcome), count in snapshot.mints.items():
         labels = (bounded.scale_set(name), outcome if outcome in OUTCOMES else "other")
         summed[labels] = summed.get(labels, 0.0) + count
@@ -67,6 +69,10 @@ def _mint_seconds(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sampl
 
 def _mint_parts(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
     return [((part,), seconds) for part, seconds in snapshot.mint_parts.items()]
+
+
+def _sharing_hosts(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
+    return [] if snapshot.sharing_hosts is None else [((), float(snapshot.sharing_hosts))]
 
 
 def _requests(snapshot: EngineSnapshot, bounded: Bounded) -> Iterable[Sample]:
@@ -115,6 +121,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _one("bursts_total", "counter", "Bursts that ended.", "bursts"),
     _one("waves_total", "counter", "Waves of mint requests, one behind the other, in these bursts.", "waves"),
+    _one("mints_waiting", "gauge", "Mints asked for and not sent yet.", "waiting"),
+    _one("mints_waiting_seconds", "gauge", "How long the limits let the last of them wait.", "eta_seconds", max),
     _one("mint_requests_in_flight", "gauge", "Mint requests under way.", "in_flight"),
     _one("concurrency_limit", "gauge", "Mint requests that may be under way at once.", "concurrency_limit"),
     _one("budget_used_registrations", "gauge", "Registrations in the window that ends now.", "budget_used"),
@@ -143,4 +151,12 @@ FAMILIES: tuple[Family, ...] = (
     _one("ghosts_removed_total", "counter", "Registrations that nobody would use, removed.", "ghosts_removed"),
     _one("unresolved_mints", "gauge", "Names that may be registered and are not resolved yet.", "unresolved_mints"),
     _one("journal_open_entries", "gauge", "Names in the journal whose end is not known yet.", "journal_open"),
+    Family(
+        name=PREFIX + "sharing_hosts",
+        type="gauge",
+        labels=("scope",),
+        help="Hosts that share the limits through Redis; 0 while it is unavailable, absent without it.",
+        read=_sharing_hosts,
+        combine=max,
+    ),
 )

@@ -126,6 +126,11 @@ class Sharing:
         self._stopped = False
         self._this: _ThisHost | None = None
 
+    @property
+    def hosts(self) -> int:
+        """How many hosts share the limits, this one included; 0 while Redis is unavailable."""
+        return self._heartbeat.hosts if self._heartbeat is not None and self.budget.online else 0
+
     def names(self, journal: Journal) -> SharedNames:
         """Return the journal's names with their mirror; of one engine there is one."""
         self._names = SharedNames(journal, self._store, self._keys, self.host)

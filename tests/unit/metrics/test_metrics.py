@@ -30,6 +30,9 @@ def snapshot(scope: str = "github.com/acme", **more: object) -> EngineSnapshot:
         "mint_parts": {"queue": 0.5, "server": 399.91},
         "bursts": 1,
         "waves": 5,
+        "waiting": 40,
+        "eta_seconds": 12.5,
+        "sharing_hosts": 3,
         "in_flight": 12,
         "concurrency_limit": 64,
         "budget_used": 300,
@@ -56,6 +59,10 @@ def scrape(*snapshots: EngineSnapshot, **options: object) -> dict[str, Metric]:
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
+def nonzero(families: dict[str, Metric], name: str) -> dict[tuple[str, ...], float]:
+    return {labels: value for labels, value in samples(families, name).items() if value}
+
+
 def samples(families: dict[str, Metric], name: str) -> dict[tuple[str, ...], float]:
     """Return the samples of one name by the values of their labels, `scope` left out."""
     return {
@@ -68,7 +75,10 @@ def samples(families: dict[str, Metric], name: str) -> dict[tuple[str, ...], flo
 
 def test_what_the_engine_shows_is_what_prometheus_reads() -> None:
     seen = scrape(snapshot())
-    assert samples(seen, "scaleset_burst_mints_total") == {("minted", "linux"): 297.0, ("deadline", "linux"): 3.0}
+    assert nonzero(seen, "scaleset_burst_mints_total") == {("minted", "linux"): 297.0, ("deadline", "linux"): 3.0}
+    assert samples(seen, "scaleset_burst_mints_waiting") == {(): 40.0}
+    assert samples(seen, "scaleset_burst_mints_waiting_seconds") == {(): 12.5}
+    assert samples(seen, "scaleset_burst_sharing_hosts") == {(): 3.0}
     assert samples(seen, "scaleset_burst_budget_left_registrations") == {(): 1200.0}
     assert samples(seen, "scaleset_burst_connections_opened_total") == {(): 66.0}
     assert samples(seen, "scaleset_burst_cache_requests_total") == {
@@ -137,6 +147,18 @@ def test_engines_of_one_scope_are_shown_once_and_can_be_taken_out() -> None:
     assert "scope=" not in generate_latest(registry).decode()
 
 
+def test_what_has_not_happened_is_zero_so_that_the_first_failure_is_an_increase() -> None:
+    configured = scrape(snapshot(mints={}), scale_sets=["linux"])
+    assert samples(configured, "scaleset_burst_mints_total") == {(outcome, "linux"): 0.0 for outcome in OUTCOMES}
+    seen = samples(scrape(snapshot()), "scaleset_burst_mints_total")
+    assert seen["rejected", "linux"] == 0.0
+
+
+def test_without_redis_nothing_is_said_of_hosts_that_share() -> None:
+    assert samples(scrape(snapshot(sharing_hosts=None)), "scaleset_burst_sharing_hosts") == {}
+    assert samples(scrape(snapshot(sharing_hosts=0)), "scaleset_burst_sharing_hosts") == {(): 0.0}
+
+
 def test_registering_reads_no_engine_and_an_engine_that_did_nothing_can_be_shown() -> None:
     seen = scrape(EngineSnapshot(scope="github.com/acme"))
     assert samples(seen, "scaleset_burst_mint_duration_seconds_count") == {(): 0.0}
@@ -152,7 +174,7 @@ def test_registering_reads_no_engine_and_an_engine_that_did_nothing_can_be_shown
 def test_labels_are_bounded_whatever_names_turn_up() -> None:
     mints = {(f"set-{number}", "minted"): 1 for number in range(1000)}
     seen = scrape(snapshot(mints=mints), scale_sets=["set-999"], most_scale_sets=5)
-    shown = samples(seen, "scaleset_burst_mints_total")
+    shown = nonzero(seen, "scaleset_burst_mints_total")
     assert len(shown) == 6
     assert shown["minted", "set-999"] == 1
     assert shown["minted", "other"] == 995
@@ -163,7 +185,7 @@ def test_labels_are_bounded_whatever_names_turn_up() -> None:
 
 
 def test_an_outcome_that_nobody_declared_is_other() -> None:
-    assert samples(scrape(snapshot(mints={("linux", "ghp_oops"): 1})), "scaleset_burst_mints_total") == {
+    assert nonzero(scrape(snapshot(mints={("linux", "ghp_oops"): 1})), "scaleset_burst_mints_total") == {
         ("other", "linux"): 1.0
     }
     assert {"minted", *FailureReason} == OUTCOMES
