@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import httpx
 
@@ -44,11 +45,19 @@ class Dialer:
         self._environ = dict(os.environ if environ is None else environ)
         self._proxy = parse_proxy(options.proxy) if options.proxy else None
         self._resolver = NameResolver()
-        self._trust = service_trust(options)
         self._options = options
-        self._proxy_trust: ssl.SSLContext | None = None
         self._limits: set[asyncio.Timeout] = set()
         self._given_up = False
+        if options.ca_file or options.client_certificate or os.environ.get("SSLKEYLOGFILE"):
+            _ = self._trust  # a file that somebody named is read now, so that a wrong one is said at the start
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return service_trust(self._options)  # the system's authorities take 50 ms, and plain http needs none
+
+    @cached_property
+    def _proxy_trust(self) -> ssl.SSLContext:
+        return proxy_trust(self._options)
 
     def give_up(self) -> None:
         """Let every attempt under way fail now, and those to come at once."""
@@ -71,6 +80,7 @@ class Dialer:
             raise NotSent(f"no connection to {route.authority}: the transport was closed")
         seconds, tried = self._options.connect_timeout, list[str]()
         try:
+            _ = self._trust if route.tls else None  # the time that the first one takes is not the connection's
             async with asyncio.timeout(seconds) as limit:
                 self._limits.add(limit)
                 try:
@@ -108,8 +118,6 @@ class Dialer:
         return connection
 
     async def _reach(self, proxy: Proxy, owner: Owner, tried: list[str]) -> Connection:
-        if proxy.tls and self._proxy_trust is None:
-            self._proxy_trust = proxy_trust(self._options)
         trust = self._proxy_trust if proxy.tls else None
         try:
             return await self._connect(owner, proxy.host, proxy.port, trust, tried)
