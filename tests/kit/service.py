@@ -21,6 +21,11 @@ from scaleset_hookspecs.errors import (
 
 Fault = Callable[[str], str | None]
 
+FAULTS = frozenset({
+    "lost", "reset", "late", "refused", "hang", "taken", "wait", "wait7", "item", "forbidden", "down", "lost-slice",
+})  # fmt: skip
+"""What may go wrong with a mint; another number of seconds may follow "wait"."""
+
 
 @dataclass
 class ModelService:

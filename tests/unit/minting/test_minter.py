@@ -25,7 +25,7 @@ from scaleset_hookspecs import (
     Unavailable,
 )
 from tests.kit.minting import make_minter
-from tests.kit.service import ModelService
+from tests.kit.service import FAULTS, ModelService
 from tests.kit.virtual import run_virtually
 
 PLAIN = ProvisionSettings()
@@ -51,12 +51,14 @@ async def settled(minter: object, seconds: float = 400.0) -> None:
 def faults(seed: int, **shares: float) -> Callable[[str], str | None]:
     """Make a fault that strikes with the given probabilities."""
     chance = random.Random(seed)
+    kinds = {kind.replace("_", "-"): share for kind, share in shares.items()}
+    assert kinds.keys() <= FAULTS, "the service knows no such fault, and the minter would take its error for ours"
 
     def fault(_name: str) -> str | None:
         draw = chance.random()
-        for kind, share in shares.items():
+        for kind, share in kinds.items():
             if draw < share:
-                return kind.replace("_", "-")
+                return kind
             draw -= share
         return None
 
@@ -88,20 +90,18 @@ def test_a_burst_takes_as_many_waves_as_the_limit_divides() -> None:
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(1, 120),
-    unrecorded=st.sampled_from([0.0, 0.05, 0.3]),
+    lost=st.sampled_from([0.0, 0.05, 0.3]),
     late=st.sampled_from([0.0, 0.05]),
     hang=st.sampled_from([0.0, 0.03]),
     wait=st.sampled_from([0.0, 0.02]),
 )
 def test_exactly_once_whatever_happens(
-    seed: int, count: int, unrecorded: float, late: float, hang: float, wait: float
+    seed: int, count: int, lost: float, late: float, hang: float, wait: float
 ) -> None:
     """N asked, N outcomes; nothing twice; in the end the service holds what was delivered and nothing else."""
 
     async def main() -> None:
-        fault = faults(
-            seed, unrecorded=unrecorded, late=late, hang=hang, wait7=wait, taken=0.02, reset=0.02, refused=0.02
-        )
+        fault = faults(seed, lost=lost, late=late, hang=hang, wait7=wait, taken=0.02, reset=0.02, refused=0.02)
         service = ModelService(fault=fault, seed=seed)
         minter, queue, names = make_minter(service, seed=seed, max_attempts=20)
         seen: list[str] = []
@@ -274,7 +274,7 @@ def test_a_cancelled_caller_leaves_no_ghost(moment: float, seed: int, given_back
     """Whenever the caller goes, what it did not get is undone, and what it got stays."""
 
     async def main() -> None:
-        service = ModelService(seed=seed, fault=faults(seed, unrecorded=0.1, hang=0.02))
+        service = ModelService(seed=seed, fault=faults(seed, lost=0.1, hang=0.02))
         minter, queue, _ = make_minter(service, most=16, seed=seed)
         seen: list[str] = []
         on_ready = (lambda config: seen.append(config.runner_name)) if given_back else None
@@ -704,7 +704,7 @@ def test_every_part_of_the_time_is_accounted_for() -> None:
     """The parts of each config's time sum to its total, from demand to delivery."""
 
     async def main() -> None:
-        service = ModelService(fault=faults(3, unrecorded=0.2))
+        service = ModelService(fault=faults(3, lost=0.2))
         minter, queue, _ = make_minter(service, budget=Budget(50, 30.0))
         await minter.provision(queue, 80, PLAIN, None)
         report = minter.last_report
