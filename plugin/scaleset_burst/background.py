@@ -16,7 +16,7 @@ class Background:
     """The tasks of one owner. A failure ends its own task only, and is logged."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
         """Start work that nobody waits for."""
@@ -28,9 +28,9 @@ class Background:
         self._tasks |= started
         await asyncio.wait(started, timeout=patience)
 
-    def _start(self, work: Coroutine[Any, Any, object], name: str) -> set[asyncio.Task[None]]:
-        task = asyncio.create_task(_guarded(work, name), name=name)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, work: Coroutine[Any, Any, object], name: str) -> set[asyncio.Task[object]]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
         return {task}
 
     def cancel(self) -> None:
@@ -38,11 +38,10 @@ class Background:
         for task in self._tasks:
             task.cancel()
 
-
-async def _guarded(work: Coroutine[Any, Any, object], name: str) -> None:
-    try:
-        await work
-    except ServiceError as error:
-        logger.warning("%s failed, the next occasion tries again: %s", name, error)
-    except Exception:
-        logger.exception("%s failed", name)
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ServiceError):
+            logger.warning("%s failed, the next occasion tries again: %s", task.get_name(), error)
+        elif error is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
