@@ -208,6 +208,8 @@ class Engine:
 
     def statistics_seen(self, scale_set: ScaleSetRef, statistics: Statistics) -> None:
         """Keep the cache true, and open connections when work is coming."""
+        if self._minter is not None:
+            self._minter.ledger.serves(scale_set.name)
         self.metadata.on_statistics(scale_set, statistics)
         self._reconciler.statistics(scale_set, statistics)
         coming = statistics.assigned_jobs - statistics.registered_runners

@@ -89,7 +89,7 @@ def observe(
     minter, names = minting if minting is not None else (None, None)
     ledger = None if minter is None else minter.ledger
     queues = () if minter is None else tuple(minter.queues)
-    told = [call.told_eta for queue in queues for call in tuple(queue.calls) if call.told_eta is not None]
+    waiting = [slot.call.told_eta for queue in queues for slot in tuple(queue.waiting) if slot.wanted]
     return EngineSnapshot(
         scope=client.scope,
         mints={} if ledger is None else dict(ledger.outcomes),
@@ -97,8 +97,8 @@ def observe(
         mint_parts={} if ledger is None else ledger.parts._asdict(),
         bursts=0 if ledger is None else ledger.bursts,
         waves=0 if ledger is None else ledger.waves,
-        waiting=sum(slot.wanted for queue in queues for slot in tuple(queue.waiting)),
-        eta_seconds=max(0.0, max(told, default=now) - now),
+        waiting=len(waiting),
+        eta_seconds=max((0.0, *(told - now for told in waiting if told is not None))),
         in_flight=admission.in_flight,
         concurrency_limit=admission.limiter.limit,
         budget_used=used,

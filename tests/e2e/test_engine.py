@@ -125,6 +125,14 @@ async def test_what_the_engine_shows_is_what_happened(simulator: SimulatorProces
     assert engine.snapshot().journal_open == 0
 
 
+async def test_a_scale_set_is_shown_before_its_first_mint(simulator: SimulatorProcess) -> None:
+    """Else the first burst of all, refused as a whole, is no increase, and no alert says so."""
+    async with running(simulator) as engine:
+        await engine.start()
+        engine.statistics_seen(LINUX, Statistics())
+        assert engine.snapshot().mints == {(LINUX.name, "minted"): 0}
+
+
 async def test_what_waits_for_the_limits_is_shown_and_for_how_long(simulator: SimulatorProcess) -> None:
     async with running(simulator, budget={"registrations": 50}) as engine:
         waiting = asyncio.create_task(engine.provision(LINUX, 80, ProvisionSettings(), None))

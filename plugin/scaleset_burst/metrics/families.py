@@ -48,7 +48,8 @@ def _one(
     combine: Callable[[float, float], float] = operator.add,
 ) -> Family:
     def read(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
-        return [((), float(getattr(snapshot, field)))]
+        value = getattr(snapshot, field)
+        return [] if value is None else [((), float(value))]
 
     return Family(name=PREFIX + name, type=kind, labels=("scope",), help=text, read=read, combine=combine)
 
@@ -69,10 +70,6 @@ def _mint_seconds(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sampl
 
 def _mint_parts(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
     return [((part,), seconds) for part, seconds in snapshot.mint_parts.items()]
-
-
-def _sharing_hosts(snapshot: EngineSnapshot, _bounded: Bounded) -> Iterable[Sample]:
-    return [] if snapshot.sharing_hosts is None else [((), float(snapshot.sharing_hosts))]
 
 
 def _requests(snapshot: EngineSnapshot, bounded: Bounded) -> Iterable[Sample]:
@@ -151,12 +148,11 @@ FAMILIES: tuple[Family, ...] = (
     _one("ghosts_removed_total", "counter", "Registrations that nobody would use, removed.", "ghosts_removed"),
     _one("unresolved_mints", "gauge", "Names that may be registered and are not resolved yet.", "unresolved_mints"),
     _one("journal_open_entries", "gauge", "Names in the journal whose end is not known yet.", "journal_open"),
-    Family(
-        name=PREFIX + "sharing_hosts",
-        type="gauge",
-        labels=("scope",),
-        help="Hosts that share the limits through Redis; 0 while it is unavailable, absent without it.",
-        read=_sharing_hosts,
-        combine=max,
+    _one(
+        "sharing_hosts",
+        "gauge",
+        "Hosts that share the limits through Redis; 0 while it is unavailable, absent without it.",
+        "sharing_hosts",
+        max,
     ),
 )

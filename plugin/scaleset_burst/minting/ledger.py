@@ -48,6 +48,14 @@ class BurstLedger:
         self.bursts = 0
         self.waves = 0
 
+    def serves(self, name: str) -> str:
+        """Count a scale set from now on, by its name unless there are too many; return what it is counted by."""
+        name = name if name in self._names or len(self._names) < MOST_NAMES else "other"
+        if name not in self._names:
+            self._names.add(name)
+            self.outcomes[name, "minted"] += 0  # it shows that nothing has happened yet
+        return name
+
     def begin(self, queue: MintQueue, now: float) -> None:
         """Open an account: the first call of a burst has come."""
         self._running[id(queue)] = _Account(started_at=now)
@@ -84,8 +92,7 @@ class BurstLedger:
     def returned(self, queue: MintQueue, call: Call) -> None:
         """Note what the slots of one call came to."""
         rest = FailureReason.REJECTED if isinstance(call.error, Rejected) else FailureReason.UNAVAILABLE
-        name = queue.ref.name if queue.ref.name in self._names or len(self._names) < MOST_NAMES else "other"
-        self._names.add(name)
+        name = self.serves(queue.ref.name)
         for outcome in call.outcomes:
             if isinstance(outcome, JitConfig):
                 self.outcomes[name, "minted"] += 1

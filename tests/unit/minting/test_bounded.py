@@ -115,6 +115,7 @@ def test_scale_sets_without_end_are_forgotten_and_counted_together() -> None:
         minter, _, names = make_minter(ModelService(latency=0.001), budget=Budget(10**6, 300.0))
         for number in range(2500):
             queue = MintQueue(ScaleSetRef(name=f"set-{number}"), number, "x", "_work")
+            minter.ledger.serves(f"idle-{number}")
             await minter.provision(minter.add_queue(("default", queue.ref.name), queue), 1, ProvisionSettings(), None)
         assert len(minter.queues) == 1000
         assert len(minter.ledger.outcomes) == 1001
