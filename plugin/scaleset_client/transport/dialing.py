@@ -80,11 +80,11 @@ class Dialer:
             raise NotSent(f"no connection to {route.authority}: the transport was closed")
         seconds, tried = self._options.connect_timeout, list[str]()
         try:
-            _ = self._trust if route.tls else None  # the time that the first one takes is not the connection's
+            trust = self._trust if route.tls else None  # reading it takes no time of the connection's
             async with asyncio.timeout(seconds) as limit:
                 self._limits.add(limit)
                 try:
-                    return await self._open(owner, route, tried)
+                    return await self._open(owner, route, trust, tried)
                 finally:
                     self._limits.discard(limit)
         except TimeoutError:
@@ -95,18 +95,17 @@ class Dialer:
         except (OSError, UnicodeError) as error:
             raise NotSent(f"no connection to {route.authority}: {error}") from error
 
-    async def _open(self, owner: Owner, route: Route, tried: list[str]) -> Connection:
+    async def _open(self, owner: Owner, route: Route, trust: ssl.SSLContext | None, tried: list[str]) -> Connection:
         if route.proxy is None:
-            trust = self._trust if route.tls else None
             return await self._connect(owner, route.host, route.port, trust, tried)
-        lower = await self._reach(route.proxy, _Nobody() if route.tls else owner, tried)
-        if not route.tls:
+        lower = await self._reach(route.proxy, _Nobody() if trust else owner, tried)
+        if not trust:
             return lower
         below = await _tunnel(lower, route, route.proxy)
         connection = Connection(owner)
         try:
             above = await asyncio.get_running_loop().start_tls(
-                below, connection, self._trust, server_hostname=server_name(route.host)
+                below, connection, trust, server_hostname=server_name(route.host)
             )
         except BaseException:
             below.abort()

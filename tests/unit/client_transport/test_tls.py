@@ -103,6 +103,28 @@ async def test_our_certificate_is_shown_to_who_asks(
         assert len(server.requests) == 1
 
 
+async def test_the_systems_authorities_are_read_once_and_only_for_tls(
+    serve: Serve, transports: Transports, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take 50 ms, which every client of a simulator paid twice."""
+    read: list[str | None] = []
+    made = ssl.create_default_context
+
+    def noted(*, cafile: str | None) -> ssl.SSLContext:
+        read.append(cafile)
+        return made(cafile=cafile)
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    transport = transports(connect_timeout=0.2)
+    async with serve() as server:
+        await ask(transport, server.url)
+        assert read == []
+        for _ in range(3):
+            with pytest.raises((NotSent, MaybeSent)):
+                await ask(transport, server.url.copy_with(scheme="https"))
+        assert read == [None]
+
+
 @pytest.mark.parametrize("option", ["ca_file", "client_certificate"])
 def test_a_missing_file_is_told_at_the_start(transports: Transports, option: str, anyio_backend: str) -> None:
     with pytest.raises(OSError, match=f"^{option} `/nowhere.pem`: No such file"):
