@@ -144,7 +144,6 @@ class _Host:
         self._health = health
         self._forced = forced
         self._hidden = hidden
-        self._sets = health.autoscalers
 
     async def work(self, report: Report, once: int | None) -> int:
         """Run until cancelled, or until a single burst is over; then let every scale set drain, then the plugins."""
@@ -154,7 +153,7 @@ class _Host:
             for autoscaler in sets:
                 await autoscaler.check_scale_set()
             if once is not None:
-                return 1 if await self._sets[0].once(once) else 0
+                return 1 if await self._health.autoscalers[0].once(once) else 0
             for autoscaler in sets:
                 await autoscaler.adopt()
             await _all(self._listen(autoscaler, own) for autoscaler, own in sets.items())
@@ -175,7 +174,7 @@ class _Host:
         )
         launcher = partial(self._launcher, own, scale_set)
         autoscaler = Autoscaler(self._hooks, self._client, launcher, scale_set, limits, report=report)
-        self._sets.append(autoscaler)
+        self._health.autoscalers.append(autoscaler)
         return autoscaler
 
     def _launcher(self, own: ScaleSetSettings, scale_set: ScaleSetRef, on_end: OnEnd) -> Launcher:
@@ -205,7 +204,7 @@ class _Host:
 
     async def _end(self, *, keep: bool) -> None:
         timeout = self._settings.autoscaler.drain_timeout or None
-        await asyncio.gather(*(each.stop(self._forced, timeout, keep=keep) for each in self._sets))
+        await asyncio.gather(*(each.stop(self._forced, timeout, keep=keep) for each in self._health.autoscalers))
         await self._hooks.stopping()
 
 

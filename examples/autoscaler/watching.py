@@ -1,4 +1,4 @@
-"""What the host serves over HTTP to whoever watches it: its metrics, and whether it lives."""
+"""What the host shows over HTTP to whoever watches it."""
 
 import asyncio
 import json

@@ -79,7 +79,7 @@ def test_it_shows_what_was_asked_for_and_what_became_of_it(simulator: SimulatorP
 
 
 def test_it_renews_itself_and_lets_the_reader_read(simulator: SimulatorProcess, page: "Page") -> None:
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": 300})
+    page.set_viewport_size({"width": page.evaluate("innerWidth"), "height": 300})
     page.goto(f"{simulator.url}/")
     page.evaluate("window.loaded = 'once'; scrollTo(0, 100); getSelection().selectAllChildren(faults.children[0])")
     mint(simulator, 7)

@@ -220,7 +220,9 @@ async def test_without_redis_every_burst_ends_and_it_is_said_once(
                 await hosts.settled()
                 assert await hosts.burst(engines[1], 10) == 10
             shared_by = 0 if trouble in {"gone in the middle", "wrong password"} else 2
-            assert [engine.snapshot().sharing_hosts for engine in engines] == [shared_by] * 2
+            await until(
+                lambda: [engine.snapshot().sharing_hosts for engine in engines] == [shared_by] * 2, "it is shown"
+            )
             await until(lambda: not any(len(engine.minter.resolver) for engine in engines), "all is resolved")
             assert hosts.ghosts() == set()
             assert len(hosts.got) == len(set(hosts.got))
