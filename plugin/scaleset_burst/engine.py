@@ -267,7 +267,8 @@ class Engine:
             try:
                 registered, pause = await names.registered(budget.window), await names.pause_left()
             except (OSError, sqlite3.Error) as error:
-                logger.warning("the journal cannot say yet what was registered before: %s", error)
+                level = logging.WARNING if until == math.inf else logging.DEBUG  # once is enough
+                logger.log(level, "the journal cannot say yet what was registered before: %s", error)
                 await self._clock.sleep(RECALL_SECONDS)
                 until = began  # by the next try we may have registered some ourselves
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -116,6 +117,8 @@ class JournalNames:
         self._closed = True
         try:
             await self._writer.close(self._journal.close)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("the journal could not write at the end, the next start looks at what it holds: %s", error)
         except Exception:
             logger.exception("the journal could not write at the end; the next start looks at what it holds")
 

@@ -82,6 +82,23 @@ def test_a_disk_that_takes_nothing_is_waited_for_once(error: Exception | None) -
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database or disk is full"), OSError("full")])
+def test_a_disk_that_is_full_at_the_end_is_one_sentence(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """It is the machine's fault and not ours: a host whose disk was full ended with a traceback."""
+
+    async def main() -> None:
+        disk = Disk()
+        disk.answers.set()
+        disk.error = error
+        names = JournalNames(disk)
+        await names.reserve(42, ["0"])
+        await names.close()
+
+    asyncio.run(main())
+    assert [record.levelname for record in caplog.records if "at the end" in record.getMessage()] == ["WARNING"]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_what_a_disk_lacks_is_bounded() -> None:
     """The newest items are kept."""
 
