@@ -19,6 +19,7 @@ __all__ = [
     "JobStarted",
     "Label",
     "MaybeAwaitable",
+    "MintAttempt",
     "MintFailure",
     "OnReady",
     "Outcome",
@@ -106,6 +107,29 @@ class ProvisionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MintAttempt:
+    """One request that asked for a runner, for whoever shows where the seconds of a burst went.
+
+    Attributes:
+        started_at: Unix time when its turn came.
+        seconds: From then until it was answered, or given up.
+        result: `minted`, or what kind of failure its answer was.
+        token: Seconds of it spent waiting for credentials.
+        connect: Seconds of it spent waiting for a connection.
+        status: HTTP status of the answer, if there was one.
+        request_id: `X-GitHub-Request-Id` of the answer, if there was one.
+    """
+
+    started_at: float
+    seconds: float
+    result: str
+    token: float = 0.0
+    connect: float = 0.0
+    status: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JitConfig:
     """Everything one ephemeral runner needs to connect; its registration exists already.
 
@@ -115,6 +139,7 @@ class JitConfig:
         scale_set: The scale set the runner belongs to, with its id.
         encoded: The JIT config itself (base64). A secret: it holds the runner's private key.
         minted_at: Unix time when the service's answer arrived.
+        attempts: The last requests sent for it, in the order of their answers; none if the plugin does not tell.
     """
 
     runner_id: int
@@ -122,6 +147,7 @@ class JitConfig:
     scale_set: ScaleSetRef
     encoded: str = field(repr=False)
     minted_at: float
+    attempts: tuple[MintAttempt, ...] = field(default=(), repr=False, compare=False)
 
 
 class FailureReason(StrEnum):
@@ -157,6 +183,7 @@ class MintFailure:
         retry_after: Seconds until asking again makes sense, if known.
         status: Last HTTP status, if there was an answer.
         request_id: `X-GitHub-Request-Id` of the last answer, if there was one.
+        attempts: The last requests sent for it, in the order of their answers; none if the plugin does not tell.
     """
 
     reason: FailureReason
@@ -164,6 +191,7 @@ class MintFailure:
     retry_after: float | None = None
     status: int | None = None
     request_id: str | None = None
+    attempts: tuple[MintAttempt, ...] = field(default=(), repr=False, compare=False)
 
 
 Outcome: TypeAlias = JitConfig | MintFailure

@@ -11,6 +11,7 @@ from scaleset_client.options import Credentials
 from scaleset_client.protocol import read
 from scaleset_client.requests import Request
 from scaleset_client.retrying import Pause, Repeater
+from scaleset_client.texts import header_text
 from scaleset_client.transport import Head, RawHeaders, Response
 from scaleset_client.urls import ConfigUrl, endpoint_url
 from scaleset_hookspecs.errors import RateLimited
@@ -80,6 +81,9 @@ class ServiceCaller:
         connection = self.chain.current() or await self._obtain()
         head = self._head(request, connection)
         response = await self._adapter.exchange(request.kind, head, body=request.body, time_limit=time_limit)
+        if trace is not None:
+            trace.status = response.status
+            trace.request_id = header_text(response.request_id, self.chain.secrets)
         if response.status == 401:
             self.chain.refused(connection)
         return response

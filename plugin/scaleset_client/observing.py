@@ -43,17 +43,21 @@ class Counters:
 
 @dataclass(slots=True)
 class Trace:
-    """Seconds one request spent before it was sent, and whether it was.
+    """Seconds one request spent before it was sent, whether it was, and how it was answered.
 
     Attributes:
         token: Waiting for credentials.
         connect: Waiting for a connection.
         unsent: Surely no byte of it has left: it waits for credentials or a connection.
+        status: HTTP status of its answer, if there was one.
+        request_id: `X-GitHub-Request-Id` of its answer, if there was one.
     """
 
     token: float = 0.0
     connect: float = 0.0
     unsent: bool = False
+    status: int | None = None
+    request_id: str | None = None
 
 
 TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scaleset_hookspecs.errors import ServiceError
-from scaleset_hookspecs.types import FailureReason, JitConfig, MintFailure, OnReady, Outcome, ProvisionSettings
+from scaleset_hookspecs.types import (
+    FailureReason,
+    JitConfig,
+    MintAttempt,
+    MintFailure,
+    OnReady,
+    Outcome,
+    ProvisionSettings,
+)
 
 if TYPE_CHECKING:
     from scaleset_burst.minting.queue import MintQueue
@@ -32,6 +40,7 @@ class Slot:
         name: The name that the host chose for it, if it did: it is asked for under no other.
         unanswered: A request with that name may have registered a runner, or may yet.
         resolving: The resolver has the name: nothing is sent for the slot until that is done.
+        tried: The last requests sent for it and answered.
     """
 
     call: Call
@@ -47,6 +56,7 @@ class Slot:
     name: str | None = None
     unanswered: bool = False
     resolving: bool = False
+    tried: tuple[MintAttempt, ...] = ()
 
     @property
     def wanted(self) -> bool:
@@ -92,6 +102,8 @@ class Call:
         """Give a slot its outcome; `False` if it has one already or nobody waits any more."""
         if self.abandoned or self.error is not None or self.outcomes[slot.index] is not None:
             return False
+        if slot.tried and isinstance(outcome, MintFailure):
+            outcome = replace(outcome, attempts=slot.tried)
         self.outcomes[slot.index] = outcome
         self.remaining -= 1
         self.queue.settled(self)

@@ -20,7 +20,7 @@ from scaleset_client.clock import Clock
 from scaleset_client.failures import SliceRefused
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs.errors import NotFound, ServiceError, Unavailable
-from scaleset_hookspecs.types import FailureReason, JitConfig
+from scaleset_hookspecs.types import FailureReason, JitConfig, MintAttempt
 
 __all__ = ["REPEATED", "Result", "Settled", "Settlement"]
 
@@ -31,6 +31,9 @@ Result = MintedRunner | ServiceError
 
 FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 5.0
+MOST_TRIED = 19
+"""Requests of one slot that are told, next to the last one: a limit that is closed for hours refuses many."""
+
 REPEATED = 3
 """Refusals in a row that are believed, where the service does not name the reason."""
 
@@ -102,8 +105,8 @@ class Settlement:
             self._admission.minted(attempt, 1, now)
             self._ledger.minted(attempt)
             attempt.queue.minted()
-            config = self._config(attempt, first)
             slot = attempt.slots[0]
+            config = self._config(attempt, slot, first, now)
             settled = Settled()
             if first.runner.name != name:
                 settled.changes = (Change(name=name, state=State.CLOSED),)
@@ -125,6 +128,7 @@ class Settlement:
                 attempt.queue.minted()
                 self._minted(attempt, slot, name, result, now, aftermath)
             elif classified is not None:
+                self._tried(attempt, slot, classified.failure_class.value, now)
                 self._failed(attempt, slot, name, classified, result, aftermath)
         gone = self._refused_for_all(attempt, classes, results, now)
         unresolved = self._unresolved(attempt, aftermath, now)
@@ -173,20 +177,35 @@ class Settlement:
     ) -> None:
         if minted.runner.name != name:  # from here on the service's spelling counts, as it does for the host
             aftermath.changes.append(Change(name=name, state=State.CLOSED))
-        config = self._config(attempt, minted)
+        config = self._config(attempt, slot, minted, now)
         if slot.wanted:
             aftermath.arrivals.append(self._claimed(attempt, slot, name, config, now))
         else:
             aftermath.undeliverable.append(config)
 
-    def _config(self, attempt: Attempt, minted: MintedRunner) -> JitConfig:
+    def _config(self, attempt: Attempt, slot: Slot, minted: MintedRunner, now: float) -> JitConfig:
+        self._tried(attempt, slot, "minted", now)
         return JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
             scale_set=attempt.queue.ref_of(attempt.scale_set_id),
             encoded=minted.encoded_jit_config,
             minted_at=self._clock.time(),
+            attempts=slot.tried,
         )
+
+    def _tried(self, attempt: Attempt, slot: Slot, result: str, now: float) -> None:
+        trace, seconds = attempt.trace, now - attempt.sent_at
+        one = MintAttempt(
+            started_at=self._clock.time() - seconds,
+            seconds=seconds,
+            result=result,
+            token=trace.token,
+            connect=trace.connect,
+            status=trace.status,
+            request_id=trace.request_id,
+        )
+        slot.tried = (*slot.tried[-MOST_TRIED:], one) if slot.tried else (one,)
 
     def _claimed(self, attempt: Attempt, slot: Slot, name: str, config: JitConfig, now: float) -> Arrival:
         slot.claimed = True

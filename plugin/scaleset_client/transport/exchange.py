@@ -23,6 +23,9 @@ MAX_BODY = 16 * 2**20
 ENCODED = b"content-encoding"
 ENCODED_LENGTH = len(ENCODED)
 
+REQUEST_ID = b"x-github-request-id"
+REQUEST_ID_LENGTH = len(REQUEST_ID)
+
 REMEMBERED = 64
 """Lengths of bodies whose heads are kept ready; the names of one burst have one length."""
 
@@ -50,6 +53,14 @@ class Response(NamedTuple):
     def __repr__(self) -> str:
         """Show no header and no body: they may hold a JIT config or a token."""
         return f"Response(status={self.status}, {len(self.body)} bytes)"
+
+    @property
+    def request_id(self) -> str | None:
+        """What the service calls the request (`X-GitHub-Request-Id`), as it came."""
+        for name, value in self.headers:
+            if len(name) == REQUEST_ID_LENGTH and name.lower() == REQUEST_ID:
+                return value.decode("latin-1")
+        return None
 
     def named_headers(self) -> dict[str, str]:
         """Return the headers by their names in lower case; one that came several times holds all, between commas."""

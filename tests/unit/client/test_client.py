@@ -1,6 +1,7 @@
 """The client against a service on loopback."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -155,6 +156,28 @@ async def test_a_mint_that_waits_for_a_token_is_known_to_be_unsent(
     gate.set()
     await asyncio.gather(*minting)
     assert [trace.unsent for trace in traces] == [False] * 5
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("C0DE:12AB:33F0", "C0DE:12AB:33F0"),
+        ("an id of a gateway", "an id of a gateway"),
+        ("ghp_0123456789abcdefghij", "***"),
+        ("", None),
+    ],
+)
+async def test_a_mint_tells_what_the_service_calls_it(
+    service: ScriptedService, client: ScaleSetClient, sent: str, told: str | None
+) -> None:
+    """Its status and request id stand in its trace; what looks like a secret does not."""
+    mint = service.routes["POST", f"/tenant/_apis/{SETS}/42/generatejitconfig"]
+    identified = {"X-GitHub-Request-Id": sent} if sent else {}
+    service.on_service("POST", f"{SETS}/42/generatejitconfig", lambda r: replace(mint(r), headers=identified))
+    trace = Trace()
+    TRACE.set(trace)
+    await client.generate_jit_config(42, "r-1")
+    assert (trace.status, trace.request_id) == (200, told)
 
 
 async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, client: ScaleSetClient) -> None:
