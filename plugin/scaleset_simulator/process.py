@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -125,6 +123,9 @@ class SimulatorProcess:
         Raises:
             SimulatorError: It was refused.
         """
+        import urllib.error  # noqa: PLC0415  # the simulator itself, which loads its package, needs no client
+        import urllib.request  # noqa: PLC0415
+
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_sim/{path.removeprefix('/_sim/')}", data=data, method=method)  # noqa: S310  # loopback
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
