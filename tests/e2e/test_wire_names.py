@@ -15,6 +15,7 @@ from scaleset_burst.settings import load_settings
 from scaleset_burst.wiring import build_client
 from scaleset_client.clock import SystemClock
 from scaleset_hookspecs import JitConfig, ProvisionSettings, ScaleSetRef
+from tests.kit.examples import examples
 
 SETTINGS = load_settings(
     {
@@ -49,7 +50,7 @@ class Service(httpx.AsyncBaseTransport):
         return httpx.Response(200, json={"runner": runner, "encodedJITConfig": "x"}, request=request)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     name=st.text(min_size=1, max_size=150),
     prefixes=st.lists(st.text(max_size=150) | st.none(), min_size=1, max_size=3),

@@ -29,6 +29,7 @@ from scaleset_hookspecs import (
     Statistics,
     Unavailable,
 )
+from tests.kit.examples import examples
 from tests.kit.virtual import VirtualLoop
 from tests.unit.cache.model import ModelService, down, make
 
@@ -473,7 +474,7 @@ def all_the_time(truth: Truth, start: float, end: float) -> bool:
 
 TestCacheAgainstTheTruth = CacheAgainstTheTruth.TestCase
 TestCacheAgainstTheTruth.settings = settings(
-    max_examples=300,
+    max_examples=examples(300),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

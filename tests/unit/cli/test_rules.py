@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scaleset_burst.cli.rules import host_problems
 from scaleset_hookspecs import SourcedConfig
+from tests.kit.examples import examples
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 MARK = "ghp_hunter2hunter2"
@@ -20,7 +21,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.dictionaries(keys, values, max_size=4))
 def test_any_file_ends_in_problems_and_no_secret_is_repeated(data: dict[Any, Any]) -> None:
     config = SourcedConfig(data, file=str(EXAMPLES / "config.yaml"))

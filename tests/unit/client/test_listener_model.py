@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from scaleset_client import JobAvailable, Listener, MessageSession, ScaleSetClient, TokenCredentials
 from scaleset_client.session import MISSING_ALLOWED
+from tests.kit.examples import examples
 from tests.kit.virtual import VirtualClock, run_virtually
 
 SESSION_SECONDS = 90.0
@@ -273,7 +274,7 @@ faults = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.sampled_from(FAULTS)
     restarts=st.booleans(),
     inclusive=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_nothing_is_lost_whatever_is_refused(
     faults: list[tuple[str, str]], messages: int, capacity: int, restarts: bool, inclusive: bool
 ) -> None:

@@ -17,6 +17,7 @@ from autoscaler.config import CHECKS, AutoscalerSettings, HostSettings, ScaleSet
 from scaleset_client.settings import GitHubSettings
 from scaleset_hookspecs import ConfigError
 from scaleset_hookspecs.configuration import Section, load, read_text
+from tests.kit.examples import examples
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 TEXT = (EXAMPLES / "config.yaml").read_text()
@@ -97,7 +98,7 @@ def changes(model: type[Section]) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from([*model.model_fields, "other"]), VALUES, max_size=3)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.one_of(st.just({}), changes(GitHubSettings)),
     st.sampled_from([ONE, SEVERAL]),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from scaleset_burst.journal import Change, DatabaseJournal, Journal, JournalNames, MemoryJournal, State, open_journal
 from scaleset_burst.journal.memory import MOST_DELIVERED
+from tests.kit.examples import examples
 
 OPEN = (State.RESERVED, State.MINTED, State.AMBIGUOUS, State.UNPROVEN)
 
@@ -59,7 +60,7 @@ def states(journal: DatabaseJournal) -> dict[str, str]:
     return dict(journal._database.execute("SELECT name, state FROM names"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(list(State))), max_size=40), reports=st.booleans())
 def test_what_the_dead_left_is_adopted_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, State]], reports: bool

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.limits.budget import DEFAULT_PAUSE, LONGEST_PAUSE, Budget
+from tests.kit.examples import examples
 
 WINDOW = 300.0
 
@@ -64,7 +65,7 @@ class Model:
                 self.budget.undecided(1e9)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(limit=st.integers(1, 60), steps=STEPS)
 def test_no_window_wherever_it_starts_holds_too_many(limit: int, steps: Steps) -> None:
     """Promise 3: with commits anywhere between request and answer; and no request while told to wait."""

@@ -12,6 +12,7 @@ from scaleset_burst.limits.slices import Slicing
 from scaleset_burst.minting.given import MOST, Given
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
+from tests.kit.examples import examples
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
@@ -49,7 +50,7 @@ class Repeating(ModelService):
 
 @pytest.mark.parametrize("mode", ["never", "always"])
 @pytest.mark.parametrize("one_by_one", [True, False])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(answers=st.lists(st.sampled_from(["own", "own", "id", "all"]), max_size=30))
 def test_no_runner_is_handed_out_twice_or_removed_in_anothers_name(
     mode: str, one_by_one: bool, answers: list[str]

@@ -21,6 +21,7 @@ from scaleset_hookspecs import (
     ScaleSetRef,
     UsageError,
 )
+from tests.kit.examples import examples
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import VirtualClock, run_virtually
@@ -64,7 +65,7 @@ class Dated(ModelService):
 
 
 @pytest.mark.parametrize("mode", ["never", "always"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     faults=st.lists(st.sampled_from(FAULTS), max_size=40),
     held=st.sets(st.sampled_from(NAMES), max_size=4),

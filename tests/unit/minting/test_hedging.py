@@ -15,6 +15,7 @@ from scaleset_burst.minting.call import Call
 from scaleset_burst.minting.hedging import Hedging
 from scaleset_client.types import MintedRunner
 from scaleset_hookspecs import JitConfig, ProvisionSettings, Rejected, ScaleSetRef, ServiceError, Unavailable
+from tests.kit.examples import examples
 from tests.kit.minting import make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
@@ -107,7 +108,7 @@ def test_no_more_than_one_in_ten_is_late(latencies: list[float], in_flight: int)
         assert sum(latency > late for latency in recent) <= len(recent) / 10
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     sigma=st.floats(0.0, 1.2),

@@ -24,6 +24,7 @@ from scaleset_hookspecs import (
     ProvisionSettings,
     Unavailable,
 )
+from tests.kit.examples import examples
 from tests.kit.minting import make_minter
 from tests.kit.service import FAULTS, ModelService
 from tests.kit.virtual import run_virtually
@@ -86,7 +87,7 @@ def test_a_burst_takes_as_many_waves_as_the_limit_divides() -> None:
     run_virtually(main)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     count=st.integers(1, 120),
@@ -268,7 +269,7 @@ def test_a_falling_demand_cancels_what_was_not_sent() -> None:
     run_virtually(main)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(moment=st.floats(0.0, 0.6), seed=st.integers(0, 100), given_back=st.booleans())
 def test_a_cancelled_caller_leaves_no_ghost(moment: float, seed: int, given_back: bool) -> None:
     """Whenever the caller goes, what it did not get is undone, and what it got stays."""
@@ -527,7 +528,7 @@ def test_a_slice_counts_only_what_it_carries() -> None:
     run_virtually(main)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_slices_are_exactly_once_too(seed: int) -> None:
     """Slices partly committed and lost slices leave no ghost; a service that stops taking them is followed."""

@@ -17,6 +17,7 @@ from scaleset_burst.minting.unresolved import UnresolvedMint
 from scaleset_client.types import MintedRunner, Runner
 from scaleset_hookspecs import JitConfig, ProvisionSettings
 from scaleset_hookspecs.errors import Conflict, NotFound, RateLimited, Rejected, Unavailable
+from tests.kit.examples import examples
 from tests.kit.minting import RecordingNames, make_minter
 from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
@@ -135,7 +136,7 @@ late = st.one_of(st.just(0.0), st.just(float("inf")), st.floats(0.1, 50.0))
 removal = st.sampled_from(["done", "busy", "unknown", "forbidden", "down", "absent", "lost"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     failure_classes=st.lists(late, max_size=4).map(lambda failure_classes: [*failure_classes, 0.0, 0.0]),
     outages=st.lists(st.tuples(st.floats(0.0, 300.0), st.floats(0.5, 200.0)), max_size=3),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleset_burst.sharing.budget import NEVER, SLACK, Fallback, SharedBudget
+from tests.kit.examples import examples
 
 WINDOW = 300.0
 
@@ -23,7 +24,7 @@ class Asked(asyncio.Event):
         super().set()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     limit=st.integers(10, 200),
     parts=st.lists(st.integers(0, 100), min_size=1, max_size=5),

@@ -16,6 +16,7 @@ from scaleset_burst.sharing.cache import RedisCache
 from scaleset_burst.sharing.names import SharedNames
 from scaleset_burst.sharing.scripts import COUNT
 from scaleset_burst.sharing.store import RedisUnavailable
+from tests.kit.examples import examples
 from tests.kit.redis_server import RedisServer
 from tests.unit.sharing.hosts import KEYS, LIMIT, BareHost, HandClock, settle
 
@@ -81,7 +82,7 @@ class PassingClock(HandClock):
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
