@@ -1,7 +1,7 @@
 import asyncio
 import sys
 
-from scaleset_hookspecs import Answer, Certainty, ScaleSetRef, ScaleSetSettings, hookimpl
+from scaleset_hookspecs import Answer, Certainty, ScalesetError, ScaleSetRef, ScaleSetSettings, hookimpl
 from scaleset_hookspecs.configuration import read_config
 from scaleset_hookspecs.host import AsyncHost, create_manager
 
@@ -22,4 +22,7 @@ async def main(path: str, count: int) -> None:
     await host.stopping()
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+try:
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+except ScalesetError as error:
+    sys.exit(f"error: {error}")
