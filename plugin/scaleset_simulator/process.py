@@ -133,7 +133,8 @@ class SimulatorProcess:
             with opener.open(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise SimulatorError(f"{method} {path}: {error.read().decode(errors='replace')}") from error
+            with error:
+                raise SimulatorError(f"{method} {path}: {error.read().decode(errors='replace')}") from error
 
 
 def _flags(options: dict[str, object]) -> list[str]:

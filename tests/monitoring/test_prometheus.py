@@ -47,8 +47,9 @@ def ask(port: int, query: str) -> list[Any]:
         with urllib.request.urlopen(url, timeout=5) as answer:
             series = json.load(answer)["data"]["result"]
     except urllib.error.HTTPError as error:
-        if error.code == 400:
-            raise AssertionError(f"{query}: {error.read().decode()}") from None
+        with error:
+            if error.code == 400:
+                raise AssertionError(f"{query}: {error.read().decode()}") from None
         return []  # it starts
     except OSError:
         return []
