@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import MappingProxyType
 
 import httpx
@@ -11,6 +11,7 @@ from scaleset_client.clock import Clock
 from scaleset_client.observing import Counters, RequestRecord
 from scaleset_client.operations import RULES, Operation
 from scaleset_client.options import ConnectionOptions
+from scaleset_client.texts import plain_id
 from scaleset_client.transport import BurstTransport, Head, HttpxTransport, MaybeSent, NotSent, Response, Transport
 from scaleset_hookspecs.errors import Rejected, ServiceError, Unavailable, UsageError
 
@@ -33,6 +34,7 @@ class Adapter:
         transport: Transport | httpx.AsyncBaseTransport | None = None,
         poll_transport: Transport | httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
+        unreported: Collection[Operation] = (),
     ) -> None:
         # Each kind of call has turns of its own, so that none waits behind another that hangs. A caller waits for its
         # turn here, not in the pool, so that no time limit of a request runs meanwhile.
@@ -47,6 +49,7 @@ class Adapter:
         self._clock = clock
         self._requests: dict[Operation, int] = {}
         self._on_request = on_request
+        self._unreported = unreported
         self._closed = False
 
     @property
@@ -103,19 +106,29 @@ class Adapter:
     async def _timed(self, kind: Operation, transport: Transport, head: Head, body: bytes, seconds: float) -> Response:
         self._check_open(RULES[kind].words)
         self._requests[kind] = self._requests.get(kind, 0) + 1
-        if self._on_request is None:
+        if self._on_request is None or kind in self._unreported:
             return await _carry_out(kind, transport, head, body, seconds)
         started = self._clock.monotonic()
-        status, failure = None, None
+        status = failure = request_id = None
         try:
             response = await _carry_out(kind, transport, head, body, seconds)
-            status = response.status
+            status, request_id = response.status, plain_id(response.request_id)
         except BaseException as error:
             failure = type(error).__name__
             raise
         finally:
             took = self._clock.monotonic() - started
-            self._report(RequestRecord(kind=kind, status=status, seconds=took, failure=failure))
+            self._report(
+                RequestRecord(
+                    kind=kind,
+                    status=status,
+                    seconds=took,
+                    failure=failure,
+                    method=head.method,
+                    host=head.url.host,
+                    request_id=request_id,
+                )
+            )
         return response
 
     def _check_open(self, words: str) -> None:

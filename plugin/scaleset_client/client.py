@@ -1,7 +1,7 @@
 """The client of the scale set service: every operation as one method."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -52,6 +52,7 @@ class ScaleSetClient:
         transport: Transport | httpx.AsyncBaseTransport | None = None,
         poll_transport: Transport | httpx.AsyncBaseTransport | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
+        unreported: Collection[Operation] = (),
     ) -> None:
         """Make a client; nothing is sent before the first call.
 
@@ -67,6 +68,7 @@ class ScaleSetClient:
             transport: For short calls, instead of our own; any of httpx's will do. It is closed with the client.
             poll_transport: For message sessions, instead of our own. It is closed with the client.
             on_request: Called after each request, for metrics.
+            unreported: Operations that `on_request` is not called after.
 
         Raises:
             UsageError: The config URL names no scope, the proxy is none, or a file holds no usable certificate or key.
@@ -75,7 +77,12 @@ class ScaleSetClient:
         clock = clock or SystemClock()
         repeater = Repeater(clock, chance or random.Random(), backoff)  # noqa: S311  # jitter is no secret
         self._adapter = Adapter(
-            options, clock, transport=transport, poll_transport=poll_transport, on_request=on_request
+            options,
+            clock,
+            transport=transport,
+            poll_transport=poll_transport,
+            on_request=on_request,
+            unreported=unreported,
         )
         self._caller = ServiceCaller(self._config, credentials, self._adapter, repeater, user_agent.header())
 

@@ -18,12 +18,18 @@ class RequestRecord:
         status: HTTP status, `None` if there was no answer.
         seconds: From the connection being free for it to the end of its answer.
         failure: Class name of what went wrong below HTTP, if anything.
+        method: HTTP method.
+        host: Whom it was sent to.
+        request_id: `X-GitHub-Request-Id` of the answer, if it has GitHub's own form.
     """
 
     kind: Operation
     status: int | None
     seconds: float
     failure: str | None = None
+    method: str = ""
+    host: str = ""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-__all__ = ["excerpt", "header_text", "scrub"]
+__all__ = ["excerpt", "header_text", "plain_id", "scrub"]
 
 LONGEST = 300
 """Characters of a body in an error message at most."""
@@ -51,6 +51,11 @@ def excerpt(text: str, secrets: Iterable[str] = ()) -> str:
     clean = scrub("".join(char if char.isprintable() else " " for char in text), secrets)
     clean = " ".join(clean.split())
     return clean if len(clean) <= LONGEST else clean[: LONGEST - 3] + "..."
+
+
+def plain_id(value: str | None) -> str | None:
+    """Return an id of GitHub's own form from a header, which is surely no secret; nothing if it has another."""
+    return value if value and PLAIN_ID.fullmatch(value) else None
 
 
 def header_text(value: str | None, secrets: Iterable[str] = ()) -> str | None:

@@ -243,6 +243,27 @@ async def test_failures_are_observed_too() -> None:
     assert [(one.status, one.failure) for one in records] == [(None, "Unavailable")]
 
 
+async def test_what_nobody_wants_to_hear_of_is_not_reported_but_counted() -> None:
+    """What is reported tells whom it asked, and the id of its answer unless it might be a secret."""
+    records: list[RequestRecord] = []
+    for sent, told in (("C0DE:12AB", "C0DE:12AB"), ("ghp_0123456789abcdefghij", None), ("hunter2", None)):
+        transport = Answering(httpx.Response(200, content=b"{}", headers={"X-GitHub-Request-Id": sent}))
+        made = Adapter(
+            ConnectionOptions(),
+            SteppedClock(),
+            transport=transport,
+            on_request=records.append,
+            unreported={Operation.MINT},
+        )
+        await made.exchange(Operation.MINT, Head("POST", URL, []))
+        await made.exchange(Operation.FIND_RUNNER, Head("GET", URL, []))
+        [record] = records
+        records.clear()
+        assert (record.kind, record.method, record.host) == (Operation.FIND_RUNNER, "GET", URL.host)
+        assert record.request_id == told
+        assert made.counters.requests == {"mint": 1, "find_runner": 1}
+
+
 class Counting(httpx.AsyncBaseTransport):
     """A transport without a limit of its own."""
 
