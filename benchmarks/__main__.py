@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trustme
 
-from benchmarks import hotpath, real
+from benchmarks import hotpath, real, traces
 from benchmarks.building import CACHE, ROOT, Skipped, bench_python, build_peers
 from benchmarks.driving import Server
 from benchmarks.measuring import Result, measure
@@ -31,6 +31,8 @@ def main() -> int:
         return bench_cache.run(as_json=arguments.json)
     if arguments.groups == ["profile"]:
         return hotpath.run(as_json=arguments.json)
+    if arguments.groups == ["traces"]:
+        return traces.run(rounds=arguments.rounds, as_json=arguments.json)
     if arguments.groups == ["real"]:
         return _real(arguments)
     chosen = [
@@ -89,7 +91,7 @@ def _arguments() -> argparse.Namespace:
         "groups",
         nargs="*",
         metavar="GROUP",
-        help=f"{', '.join(groups)}, a workload, cache, profile, real; all but these three",
+        help=f"{', '.join(groups)}, a workload, cache, profile, real, traces; all but these four",
     )
     parser.add_argument("--quick", action="store_true", help="within two minutes: nothing slow, nothing built for long")
     parser.add_argument("--json", action="store_true", help="print the results as JSON in the last line")

@@ -18,10 +18,12 @@ class Plugin:
 
     Args:
         redis: URL of a Redis to share the limits through; `None`: alone.
+        traces: Whether it makes spans.
     """
 
-    def __init__(self, redis: str | None = None) -> None:
+    def __init__(self, redis: str | None = None, *, traces: bool = False) -> None:
         self._redis = redis
+        self._more: dict[str, Any] = {"traces": True} if traces else {}
 
     async def connect(self, order: dict[str, Any]) -> None:
         """Open the client and resolve the scale set."""
@@ -29,6 +31,7 @@ class Plugin:
         batch = {"max_concurrency": most, "slice": order["slice"]}
         connections = {"max": most * order["queues"], "warm": order["warm"], "ca_file": order["ca_file"]}
         burst = {
+            **self._more,
             "batch": {**batch, "max_concurrency": "auto" if order.get("auto") else most * order["queues"]},
             "budget": {"registrations": 10_000_000, "group_capacity": 10_000_000},
             "connections": {key: value for key, value in connections.items() if value is not None},
