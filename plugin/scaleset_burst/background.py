@@ -38,6 +38,11 @@ class Background:
         for task in self._tasks:
             task.cancel()
 
+    async def finish(self) -> None:
+        """Wait for whatever still runs, however it ends."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()

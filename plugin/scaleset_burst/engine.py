@@ -8,7 +8,8 @@ import math
 import random as random_module
 import sqlite3
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
+from typing import TYPE_CHECKING
 
 from scaleset_burst.background import Background
 from scaleset_burst.cache import Metadata
@@ -18,7 +19,7 @@ from scaleset_burst.minting.demand import check_count
 from scaleset_burst.reconciler import Reconciler
 from scaleset_burst.settings import Settings
 from scaleset_burst.telemetry import EngineSnapshot, observe
-from scaleset_burst.wiring import build_admission, build_client, build_journal, build_sharing
+from scaleset_burst.wiring import build_admission, build_client, build_journal, build_sharing, build_traces
 from scaleset_client import ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock, within
 from scaleset_hookspecs import (
@@ -39,6 +40,9 @@ from scaleset_hookspecs import (
     Statistics,
     Unavailable,
 )
+
+if TYPE_CHECKING:
+    from scaleset_burst.traces import Burst
 
 __all__ = ["Engine"]
 
@@ -86,7 +90,8 @@ class Engine:
         self.settings = settings
         self._clock = clock or SystemClock()
         self._random = random or random_module.Random()  # noqa: S311  # for jitter, not for secrets
-        self.client = client or build_client(settings, clock=self._clock, random=self._random)
+        self._traces = build_traces(settings, clock=self._clock)
+        self.client = client or build_client(settings, clock=self._clock, random=self._random, traces=self._traces)
         self._sharing = build_sharing(settings, self.client.scope, clock=self._clock)
         shared = self._sharing
         self.metadata = Metadata(
@@ -155,6 +160,8 @@ class Engine:
         self._stopped = True
         self._background.cancel()
         async with AsyncExitStack() as rest:  # whatever fails on the way, or is cancelled by the host, the rest closes
+            if self._traces is not None:
+                rest.push_async_callback(self._traces.close)
             rest.push_async_callback(self.client.aclose)
             rest.push_async_callback(self.metadata.aclose)
             if self._names is not None:
@@ -176,11 +183,26 @@ class Engine:
             Rejected: None of them can ever work.
             Unavailable: The service cannot be reached and nothing was minted.
         """
+        if self._traces is None:
+            return await self._provision(scale_set, count, settings, on_ready)
+        with self._traces.burst(scale_set, count) as burst:
+            outcomes = await self._provision(scale_set, count, settings, on_ready, burst)
+            burst.became(outcomes)
+        return outcomes
+
+    async def _provision(
+        self,
+        scale_set: ScaleSetRef,
+        count: int,
+        settings: ProvisionSettings,
+        on_ready: OnReady | None,
+        burst: Burst | None = None,
+    ) -> tuple[Outcome, ...]:
         check_count(scale_set, count, settings)
         if self._stopped:
             raise Unavailable("the host is stopping; nothing more is minted")
         started = self._clock.monotonic()
-        queue = await within(settings.deadline, self._queue(scale_set), self._clock)
+        queue = await within(settings.deadline, self._queue(scale_set, burst), self._clock)
         if queue is None:
             message = f"the scale set was not found within the {settings.deadline:g} s the host gave"
             return (MintFailure(reason=FailureReason.DEADLINE, message=message),) * count
@@ -282,9 +304,10 @@ class Engine:
         batch, clock = self.settings.batch, self._clock
         return Minter(self.client, names, self.admission, cache, batch=batch, clock=clock, random=self._random)
 
-    async def _queue(self, scale_set: ScaleSetRef) -> MintQueue:
+    async def _queue(self, scale_set: ScaleSetRef, burst: Burst | None) -> MintQueue:
         await self._open()
-        scale_set_id = await self.metadata.scale_set_id(scale_set)
+        with nullcontext() if burst is None else burst.current():  # not around what outlives the burst
+            scale_set_id = await self.metadata.scale_set_id(scale_set)
         queue = self.minter.queues.get(_key(scale_set))
         if queue is None:
             own = self.settings.for_scale_set(scale_set.name)

@@ -7,7 +7,6 @@ import os
 import random as random_module
 import secrets
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ from scaleset_burst.limits.slices import Slicing
 from scaleset_burst.settings import Settings
 from scaleset_client import ConnectionOptions, ScaleSetClient, UserAgent
 from scaleset_client.clock import Clock
-from scaleset_client.observing import RequestRecord
 from scaleset_client.transport import Transport
 from scaleset_client.transport.trust import trusting
 from scaleset_client.version import VERSION
@@ -30,8 +28,16 @@ from scaleset_hookspecs.configuration import reveal
 
 if TYPE_CHECKING:
     from scaleset_burst.sharing import Sharing
+    from scaleset_burst.traces import Traces
 
-__all__ = ["build_admission", "build_client", "build_journal", "build_sharing", "connection_options"]
+__all__ = [
+    "build_admission",
+    "build_client",
+    "build_journal",
+    "build_sharing",
+    "build_traces",
+    "connection_options",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +48,7 @@ def build_client(
     clock: Clock,
     random: random_module.Random,
     transport: Transport | httpx.AsyncBaseTransport | None = None,
-    on_request: Callable[[RequestRecord], None] | None = None,
+    traces: Traces | None = None,
 ) -> ScaleSetClient:
     """Make the client of the configured scope; nothing is sent yet.
 
@@ -51,7 +57,7 @@ def build_client(
         clock: Where times and waits come from.
         random: Where jitter comes from.
         transport: For short calls, instead of the client's own.
-        on_request: Called after each request.
+        traces: What makes a span of each look-up and each request for a token.
     """
     github = settings.github
     assert github is not None  # noqa: S101  # settings that are enabled have a scope
@@ -64,7 +70,8 @@ def build_client(
         force_ghes="GITHUB_ACTIONS_FORCE_GHES" in os.environ,
         user_agent=UserAgent(system="scaleset-burst", version=VERSION, subsystem="plugin"),
         transport=transport,
-        on_request=on_request,
+        on_request=None if traces is None else traces.on_request,
+        unreported=() if traces is None else traces.unreported,
     )
 
 
@@ -114,6 +121,21 @@ def build_sharing(settings: Settings, scope: str, *, clock: Clock) -> Sharing | 
         journal=_journal_of(settings),
         clock=clock,
     )
+
+
+def build_traces(settings: Settings, *, clock: Clock) -> Traces | None:
+    """Make what makes spans, if they are wanted.
+
+    Raises:
+        UsageError: The extra is not installed, or OpenTelemetry's variables cannot be used.
+    """
+    if not settings.traces:
+        return None
+    try:
+        from scaleset_burst.traces import open_traces  # noqa: PLC0415 - it needs the extra
+    except ModuleNotFoundError as error:
+        raise UsageError(f"`plugins.burst.traces` needs {error.name}: pip install 'scaleset-burst[otel]'") from error
+    return open_traces(clock=clock)
 
 
 def _journal_of(settings: Settings) -> str:

@@ -22,6 +22,7 @@ __all__ = ["read", "read_whole"]
 _EXTRAS: Final = (
     ((*SECTION, "sharing"), "redis", "redis"),
     ((*SECTION, "metrics"), "prometheus_client", "metrics"),
+    ((*SECTION, "traces"), "opentelemetry.exporter.otlp.proto.http", "otel"),
     ((*SECTION, "github", "app"), "cryptography", "app"),
     (("github", "app"), "cryptography", "app"),
 )
@@ -91,9 +92,16 @@ def _search_nearby(config: SourcedConfig, place: tuple[str, ...], keys: Iterable
 def _missing_extras(config: SourcedConfig) -> Iterator[Problem]:
     for path, module, extra in _EXTRAS:
         given = value_at(config, path)
-        if (given is True or isinstance(given, Mapping)) and find_spec(module) is None:
+        if (given is True or isinstance(given, Mapping)) and not _installed(module):
             found = f"a setting that needs `{module}`, which is not installed"
             yield locate(config, path, found, f"pip install 'scaleset-burst[{extra}]'")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package that it would be in
+        return False
 
 
 def _journal(config: SourcedConfig, settings: Settings) -> Iterator[Problem]:

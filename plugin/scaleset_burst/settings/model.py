@@ -207,6 +207,10 @@ class Settings(Section):
         default=False,
         description="Whether the default registry of `prometheus_client` shows the plugin; extra `metrics`.",
     )
+    traces: Flag = Field(
+        default=False,
+        description="Whether bursts, mints and look-ups become OpenTelemetry spans; extra `otel`.",
+    )
     scale_sets: Literal["all"] | dict[ScaleSetName, ScaleSetOverride] = Field(
         default="all",
         description="Overrides by scale set name; sets not named are ours as well, with the settings above.",

@@ -326,7 +326,11 @@ def test_the_file_may_come_from_standard_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "setting", "extra"),
-    [("redis", "sharing: {url: redis://h}", "redis"), ("cryptography", "github: {app: {}}", "app")],
+    [
+        ("redis", "sharing: {url: redis://h}", "redis"),
+        ("cryptography", "github: {app: {}}", "app"),
+        ("opentelemetry.exporter.otlp.proto.http", "traces: true", "otel"),
+    ],
 )
 def test_a_setting_that_needs_an_extra_says_so(tmp_path: Path, module: str, setting: str, extra: str) -> None:
     path = config(tmp_path, f"plugins:\n  burst:\n    {setting}\n")
