@@ -42,6 +42,9 @@ LONGEST_LATENCY: Final = 2.0
 PLUGIN_ROUNDS: Final = 3
 """A run with the plugin is so short that one hiccup of the machine would decide it."""
 
+PICTURES: Final = Path("build", "demo")
+RECORD: Final = "report.jsonl"
+SUMMARY: Final = '{"kind": "summary"'
 STOP_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.5
 REPORT_LINE: Final = re.compile(r" (?:INFO|DEBUG) +scaleset_burst\.minting\.minter: (.*)")
@@ -94,8 +97,8 @@ def main() -> int:
         takes = f"an answer of the simulated service takes {latency.text}, {mean * 1000:.0f} ms in the mean"
     console.print(f"A burst of {options.runners} runners; {takes}.", soft_wrap=True)
     try:
-        default = _rounds(options, console, plugin=False)
-        plugin = _rounds(options, console, plugin=True)
+        default, default_record = _rounds(options, console, plugin=False)
+        plugin, plugin_record = _rounds(options, console, plugin=True)
     except (DemoError, SimulatorError, OSError) as error:  # OSError: the simulator or a file of the run is gone
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -104,6 +107,9 @@ def main() -> int:
         return 1
     speedup = round(default.seconds / plugin.seconds, 1)
     console.print(_table(default, plugin, speedup))
+    console.print(
+        _draw({"default-hooks": default_record, "scaleset-burst": plugin_record}), markup=False, soft_wrap=True
+    )
     if options.json:
         result = {"runners": options.runners, "latency": latency.text, "latency_seconds": round(mean, 4)}
         print(json.dumps({**result, "default": asdict(default), "plugin": asdict(plugin), "speedup": speedup}))
@@ -147,20 +153,23 @@ def _mean(latency: Latency) -> float:
     return fmean(latency.draw(chance, number / 10) for number in range(5000))
 
 
-def _rounds(options: argparse.Namespace, console: Console, *, plugin: bool) -> Measured:
-    """Run the host as often as asked and return the run in the middle, or one that was not complete."""
+def _rounds(options: argparse.Namespace, console: Console, *, plugin: bool) -> tuple[Measured, str]:
+    """Run the host as often as asked; return the run in the middle, or one that was not complete, and its record."""
     rounds = options.rounds or (PLUGIN_ROUNDS if plugin else 1)
     runs = [_run(options.runners, options.latency, console, plugin=plugin) for _ in range(rounds)]
     runs.sort(key=lambda run: (run[0].runners_ready == options.runners, run[0].seconds))
     middle = 0 if runs[0][0].failures else (rounds - 1) // 2
-    measured, report = runs[middle]
-    for line in report:
+    measured, said, record = runs[middle]
+    for line in said:
         console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
-    return measured
+    return measured, record
 
 
-def _run(runners: int, latency: Latency, console: Console, *, plugin: bool) -> tuple[Measured, list[str]]:
-    """Run the host once against a simulator of its own; return also what the plugin said of the burst."""
+def _run(runners: int, latency: Latency, console: Console, *, plugin: bool) -> tuple[Measured, list[str], str]:
+    """Run the host once against a simulator of its own; return also what the plugin said of the burst, and its record.
+
+    The record is what the host wrote of the burst when it was over.
+    """
     title = "plugin: scaleset_burst answers" if plugin else "default: the host's own hooks answer"
     with (
         tempfile.TemporaryDirectory(prefix="burst-demo-") as name,
@@ -172,8 +181,24 @@ def _run(runners: int, latency: Latency, console: Console, *, plugin: bool) -> t
         with _progress(console, title, runners) as advance, _host(folder, config) as host:
             measured = _wait(folder, host, simulator, runners, advance, seconds=60 + runners * (_mean(latency) + 0.1))
         counted = _requests(simulator)
-        report = _said(folder)
-    return Measured(**measured, **counted), report
+        said, record = _said(folder), (folder / RECORD).read_text(encoding="utf-8")
+    return Measured(**measured, **counted), said, record
+
+
+def _draw(records: Mapping[str, str]) -> str:
+    """Write the records, and the page that shows them side by side; return where it is, or why there is none."""
+    page = PICTURES / "burst.html"
+    files = [PICTURES / f"{name}.jsonl" for name in records]
+    try:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.unlink(missing_ok=True)
+        for file, record in zip(files, records.values(), strict=True):
+            file.write_text(record, encoding="utf-8")
+    except OSError as error:
+        return f"no picture: {error}"
+    command = [sys.executable, "-m", "scaleset_burst", "report", *map(str, files), "-o", str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
+    return f"a picture of both: {page}" if done.returncode == 0 else f"no picture: {done.stderr.strip()}"
 
 
 def _write_config(folder: Path, simulator: Watched, runners: int, *, plugin: bool) -> Path:
@@ -191,7 +216,7 @@ def _write_config(folder: Path, simulator: Watched, runners: int, *, plugin: boo
 @contextmanager
 def _host(folder: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the example autoscaler, and stop it the way an operator would."""
-    told = ("--report", str(folder / "report.jsonl"), "--verbose")  # the table of a burst is said at DEBUG
+    told = ("--report", str(folder / RECORD), "--verbose")  # the table of a burst is said at DEBUG
     command = [sys.executable, str(EXAMPLES / "autoscaler"), str(config), *told]
     with (folder / "host.log").open("wb") as log:
         host = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
@@ -216,16 +241,16 @@ def _wait(
     *,
     seconds: float,
 ) -> dict[str, Any]:
-    """Wait until the host reports every runner, ready or failed; return the report."""
+    """Wait until the host reports every runner, ready or failed; return the summary."""
     until = time.monotonic() + seconds
     looked = 0.0
     while time.monotonic() < until:
-        report = _last_report(folder)
-        if report and report["runners_ready"] + report["failures"] >= runners:
-            if not report["runners_ready"]:
+        summary = _last_summary(folder)
+        if summary and summary["runners_ready"] + summary["failures"] >= runners:
+            if not summary["runners_ready"]:
                 raise DemoError(f"no runner came up:\n{_last_lines(folder)}")
-            advance(report["runners_ready"])
-            return report
+            advance(summary["runners_ready"])
+            return summary
         if host.poll() is not None:
             raise DemoError(f"the host ended with status {host.returncode}:\n{_last_lines(folder)}")
         if time.monotonic() - looked > LOOK_SECONDS:
@@ -247,10 +272,16 @@ def _requests(simulator: Watched) -> dict[str, int]:
     }
 
 
-def _last_report(folder: Path) -> dict[str, Any] | None:
-    path = folder / "report.jsonl"
+def _last_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the last line in which the host says what its bursts add up to."""
+    path = folder / RECORD
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return json.loads(lines[-1]) if lines and lines[-1].endswith("}") else None
+    whole = [line for line in lines if line.startswith(SUMMARY) and line.endswith("}")]
+    if not whole:
+        return None
+    summary: dict[str, Any] = json.loads(whole[-1])
+    del summary["kind"]
+    return summary
 
 
 def _last_lines(folder: Path, count: int = 15) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from autoscaler.launchers import Launcher, LaunchError, OnEnd
-from autoscaler.report import Report
 from scaleset_client import AnyJobEvent, JobCompletedEvent, JobStartedEvent, ScaleSetClient
 from scaleset_client.clock import Clock, SystemClock, woken
 from scaleset_hookspecs import (
@@ -28,7 +27,7 @@ from scaleset_hookspecs import (
     ServiceError,
     Statistics,
 )
-from scaleset_hookspecs.host import AsyncHost
+from scaleset_hookspecs.host import AsyncHost, RecordFile
 from scaleset_hookspecs.host.fleet import (
     Action,
     Adopted,
@@ -74,7 +73,7 @@ class Autoscaler:
         launcher: Makes what starts runners and ends them, given who hears of a machine's end.
         scale_set: The scale set, with its id.
         limits: What the fleet may be.
-        report: Hears when runners are ready.
+        record: Hears what becomes of each burst.
         clock: Where times and waits come from.
 
     Whatever the service answers, the host goes on: its runners may have jobs.
@@ -88,7 +87,7 @@ class Autoscaler:
         scale_set: ScaleSetRef,
         limits: FleetLimits,
         *,
-        report: Report,
+        record: RecordFile,
         clock: Clock | None = None,
     ) -> None:
         self._hooks = hooks
@@ -96,7 +95,7 @@ class Autoscaler:
         self._launcher = launcher(self.on_machine_ended)
         self.scale_set = scale_set
         self._limits = limits
-        self._report = report
+        self._record = record
         self._clock = clock or SystemClock()
         self._fleet = Fleet(limits)
         self._bursts = 0
@@ -267,21 +266,18 @@ class Autoscaler:
     async def _burst(self, mint: Mint) -> Sequence[Outcome]:
         """Ask for runners and launch each as its config arrives."""
         self._bursts += 1
-        launched = 0
-        self._report.demand_known()
+        record = self._record.burst(self.scale_set, mint.count)
         logger.info("%s: %d runners wanted, asking for %d", self.scale_set.name, mint.desired, mint.count)
 
         async def launch(config: JitConfig) -> None:
-            nonlocal launched
             try:
                 await self._launcher.launch(config)
             except LaunchError as error:
                 logger.warning("%s: runner %s was not launched: %s", self.scale_set.name, config.runner_name, error)
                 raise
-            launched += 1
             runner = RunnerRef(name=config.runner_name, id=config.runner_id)
             self._hooks.after_runner_launched(self.scale_set, config)
-            self._report.runner_ready()
+            record.runner_ready(config)
             self.tell(Launched(runner=runner, watched=self._launcher.watches))
 
         outcomes: Sequence[Outcome] = ()
@@ -294,11 +290,10 @@ class Autoscaler:
             outcomes = (MintFailure(reason=FailureReason.REJECTED, message=str(error), retry_after=wait),)
         finally:
             self._bursts -= 1
-            self._report.failed(mint.count - launched)
-            self._report.write()
             failures = tuple(each for each in outcomes if isinstance(each, MintFailure))
-            self._log(mint.count, launched, failures)
-            self.tell(BurstEnded(asked=mint.count, launched=launched, failures=failures))
+            record.end(failures)
+            self._log(mint.count, record.ready, failures)
+            self.tell(BurstEnded(asked=mint.count, launched=record.ready, failures=failures))
         return outcomes
 
     def _log(self, asked: int, launched: int, failures: Sequence[MintFailure]) -> None:

@@ -15,6 +15,7 @@ from scaleset_hookspecs import (
     Certainty,
     FailureReason,
     JitConfig,
+    MintAttempt,
     MintFailure,
     NotFound,
     OnReady,
@@ -99,18 +100,21 @@ class DefaultHooks:
     async def _mint(self, scale_set: ScaleSetRef, settings: ProvisionSettings, chosen: str | None) -> Outcome:
         name = chosen or f"{settings.name_prefix or scale_set.name}-{secrets.token_hex(8)}"
         assert scale_set.id is not None  # noqa: S101  # looked up just now
+        at, began = time.time(), time.monotonic()
         try:
             minted = await self._client.generate_jit_config(scale_set.id, name, settings.work_folder or "_work")
         except ServiceError as error:
+            seconds = time.monotonic() - began
             if error.maybe_applied and chosen is None:  # else it may be somebody else's runner
                 await self._undo(name)
-            return _failure(error)
+            return _failure(error, at, seconds)
         return JitConfig(
             runner_id=minted.runner.id,
             runner_name=minted.runner.name,
             scale_set=scale_set,
             encoded=minted.encoded_jit_config,
             minted_at=time.time(),
+            attempts=(MintAttempt(started_at=at, seconds=time.monotonic() - began, result="minted"),),
         )
 
     async def _deliver(self, config: JitConfig, on_ready: OnReady, places: asyncio.Semaphore) -> Outcome:
@@ -176,7 +180,8 @@ class DefaultHooks:
         return None if runner.id is None else await self._client.get_runner(runner.id)
 
 
-def _failure(error: ServiceError) -> MintFailure:
+def _failure(error: ServiceError, at: float, seconds: float) -> MintFailure:
+    """Return what became of a mint that began `at` a Unix time; the client's own retries are in its seconds."""
     reason = FailureReason.REJECTED
     if isinstance(error, RateLimited):
         reason = FailureReason.RATE_LIMITED
@@ -184,10 +189,14 @@ def _failure(error: ServiceError) -> MintFailure:
         reason = FailureReason.UNAVAILABLE
     elif is_name_taken(error):
         reason = FailureReason.NAME_TAKEN
+    attempt = MintAttempt(
+        started_at=at, seconds=seconds, result=reason, status=error.status, request_id=error.request_id
+    )
     return MintFailure(
         reason=reason,
         message=str(error),
         retry_after=error.retry_after,
         status=error.status,
         request_id=error.request_id,
+        attempts=(attempt,),
     )

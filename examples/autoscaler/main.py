@@ -16,14 +16,14 @@ from autoscaler.autoscaling import Autoscaler
 from autoscaler.config import HostSettings, ScaleSetSettings, load
 from autoscaler.defaults import DefaultHooks
 from autoscaler.launchers import CommandLauncher, Launcher, LaunchError, OnEnd, SimulatedLauncher
-from autoscaler.report import Report
 from autoscaler.scale_sets import find_or_create
 from autoscaler.watching import Health, serve
 from scaleset_client import Backoff, Listener, MessageSession, ScaleSetClient, SessionEvent
 from scaleset_hookspecs import ConfigError, ScalesetError, ScaleSetRef, UsageError
 from scaleset_hookspecs.configuration import variables_of
-from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.host import AsyncHost, RecordFile, create_manager
 from scaleset_hookspecs.host.fleet import FleetLimits
+from scaleset_hookspecs.host.plugins import read_plugins
 from scaleset_hookspecs.sources import SourcedConfig
 
 __all__ = ["main"]
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config, settings = load(options.config)
         _log_as(options.log_format or settings.autoscaler.log_format, verbose=options.verbose)
         _check(options, settings)
-        return asyncio.run(_run(config, settings, options))
+        record = RecordFile(options.report, plugins=read_plugins(config).enabled)
+        record.check()
+        return asyncio.run(_run(config, settings, options, record))
     except (ConfigError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="autoscaler", description="A small autoscaler of GitHub Actions runners.")
     parser.add_argument("config", type=Path, help="the configuration, YAML")
     parser.add_argument("--once", type=_count, metavar="N", help="provision N runners and exit, without listening")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="append a JSON line on each burst to FILE")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="append what became of each burst to FILE")
     parser.add_argument(
         "--metrics-port", type=_count, metavar="PORT", help="serve /metrics, /healthz and /readyz there"
     )
@@ -94,21 +96,16 @@ def _check(options: argparse.Namespace, settings: HostSettings) -> None:
             raise UsageError(f"--once is for one scale set; `autoscaler.scale_sets` has {len(settings.scale_sets)}")
         if options.once > (most := settings.scale_sets[0].max_runners):
             raise UsageError(f"--once {options.once} is over the maximum, `autoscaler.max_runners: {most}`")
-    if options.report is not None:
-        try:
-            options.report.open("a").close()  # now, not when the runners are there
-        except OSError as error:
-            raise UsageError(f"--report {options.report} cannot be written: {error.strerror}") from error
 
 
-async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace) -> int:
+async def _run(config: SourcedConfig, settings: HostSettings, options: argparse.Namespace, record: RecordFile) -> int:
     client = ScaleSetClient(settings.github.config_url, settings.github.credentials(), backoff=PATIENCE)
     health, port = Health(), options.metrics_port or settings.autoscaler.metrics_port
     try:
         manager = create_manager(config, defaults=DefaultHooks(client))
         hooks, forced = AsyncHost(manager, fall_back=settings.autoscaler.fall_back), asyncio.Event()
         host = _Host(hooks, client, settings, health, forced, hidden=variables_of(config))
-        work = asyncio.create_task(host.work(Report(options.report), options.once))
+        work = asyncio.create_task(host.work(record, options.once))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, _stop, work, number, forced)
         with serve(options.metrics_address, port, health):
@@ -145,10 +142,10 @@ class _Host:
         self._forced = forced
         self._hidden = hidden
 
-    async def work(self, report: Report, once: int | None) -> int:
+    async def work(self, record: RecordFile, once: int | None) -> int:
         """Run until cancelled, or until a single burst is over; then let every scale set drain, then the plugins."""
         try:
-            sets = {await self._begin(own, report): own for own in self._settings.scale_sets}
+            sets = {await self._begin(own, record): own for own in self._settings.scale_sets}
             await self._hooks.started()
             for autoscaler in sets:
                 await autoscaler.check_scale_set()
@@ -163,7 +160,7 @@ class _Host:
             await _undisturbed(self._end(keep=once is not None))
         return 0
 
-    async def _begin(self, own: ScaleSetSettings, report: Report) -> Autoscaler:
+    async def _begin(self, own: ScaleSetSettings, record: RecordFile) -> Autoscaler:
         scale_set = await find_or_create(self._client, own)
         settings = self._settings.autoscaler
         limits = FleetLimits(
@@ -173,7 +170,7 @@ class _Host:
             scale_down_delay=settings.scale_down_delay,
         )
         launcher = partial(self._launcher, own, scale_set)
-        autoscaler = Autoscaler(self._hooks, self._client, launcher, scale_set, limits, report=report)
+        autoscaler = Autoscaler(self._hooks, self._client, launcher, scale_set, limits, record=record)
         self._health.autoscalers.append(autoscaler)
         return autoscaler
 

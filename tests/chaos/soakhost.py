@@ -15,13 +15,12 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 from autoscaler.autoscaling import Autoscaler
-from autoscaler.report import Report
 from scaleset_burst.engine import Engine
 from scaleset_burst.hooks import BurstPlugin
 from scaleset_burst.settings import load_settings
 from scaleset_client import ConnectionOptions, Listener, MessageSession, ScaleSetClient, TokenCredentials
 from scaleset_hookspecs import ScaleSetRef, ServiceError
-from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.host import AsyncHost, RecordFile, create_manager
 from scaleset_hookspecs.host.fleet import FleetLimits
 from scaleset_simulator.clock import ScaledClock
 from tests.chaos.machines import RemoteLauncher
@@ -86,7 +85,7 @@ async def begin(
     limits = FleetLimits(max_runners=capacity, start_timeout=START_TIMEOUT)
     launcher = partial(RemoteLauncher, port, name, clock)
     ref = ScaleSetRef(name=name, id=found.id)
-    return Autoscaler(hooks, client, launcher, ref, limits, report=Report(None), clock=clock)
+    return Autoscaler(hooks, client, launcher, ref, limits, record=RecordFile(None), clock=clock)
 
 
 async def listen(autoscaler: Autoscaler, client: ScaleSetClient, clock: ScaledClock, capacity: int) -> None:

@@ -95,6 +95,9 @@ def mint(
     ] = None,
     at_once: Annotated[int, typer.Option("--at-once", "-n", min=1, help="Commands that run at once.")] = 16,
     runner_group: RunnerGroup = "default",
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append what became of the burst to this, for `report`.")
+    ] = None,
 ) -> None:
     """Mint a burst: a line of JSON for each config as it arrives. What nobody takes is undone."""
     from scaleset_burst.cli.mint import mint as run  # noqa: PLC0415 - for this command only
@@ -102,7 +105,21 @@ def mint(
 
     wanted = ScaleSetRef(name=scale_set, runner_group=runner_group)
     chosen = None if names is None else tuple(line.strip() for line in names if line.strip())
-    raise typer.Exit(run(config, wanted, count, names=chosen, command=command, at_once=at_once))
+    raise typer.Exit(run(config, wanted, count, names=chosen, command=command, at_once=at_once, report=report))
+
+
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.jsonl [OTHER.jsonl]", help="What `--report` wrote.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("burst.html"),
+) -> None:
+    """Draw a burst as a page: runners over time, where the seconds went, every mint. Two files stand side by side."""
+    from scaleset_burst.cli.report.command import report as run  # noqa: PLC0415 - for this command only
+
+    if len(files) > 2:
+        raise typer.BadParameter(f"found {len(files)} files; expected one, or two to be shown side by side")
+    raise typer.Exit(run(files, output))
 
 
 @app.command()

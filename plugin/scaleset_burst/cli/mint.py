@@ -13,20 +13,33 @@ from scaleset_burst.cli.hosting import carry_out, hosted, read_enabled
 from scaleset_burst.cli.output import Bar
 from scaleset_burst.cli.taking import Commands, Lines, NotTaken, Taker, secret_variables
 from scaleset_hookspecs import FailureReason, JitConfig, MintFailure, Outcome, ProvisionSettings, ScaleSetRef
-from scaleset_hookspecs.host import AsyncHost
+from scaleset_hookspecs.host import AsyncHost, BurstRecord, RecordFile
 
 __all__ = ["mint"]
 
 Names: TypeAlias = tuple[str, ...] | None
 
 
-def mint(config: Path, scale_set: ScaleSetRef, count: int, *, names: Names, command: str | None, at_once: int) -> int:
+def mint(
+    config: Path,
+    scale_set: ScaleSetRef,
+    count: int,
+    *,
+    names: Names,
+    command: str | None,
+    at_once: int,
+    report: Path | None,
+) -> int:
     """Mint `count` configs and have them taken; return the exit code, 0 only if all of them came."""
-    return carry_out(_mint(config, scale_set, count, names, command, at_once))
+    file = RecordFile(report, plugins=("burst",))
+    return carry_out(_mint(config, scale_set, count, names, command, at_once, file))
 
 
-async def _mint(path: Path, scale_set: ScaleSetRef, count: int, names: Names, command: str | None, at_once: int) -> int:
+async def _mint(
+    path: Path, scale_set: ScaleSetRef, count: int, names: Names, command: str | None, at_once: int, file: RecordFile
+) -> int:
     config, _ = read_enabled(path)
+    file.check()
     # Of a config that nobody took the burst tells itself, with the reason.
     logging.getLogger("scaleset_burst.minting.delivery").setLevel(logging.ERROR)
     taker = Commands(command, at_once, secret_variables(config)) if command else Lines(sys.stdout.fileno())
@@ -34,7 +47,7 @@ async def _mint(path: Path, scale_set: ScaleSetRef, count: int, names: Names, co
         burst = _Burst(scale_set, count, names, taker, bar)
         try:
             async with hosted(config) as (host, engine):
-                came = await burst.run(host)
+                came = await burst.run(host, file.burst(scale_set, count))
         except asyncio.CancelledError:
             bar.say(burst.taken_of)
             raise
@@ -63,8 +76,9 @@ class _Burst:
         """How many of them somebody has."""
         return f"{self.taken} of {self._count} were taken; any other that was minted is undone"
 
-    async def run(self, host: AsyncHost) -> bool:
+    async def run(self, host: AsyncHost, record: BurstRecord) -> bool:
         """Ask for the burst; return whether all of it came."""
+        failures: tuple[MintFailure, ...] = ()
 
         async def on_ready(config: JitConfig) -> None:
             try:
@@ -76,6 +90,7 @@ class _Burst:
                 self._break(error)
                 raise
             self.taken += 1
+            record.runner_ready(config)
             self._bar.advance()
             host.after_runner_launched(self._scale_set, config)
 
@@ -83,6 +98,7 @@ class _Burst:
         self._asked = asyncio.ensure_future(host.provision_runners(self._scale_set, self._count, settings, on_ready))
         try:
             outcomes = await self._asked
+            failures = tuple(outcome for outcome in outcomes if isinstance(outcome, MintFailure))
         except asyncio.CancelledError:
             if self._broken is None:
                 raise
@@ -90,7 +106,8 @@ class _Burst:
             return False
         finally:
             self._taker.close()
-        return self._all_came(outcomes)
+            record.end(failures)
+        return self._all_came(failures)
 
     def _break(self, error: OSError) -> None:
         """End the burst: nobody takes its configs any more."""
@@ -101,8 +118,7 @@ class _Burst:
     def _wait(self, seconds: float, missing: int) -> None:
         self._bar.tell(f"the limits let the last of {missing} through in about {seconds:.0f} s")
 
-    def _all_came(self, outcomes: Sequence[Outcome]) -> bool:
-        failures = [outcome for outcome in outcomes if isinstance(outcome, MintFailure)]
+    def _all_came(self, failures: Sequence[MintFailure]) -> bool:
         for failure in failures:
             if failure.reason is not FailureReason.DELIVERY:  # of that it was told when it happened
                 self._bar.say(f"failed: {failure.reason}: {failure.message}")

@@ -11,7 +11,6 @@ import pytest
 
 from autoscaler.autoscaling import Autoscaler
 from autoscaler.launchers import OnEnd
-from autoscaler.report import Report
 from scaleset_client import JobCompletedEvent, JobStartedEvent, Runner, ScaleSetClient
 from scaleset_hookspecs import (
     Answer,
@@ -32,7 +31,7 @@ from scaleset_hookspecs import (
     Unavailable,
     hookimpl,
 )
-from scaleset_hookspecs.host import AsyncHost, create_manager
+from scaleset_hookspecs.host import AsyncHost, RecordFile, create_manager
 from scaleset_hookspecs.host.fleet import FleetLimits
 from tests.kit.virtual import VirtualClock, run_virtually
 
@@ -177,7 +176,7 @@ async def autoscaling(world: World, *, max_runners: int = 10) -> AsyncIterator[A
         world.make,
         SCALE_SET,
         limits,
-        report=Report(None),
+        record=RecordFile(None),
         clock=VirtualClock(),
     )
     try:
