@@ -147,3 +147,4 @@ def test_a_burst_that_brought_up_nobody_is_a_page_as_well(page: "Page", tmp_path
     table = numbers(page)
     assert (table["ready"], table["failures"], table["last ready, seconds"]) == (["0"], ["3"], ["–"])  # noqa: RUF001
     assert drawn(page, "waterfall-0")["refused"] == 1
+    assert page.get_by_text("No runner was ready.").is_visible()

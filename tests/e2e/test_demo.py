@@ -33,6 +33,11 @@ def test_both_runs_bring_up_every_runner_and_the_last_line_says_so(tmp_path: Pat
         assert result[side]["mint_requests"] == 25
     assert result["plugin"]["metadata_requests"] <= 3
     assert "burst of demo-linux: 25 delivered" in ended.err
+    assert ended.err.splitlines()[-1] == "a picture of both: build/demo/burst.html"
+    page = (tmp_path / "build" / "demo" / "burst.html").read_text()
+    assert "<h1>Two bursts of 25 and 25 runners</h1>" in page
+    assert "; the host&#x27;s own hooks</p>" in page
+    assert "; plugins: burst</p>" in page
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ def test_a_page_is_written_and_says_what_is_on_it(tmp_path: Path) -> None:
     ]
     text = (tmp_path / "page.html").read_text()
     assert "Two bursts of 1 and 3 runners" in text
-    assert "the host&#x27;s own hooks" in text
-    assert "answered by burst" in text
+    assert "; the host&#x27;s own hooks</p>" in text
+    assert "; plugins: burst</p>" in text
     assert '<section class="wide"><h2>Every' not in text
 
 

@@ -18,14 +18,15 @@ HATCHES: Final = {Kind.MINTED: "", Kind.REFUSED: "/", Kind.UNANSWERED: "x"}
 PAST: Final = 1.04
 """How far an axis goes past what is drawn."""
 
-WATERFALL_PIXELS: Final = (220, 520)
+WATERFALL_PIXELS: Final = (150, 520)
 """Height of a waterfall: at least, and at most; a row of a small burst is 14 pixels high."""
 
 
 def charts(pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
     """Return data and layout of each chart by the id of its place on the page."""
     waterfalls = {f"waterfall-{number}": _waterfall(picture) for number, picture in enumerate(pictures)}
-    return {"ready": _ready(pictures), "seconds": _seconds(pictures), **waterfalls}
+    seconds = {"seconds": _seconds(drawn)} if (drawn := [picture for picture in pictures if picture.parts]) else {}
+    return {"ready": _ready(pictures), **seconds, **waterfalls}
 
 
 def _ready(pictures: Sequence[Picture]) -> dict[str, Any]:
@@ -44,21 +45,20 @@ def _ready(pictures: Sequence[Picture]) -> dict[str, Any]:
     long = max((at for picture in pictures for at in picture.ready), default=1.0)
     high = max(1, *(picture.asked for picture in pictures))
     return _chart(
-        data, 340, x=_axis("seconds", range=[0, long * PAST]), y=_axis("runners ready", range=[0, high * PAST])
+        data, 340, x=_axis("seconds", range=[0, long * PAST]), y=_counting("runners ready", high, [0, high * PAST])
     )
 
 
 def _seconds(pictures: Sequence[Picture]) -> dict[str, Any]:
-    drawn = [picture for picture in pictures if picture.parts]
-    totals = [sum(picture.parts.values()) or 1.0 for picture in drawn]
+    totals = [sum(picture.parts.values()) or 1.0 for picture in pictures]
     data = [
         {
             "type": "bar",
             "orientation": "h",
             "name": part,
-            "y": list(range(len(drawn))),
-            "x": [100 * picture.parts[part] / total for picture, total in zip(drawn, totals, strict=True)],
-            "customdata": [picture.parts[part] for picture in drawn],
+            "y": list(range(len(pictures))),
+            "x": [100 * picture.parts[part] / total for picture, total in zip(pictures, totals, strict=True)],
+            "customdata": [picture.parts[part] for picture in pictures],
             "width": 0.45,
             "marker": {"color": _colour(part)},
             "hovertemplate": f"{part}: %{{customdata:.4f}} s, %{{x:.1f}} %<extra></extra>",
@@ -67,7 +67,7 @@ def _seconds(pictures: Sequence[Picture]) -> dict[str, Any]:
     ]
     titles = [
         {
-            "text": f"{html.escape(_short(picture.label))}: {total:.3f} s in the mean",
+            "text": f"{html.escape(_short(picture.label, 24))}: {total:.3f} s",
             "x": 0,
             "xref": "paper",
             "xanchor": "left",
@@ -75,11 +75,11 @@ def _seconds(pictures: Sequence[Picture]) -> dict[str, Any]:
             "yanchor": "bottom",
             "showarrow": False,
         }
-        for row, (picture, total) in enumerate(zip(drawn, totals, strict=True))
+        for row, (picture, total) in enumerate(zip(pictures, totals, strict=True))
     ]
-    y = _axis("", range=[max(1, len(drawn)) - 0.6, -0.6], showticklabels=False, showgrid=False)
+    y = _axis("", range=[len(pictures) - 0.6, -0.6], showticklabels=False, showgrid=False)
     x = _axis("percent of a runner's seconds", range=[0, 100])
-    return _chart(data, 110 + 80 * max(1, len(drawn)), x=x, y=y, barmode="stack", annotations=titles)
+    return _chart(data, 110 + 80 * len(pictures), x=x, y=y, barmode="stack", annotations=titles)
 
 
 def _waterfall(picture: Picture) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _waterfall(picture: Picture) -> dict[str, Any]:
     ends = [bar.start + bar.seconds for bar in picture.bars] + [at for at, _ in picture.marks]
     low, high = WATERFALL_PIXELS
     rows = max(1, picture.rows)
-    y = _axis("runner", range=[rows - 0.5, -0.5], nticks=6, tickformat="d")
+    y = _counting("runner", rows, [rows - 0.5, -0.5])
     return _chart(
         data,
         max(low, min(high, 60 + 14 * rows)),
@@ -173,9 +173,14 @@ def _axis(title: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
     }
 
 
+def _counting(title: str, most: int, ends: list[float]) -> dict[str, Any]:
+    """Return an axis that has no half numbers."""
+    return _axis(title, range=ends, **({"dtick": 1} if most < 10 else {"nticks": 6}))
+
+
 def _colour(name: str) -> str:
     return f"var(--{name})"
 
 
-def _short(text: str, most: int = 30) -> str:
+def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -63,8 +63,8 @@ def page(pictures: Sequence[Picture], plotly: str) -> str:
         f"<header><h1>{_title(pictures)}</h1>{''.join(map(_about, pictures))}</header>\n<main>"
         f'<section id="numbers"><h2>Numbers</h2>{_table(pictures)}{"".join(map(_reasons, pictures))}</section>'
         f'<section><h2>Runners ready over time</h2>{_files_legend(pictures)}<div id="ready"></div></section>'
-        f'<section class="wide"><h2>Where the seconds of a runner went</h2>{_parts_legend(pictures)}'
-        f'<div id="seconds"></div></section>{waterfalls}</main>\n'
+        f'<section class="wide"><h2>Where the seconds of a runner went, in the mean</h2>{_seconds(pictures)}</section>'
+        f"{waterfalls}</main>\n"
         f'<script type="application/json" id="figures">{data}</script>\n'
         f"<script>{plotly}</script>\n<script>{script}</script></body></html>\n"
     )
@@ -81,7 +81,7 @@ def _title(pictures: Sequence[Picture]) -> str:
 
 def _about(picture: Picture) -> str:
     when = datetime.fromtimestamp(picture.asked_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    who = f"answered by {', '.join(picture.plugins)}" if picture.plugins else "answered by the host's own hooks"
+    who = f"plugins: {', '.join(picture.plugins)}" if picture.plugins else "the host's own hooks"
     told = [f"{picture.label}: {', '.join(picture.scale_sets)}", f"asked for at {when}", who]
     told += [f"{picture.calls} calls that overlap"] if picture.calls > 1 else []
     told += [f"{picture.earlier:,} earlier bursts are not shown"] if picture.earlier else []
@@ -116,8 +116,11 @@ def _files_legend(pictures: Sequence[Picture]) -> str:
     return _legend(zip(lines, (picture.label for picture in pictures), strict=False))
 
 
-def _parts_legend(pictures: Sequence[Picture]) -> str:
-    return _legend((_swatch(part), f"{part}: {_MEANINGS[part]}") for part in _shown_parts(pictures))
+def _seconds(pictures: Sequence[Picture]) -> str:
+    if not any(picture.parts for picture in pictures):
+        return "<p>No runner was ready.</p>"
+    entries = ((_swatch(part), f"{part}: {_MEANINGS[part]}") for part in _shown_parts(pictures))
+    return f'{_legend(entries)}<div id="seconds"></div>'
 
 
 def _shown_parts(pictures: Sequence[Picture]) -> list[str]:
