@@ -2,9 +2,11 @@
 
 import heapq
 import itertools
+import math
 import random
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaleset_hookspecs import (
     Answer,
@@ -40,6 +42,12 @@ from scaleset_hookspecs.host.fleet import (
 )
 
 LAG = 30.0
+REMEMBERED = 20.0
+"""Seconds for which whoever answers look-ups may give the same answer again."""
+
+MOST_LOOK_UPS = 8
+"""Look-ups of one runner in 10 s at most: more would be a loop that waits for nothing."""
+
 """How late the service's events and counters may be."""
 
 
@@ -146,6 +154,8 @@ class World:
         self._lost = False
         self._asked = 0
         self._unsent: dict[int, list[bool]] = {}
+        self._remembered: dict[str, tuple[float, Answer[RunnerInfo]]] = {}
+        self._look_ups: dict[str, deque[float]] = {}
         self._dropped: set[str] = set()
         if self.traits.lists < 1:
             self.traits.counts_offline = True  # nobody could know of a runner that is neither listed nor counted
@@ -486,13 +496,31 @@ class World:
         assert runner.name is not None
         name = runner.name
         whole = self.random.uniform(0.05, 2.0)
+        self._count_look_up(name)
         answers: list[Answer[RunnerInfo]] = []
+        at, remembered = self._remembered.get(name, (-math.inf, None))
+        if remembered is not None and self.now < at + REMEMBERED and self.chance(self.faults.look_up_old):
+            # A cache answers at once, and the same again for as long as it remembers.
+            old = replace(remembered, age=self.now - at)
+            self.later_for_host(0.0, lambda: self.tell(LookedUp(runner=runner, answer=old)))
+            return
         if self.chance(self.faults.look_up_old):
             answers.append(self.info(name))
         self.later(self.random.uniform(0.0, whole), lambda: answers.append(self.info(name)))
         fails = self.chance(self.faults.look_up_fails)
         unknown: Answer[RunnerInfo] = Answer(certainty=Certainty.UNKNOWN)
-        self.later_for_host(whole, lambda: self.tell(LookedUp(runner=runner, answer=unknown if fails else answers[0])))
+
+        def answered() -> None:
+            self._remembered[name] = self.now, answers[0]
+            self.tell(LookedUp(runner=runner, answer=unknown if fails else answers[0]))
+
+        self.later_for_host(whole, answered)
+
+    def _count_look_up(self, name: str) -> None:
+        times = self._look_ups.setdefault(name, deque(maxlen=MOST_LOOK_UPS))
+        if len(times) == MOST_LOOK_UPS and times[0] > self.now - 10.0:
+            self.wrongs.append(f"{name} is looked up {MOST_LOOK_UPS + 1} times in 10 s")
+        times.append(self.now)
 
     def remove(self, runner: RunnerRef) -> None:
         assert runner.name is not None

@@ -222,6 +222,9 @@ class Fleet:
     # What follows
 
     def _decide(self, now: float) -> None:
+        if self._draining:  # no place is filled any more, so none is kept until the counters have caught up
+            for runner in [each for each in self._runners if each.step is Step.FORGET]:
+                self._runners.touch(runner).ask(now, Step.FORGET)
         due = self._runners.due(now)
         for runner in due:
             if runner.step is Step.FORGET:

@@ -183,7 +183,11 @@ class Runner:
         if info is None and answer.certainty is not Certainty.ABSENT:
             self._unknown(now, draining=draining)
         elif as_of < self._changed and not (info and info.busy):
-            self.ask(now)  # older than what we know
+            # Older than what we know, which is no answer: whoever remembers it gives it again for as long as it does.
+            if self.jobs and not self.ended:
+                self.rest(limits)
+            else:
+                self._unknown(now, draining=draining)
         elif info is None:
             self._tries = 0
             self._is_absent(now, limits)
