@@ -119,6 +119,7 @@ class Traits:
     absent_is_204: bool = False
     says_status: bool = True
     counts_offline: bool = True
+    remembers: bool = False
     boot: float = 20.0
 
 
@@ -444,6 +445,7 @@ class World:
             return
         name = f"r{next(self._ids)}"
         self.registrations[name] = Registration(name=name, id=int(name[1:]), since=self.now)
+        self._remembered[name] = self.now, self.info(name)  # as a plugin knows of its own mints
         if self.chance(self.faults.mint_lost):
             self.later(100.0, lambda: self.clean_up(name))
             self.later_for_host(2.0, lambda: done(FailureReason.UNAVAILABLE))
@@ -499,7 +501,7 @@ class World:
         self._count_look_up(name)
         answers: list[Answer[RunnerInfo]] = []
         at, remembered = self._remembered.get(name, (-math.inf, None))
-        if remembered is not None and self.now < at + REMEMBERED and self.chance(self.faults.look_up_old):
+        if remembered is not None and self.traits.remembers and self.now < at + REMEMBERED:
             # A cache answers at once, and the same again for as long as it remembers.
             old = replace(remembered, age=self.now - at)
             self.later_for_host(0.0, lambda: self.tell(LookedUp(runner=runner, answer=old)))

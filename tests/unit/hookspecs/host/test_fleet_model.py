@@ -44,6 +44,7 @@ class Histories(RuleBasedStateMachine):
             says_status=st.sampled_from([True, True, False]),
             counts_offline=st.booleans(),
             boot=st.sampled_from([1.0, 20.0, 50.0]),
+            remembers=st.booleans(),
         ),
         faults=st.builds(Faults, **{each.name: rates for each in fields(Faults)}),
     )
