@@ -9,6 +9,8 @@ ARGS ?=
 # Other Pythons are found by name on PATH, and among those that pyenv keeps.
 TOX = PATH="$$PATH:$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)" $(CURDIR)/$(BIN)/tox run --colored no
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start some 350 programs: each would compile all that it imports, a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-slow test-all test-lowest package lint workflows format docker bench browser hosts emulator conformance \
   chaos docs monitoring clean constraints
@@ -28,7 +30,7 @@ demo: $(STAMP)  ## the example autoscaler, a burst, default hooks and then ours
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(STAMP)  ## the tests
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m 'not slow$(if $(ARGS),, and not alone)' $(ARGS)
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m 'not slow$(if $(ARGS),, and not alone)' $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m pytest -q -m 'alone and not slow' tests/e2e)
 
 test-slow: $(STAMP)  ## the slow tests

@@ -102,7 +102,9 @@ class _Burst:
         except asyncio.CancelledError:
             if self._broken is None:
                 raise
-            self._bar.say(f"error: the output cannot be written any more: {self._broken.strerror or self._broken}")
+            gone = isinstance(self._broken, BrokenPipeError)  # the system's word for it is no help
+            why = "the reader has gone" if gone else self._broken.strerror or self._broken
+            self._bar.say(f"error: the output cannot be written any more: {why}")
             return False
         finally:
             self._taker.close()
