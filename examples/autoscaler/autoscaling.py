@@ -112,6 +112,11 @@ class Autoscaler:
         """How many of the runners that are known by name are how far."""
         return Counter(each.life for each in self._fleet.runners)
 
+    @property
+    def desired(self) -> int | None:
+        """How many runners are wanted in all; `None` before the service has counted."""
+        return self._fleet.desired
+
     def tell(self, *facts: Fact) -> None:
         """Tell the fleet, and begin with what it says, once all that has happened now is told: fewer, larger bursts."""
         if not self._told:

@@ -32,18 +32,21 @@ class Health:
     Attributes:
         listeners: Of each scale set, once its session is open.
         autoscalers: Of all scale sets.
-        runners: How many of a scale set's runners were how far when the event loop was last seen.
+        desired: How many runners of a scale set were wanted when the event loop was last seen.
+        runners: How many of them were how far then.
         seen_at: When that was.
     """
 
     listeners: dict[str, Listener] = field(default_factory=dict)
     autoscalers: list[Autoscaler] = field(default_factory=list)
+    desired: dict[str, int] = field(default_factory=dict)
     runners: dict[str, Counter[Life]] = field(default_factory=dict)
     seen_at: float = field(default_factory=time.monotonic)
 
     async def keep(self) -> None:
         """Note again and again that the event loop is at work."""
         while True:
+            self.desired = {each.scale_set.name: each.desired or 0 for each in self.autoscalers}
             self.runners = {each.scale_set.name: each.runners for each in self.autoscalers}
             self.seen_at = time.monotonic()
             await asyncio.sleep(1.0)
@@ -72,6 +75,10 @@ class _Runners:
             for life in Life:
                 shown.add_metric((scale_set, life.value), counts[life])
         yield shown
+        wanted = GaugeMetricFamily("autoscaler_desired_runners", "Runners wanted in all.", labels=("scale_set",))
+        for scale_set, count in self._health.desired.items():
+            wanted.add_metric((scale_set,), count)
+        yield wanted
 
 
 class _Quiet(WSGIRequestHandler):

@@ -33,8 +33,11 @@ def test_several_scale_sets_are_served_and_watched(tmp_path: Path) -> None:
         simulator.add_jobs("a", 12)
         simulator.add_jobs("b", 12)
         with listening_host(config, "--metrics-port", str(port), "--log-format", "json") as host:
-            busy = re.compile('autoscaler_runners{life="busy",scale_set="a"} [1-5]\\.0')
-            wait_until(lambda: bool(busy.search(get(port, "/metrics")[1])), "busy runners are shown", host)
+            wanted = re.compile(
+                r'autoscaler_runners{life="busy",scale_set="a"} [1-5]\.0.*desired_runners{scale_set="a"} [1-5]\.0',
+                re.DOTALL,
+            )
+            wait_until(lambda: bool(wanted.search(get(port, "/metrics")[1])), "demand and busy runners are shown", host)
             wait_until(lambda: bool(simulator.counters()["jobs_finished"] == 24), "all jobs finished", host)
             wait_until(lambda: get(port, "/readyz")[0] == 200, "both sessions have polled", host)
             status, health = get(port, "/healthz")

@@ -95,6 +95,13 @@ class Fleet:
         return None if self._next == math.inf else self._next
 
     @property
+    def desired(self) -> int | None:
+        """Runners wanted in all by the last counters; `None` before the first."""
+        if self._statistics is None:
+            return None
+        return min(self._limits.max_runners, self._limits.min_idle + self._statistics.assigned_jobs)
+
+    @property
     def alive(self) -> int:
         """Runners that may be alive: asked for, launched, or counted by the service and named by nobody."""
         return self._requested + self._unnamed.count + self._runners.counts.alive
@@ -231,8 +238,8 @@ class Fleet:
                 self._forget(runner, now)
         if self._statistics is not None:
             self._compare(self._statistics, now)
-            if not self._draining and not self._events_alone:
-                self._scale(self._statistics, now)
+            if (desired := self.desired) is not None and not self._draining and not self._events_alone:
+                self._scale(self._statistics, desired, now)
         for runner in itertools.chain(due, self._runners.due(now)):
             if runner.due <= now and runner.step is not Step.FORGET:
                 self._ask(runner, now)
@@ -243,9 +250,8 @@ class Fleet:
         if runner.own and runner.serves and not runner.worked and not runner.unwanted:
             self._failed(f"{runner.ref.name} ended without having had a job", now)
 
-    def _scale(self, statistics: Statistics, now: float) -> None:
+    def _scale(self, statistics: Statistics, desired: int, now: float) -> None:
         limits = self._limits
-        desired = min(limits.max_runners, limits.min_idle + statistics.assigned_jobs)
         counts = self._runners.counts
         places = counts.places + self._unnamed.places(statistics, counts.seen)
         count = min(desired - places - self._requested, limits.max_runners - self.alive)
