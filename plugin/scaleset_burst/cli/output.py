@@ -85,7 +85,8 @@ class Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # old versions of rich end with an empty line even so
+            self._progress.stop()
 
     def advance(self) -> None:
         """Show that one more is done."""
