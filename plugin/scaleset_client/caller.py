@@ -77,7 +77,7 @@ class ServiceCaller:
 
     async def _respond(self, request: Request, time_limit: float | None) -> Response:
         if (trace := TRACE.get()) is not None:
-            trace.unsent = True
+            trace.unsent, trace.status, trace.request_id = True, None, None  # after a 401 it is another request
         connection = self.chain.current() or await self._obtain()
         head = self._head(request, connection)
         response = await self._adapter.exchange(request.kind, head, body=request.body, time_limit=time_limit)

@@ -60,7 +60,7 @@ def plain_id(value: str | None) -> str | None:
 
 def header_text(value: str | None, secrets: Iterable[str] = ()) -> str | None:
     """Return an id from a header, or nothing if it is not one."""
-    if not value or PLAIN_ID.fullmatch(value):
+    if not value or plain_id(value):
         return value or None
     clean = scrub("".join(char for char in value[:100] if char.isprintable()), secrets).strip()
     return clean or None

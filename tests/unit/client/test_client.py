@@ -180,6 +180,20 @@ async def test_a_mint_tells_what_the_service_calls_it(
     assert (trace.status, trace.request_id) == (200, told)
 
 
+async def test_a_mint_that_was_not_answered_tells_nothing_of_the_401_before(
+    service: ScriptedService, client: ScaleSetClient
+) -> None:
+    await client.connect()
+    old = service.admin_tokens[0]
+    refused, cut = Answer(401, headers={"X-GitHub-Request-Id": "C0DE:12AB:33F0"}), Answer(reset=True)
+    service.on_service("POST", f"{SETS}/42/generatejitconfig", lambda r: refused if r.token == old else cut)
+    trace = Trace()
+    TRACE.set(trace)
+    with pytest.raises(Unavailable):
+        await client.generate_jit_config(42, "r-1")
+    assert (trace.status, trace.request_id, trace.unsent) == (None, None, False)
+
+
 async def test_a_late_401_does_not_drop_a_newer_token(service: ScriptedService, client: ScaleSetClient) -> None:
     """Only the token that was refused is dropped: the one got meanwhile is good."""
     await client.connect()
