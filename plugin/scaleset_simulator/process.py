@@ -68,12 +68,8 @@ class SimulatorProcess:
         process = self._process
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
         if process.stdout is not None:
             process.stdout.close()
         self._complaints.close()
