@@ -17,6 +17,8 @@ class _Jumping(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready at once, or jump."""
+        if timeout == 0:  # there is something to run first
+            return []
         ready = super().select(0)
         if not ready:
             if timeout is None:
