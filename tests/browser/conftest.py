@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the browser's tests out of `make test`; skip them by name where there is no Chromium."""
     absent = pytest.mark.skipif(CHROMIUM is None, reason="not installed: chromium (make browser installs it as root)")
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.path.parent == Path(__file__).parent:
             for mark in (pytest.mark.slow, pytest.mark.browser, absent):
                 item.add_marker(mark)
 

@@ -35,7 +35,7 @@ class Fleet:
 
     async def engine(self, **sections: object) -> Engine:
         """Start one more host."""
-        sharing = {"url": self.url, "lease": 20} | dict(sections.pop("sharing", {}))  # type: ignore[call-overload]
+        sharing = {"url": self.url, "lease": 20, "timeout": 1} | dict(sections.pop("sharing", {}))  # type: ignore[call-overload]
         github = {"config_url": self.simulator.config_url, "token": {"$env": "T"}}
         burst = {
             "github": github,

@@ -20,7 +20,7 @@ def finished(simulator: SimulatorProcess, jobs: int) -> Callable[[], bool]:
 
 
 def simulator_for(backend: str, **options: object) -> SimulatorProcess:
-    return SimulatorProcess(backend=backend, scale_set=SCALE_SET, job_seconds=0.2, poll_seconds=1, **options)
+    return SimulatorProcess(backend=backend, scale_set=SCALE_SET, job_seconds=0.2, poll_seconds=0.25, **options)
 
 
 @pytest.mark.parametrize("backend", ["assign", "offer"])
@@ -100,7 +100,7 @@ def test_tokens_revoked_again_and_again_end_no_host(tmp_path: Path) -> None:
 
 
 def test_waits_for_a_session_that_a_dead_host_left_open(tmp_path: Path) -> None:
-    with simulator_for("assign", session_seconds=10) as simulator:
+    with simulator_for("assign", session_seconds=3) as simulator:
         config = write(tmp_path, configuration(simulator.config_url), simulator.token)
         _open_session_and_die(simulator)
         simulator.add_jobs(SCALE_SET, 3)

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,22 +42,22 @@ def states(simulator: SimulatorProcess) -> Counter[str]:
 
 
 def test_ghosts_go_and_nothing_else(simulator: SimulatorProcess, config: Path) -> None:
-    add(simulator, 5000)
+    add(simulator, 2000)
     add(simulator, 50, state="busy")
     add(simulator, 50, state="online")
     add(simulator, 50, age=60)
-    alive = {one["name"] for one in simulator.runners()[5000:]}
+    alive = {one["name"] for one in simulator.runners()[2000:]}
     dry = run([BURST, "runners", str(config), SCALE_SET, "prune"], folder=config.parent)
     assert dry.status == 0, dry.err
-    assert "5000 of 5150 runners would be removed" in dry.out
-    assert len(simulator.runners()) == 5150
+    assert "2000 of 2150 runners would be removed" in dry.out
+    assert len(simulator.runners()) == 2150
     done = run([BURST, "runners", str(config), SCALE_SET, "prune", "--yes"], folder=config.parent)
     assert done.status == 0, done.err
-    assert "5000 of 5150 runners were removed" in done.out
+    assert "2000 of 2150 runners were removed" in done.out
     assert "stay: 50 have a job, 50 are online, 50 are younger than 1h" in done.out
     assert {one["name"] for one in simulator.runners()} == alive
     counted = simulator.counters()
-    assert counted["requests"]["remove_runner"] == 5000
+    assert counted["requests"]["remove_runner"] == 2000
     assert 1 < counted["most_in_flight"] <= 32
 
 
@@ -82,10 +83,11 @@ def test_a_prune_that_is_ended_goes_on_where_it_was(simulator: SimulatorProcess,
         wait_until(lambda: len(simulator.runners()) < 350, "some ghosts are removed", process)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
-    left = len(simulator.runners())
     assert process.returncode == 130
-    assert 0 < left < 350
     assert "are ghosts still; the same command goes on with them" in out
+    time.sleep(0.2)  # what it had sent when it ended is carried out
+    left = len(simulator.runners())
+    assert 0 < left < 350
     again = run(command, folder=config.parent)
     assert again.status == 0, again.err
     assert f"{left} of {left} runners were removed" in again.out

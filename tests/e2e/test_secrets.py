@@ -90,7 +90,7 @@ def test_an_engine_shows_no_secret(caplog: pytest.LogCaptureFixture, tmp_path: P
         for fault in ("", *faults):
             simulator.faults([fault] if fault else [])
             try:
-                outcomes = await asyncio.wait_for(engine.provision(LINUX, 3, ProvisionSettings(deadline=4.0), None), 20)
+                outcomes = await asyncio.wait_for(engine.provision(LINUX, 3, ProvisionSettings(deadline=2.0), None), 20)
                 for outcome in outcomes:
                     if isinstance(outcome, JitConfig):
                         secrets.append(outcome.encoded)

@@ -36,7 +36,7 @@ def test_a_single_burst_that_is_told_to_stop_leaves_no_runner(tmp_path: Path, pl
 
 def test_a_session_that_cannot_be_closed_does_not_hold_up_the_rest(tmp_path: Path) -> None:
     """It ends by itself; the runners would stay, if somebody loses patience with the host."""
-    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=0.25) as simulator:
         simulator.faults(["close_session:hang-before"])
         command = ["/bin/sh", "-c", "exec sleep 60"]
         host_config = configuration(simulator.config_url, launcher="command", command=command)
@@ -50,7 +50,7 @@ def test_a_session_that_cannot_be_closed_does_not_hold_up_the_rest(tmp_path: Pat
 
 def test_a_host_that_the_queue_refuses_lives_on_and_is_not_disturbed_at_its_end(tmp_path: Path) -> None:
     """Refused polls ended it, and every job; a second signal comes while the idle runners are being removed."""
-    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1) as simulator:
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=0.25) as simulator:
         command = ["/bin/sh", "-c", "exec sleep 60"]
         config = write(
             tmp_path, configuration(simulator.config_url, launcher="command", command=command), simulator.token
@@ -87,7 +87,7 @@ pathlib.Path({folder!r}, f"ended-{{os.getpid()}}").touch()
 @pytest.mark.parametrize("signals", [1, 2])
 def test_runners_that_have_a_job_finish_it_unless_a_second_signal_comes(tmp_path: Path, signals: int) -> None:
     """Every upgrade sends one: running jobs were terminated within 0.3 s."""
-    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=1, job_seconds=60) as simulator:
+    with SimulatorProcess(backend="assign", scale_set="e2e", poll_seconds=0.25, job_seconds=60) as simulator:
         connect = simulator.config_url.rpartition("/")[0] + "/_sim/connect"
         command = [sys.executable, "-c", RUNNER.format(connect=connect, folder=str(tmp_path))]
         host_config = configuration(simulator.config_url, launcher="command", command=command)

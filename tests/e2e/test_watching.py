@@ -24,7 +24,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_several_scale_sets_are_served_and_watched(tmp_path: Path) -> None:
     port = free_port()
-    with SimulatorProcess(scale_set=["a", "b"], job_seconds=1, poll_seconds=1) as simulator:
+    with SimulatorProcess(scale_set=["a", "b"], job_seconds=1, poll_seconds=0.25) as simulator:
         host_config = configuration(simulator.config_url)
         del host_config["autoscaler"]["scale_set"]
         host_config["autoscaler"]["scale_sets"] = [{"name": "a", "max_runners": 5}, {"name": "b"}]
@@ -74,7 +74,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 
 def test_a_scale_set_that_is_made_anew_is_found_by_its_name(tmp_path: Path) -> None:
     """It has another id then; the host went on with the old one, and no job ran."""
-    with SimulatorProcess(scale_set="e2e", job_seconds=0.2, poll_seconds=1) as simulator:
+    with SimulatorProcess(scale_set="e2e", job_seconds=0.2, poll_seconds=0.25) as simulator:
         config = write(tmp_path, configuration(simulator.config_url), simulator.token)
         with listening_host(config) as host:
             simulator.add_jobs("e2e", 2)

@@ -95,7 +95,7 @@ def test_a_service_that_is_down_gets_a_probe_of_each_now_and_then(error: str) ->
         minter, first, _ = make_minter(service, budget=Budget(10**9, 300.0))
         queues = [first, *(add(minter, number) for number in range(43, 62))]
         begun = asyncio.get_running_loop().time()
-        asking = [asyncio.create_task(keep_asking(minter, queue, 4, 1.0)) for queue in queues]
+        asking = [asyncio.create_task(keep_asking(minter, queue, 4, 3.0)) for queue in queues]
         await asyncio.sleep(600.0)
         late = Counter(number for at, number in service.sent if at > begun + 300.0)
         assert set(late) == set(range(42, 62)), "the probes go round"

@@ -1,6 +1,7 @@
 """What an event costs does not grow with the number of scale sets, calls or registrations in the window."""
 
 import asyncio
+import functools
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -18,6 +19,7 @@ from tests.kit.service import ModelService
 from tests.kit.virtual import run_virtually
 
 
+@functools.cache
 def calls_per_answer(sets: int, calls: int, count: int, allowed: int, latency: float = 0.05) -> float:
     """Return how many function calls an answered mint costs, from when all have asked until all that may be are sent.
 
