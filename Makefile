@@ -33,7 +33,11 @@ demo: $(STAMP)  ## the example autoscaler, a burst, default hooks and then ours
 # What compares moments of several hosts has a process of its own, which goes before all others. Of the others there
 # are more than cores, since what starts programs mostly waits for them.
 ALONE := .cache/alone.txt
-test: $(STAMP)  ## the tests
+COMPILED := $(VENV)/.compiled
+$(COMPILED): $(STAMP)  # by one instead of by each
+	@$(BIN)/python -m pytest -q --collect-only >/dev/null && touch $@
+
+test: $(COMPILED)  ## the tests
 ifeq ($(ARGS),)
 	@mkdir -p $(dir $(ALONE)); $(BIN)/python -m pytest -q -m 'alone and not slow' tests/e2e >$(ALONE) 2>&1 & alone=$$!; \
 	  nice -n 10 $(PYTEST) -n 7 -m 'not slow and not alone'; status=$$?; wait $$alone || status=$$?; cat $(ALONE); exit $$status

@@ -218,7 +218,7 @@ class Fleet:
     def _on_drain(self, _fact: Drain, now: float) -> None:
         self._draining = True
         for runner in self._runners:
-            if runner.may_be_looked_up and not runner.jobs:
+            if runner.step is Step.LOOK_UP and not runner.asked and (runner.ended or not runner.jobs):
                 self._runners.touch(runner).ask(now)
         busy = [str(runner.ref.name) for runner in self._runners if runner.life is Life.BUSY]
         if busy:

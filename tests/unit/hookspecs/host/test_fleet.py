@@ -497,6 +497,15 @@ def test_an_answer_that_is_older_than_the_news_does_not_count() -> None:
     assert host.life(1) is Life.BUSY
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_host_that_stops_asks_at_once_about_what_has_ended(before: bool) -> None:
+    """What had ended shortly before it was told to stop was asked about after 3 s, and the host stayed for that."""
+    host = with_one()
+    host.tell(JobStarted(job_id="j", runner=ref(1)))
+    facts = [MachineEnded(runner=ref(1)), Drain()] if before else [Drain(), MachineEnded(runner=ref(1))]
+    assert LookUp(runner=ref(1)) in host.tell(*facts)
+
+
 @pytest.mark.parametrize("stopping", [False, True])
 def test_a_runner_that_ended_is_not_asked_about_in_a_loop_while_a_cache_remembers_it(stopping: bool) -> None:
     """A host span on the plugin's answer, 22 s of CPU in 24 s, after a runner had ended soon after its mint."""
