@@ -186,7 +186,8 @@ class AsyncHost:
         except Exception as error:  # noqa: BLE001  # a wrapper's; what plugins raise is among the answers
             return [error]
         answers = answers if isinstance(answers, list) else [answers]  # a wrapper may answer anything
-        results = await asyncio.gather(*(resolve(answer) for answer in answers), return_exceptions=True)
+        waited = [asyncio.ensure_future(answer) for answer in answers if inspect.isawaitable(answer)]
+        results = await asyncio.gather(*waited, return_exceptions=True)
         return [result for result in results if isinstance(result, BaseException)]
 
     def _tell(self, hook: str, **arguments: object) -> None:
