@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 from collections.abc import Iterator
 
@@ -25,8 +26,17 @@ if (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that start programs and wait for them, so that none is left when the rest is done."""
-    items.sort(key=lambda item: "tests/e2e/" not in item.path.as_posix() and item.path.name != "test_console.py")
+    """Spread the tests that start programs, and wait for them, among those that compute; all early, so none is last."""
+    waiting = [item for item in items if "tests/e2e/" in item.path.as_posix() or item.path.name == "test_console.py"]
+    random.Random(0).shuffle(waiting)  # the same in every run; their neighbours in a file wait as long
+    waits = set(waiting)
+    computing = [item for item in items if item not in waits]
+    each = max(1, len(computing) * 4 // 5 // max(1, len(waiting)))
+    items[:] = [
+        item
+        for number in range(max(len(waiting), -(-len(computing) // each)))
+        for item in (*waiting[number : number + 1], *computing[number * each : (number + 1) * each])
+    ]
 
 
 def pytest_collection_finish() -> None:

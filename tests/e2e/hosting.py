@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from scaleset_simulator import SimulatorProcess
+
 __all__ = [
     "EXAMPLES",
     "ROOT",
@@ -24,6 +26,7 @@ __all__ = [
     "run",
     "run_host",
     "wait_until",
+    "wait_until_carried_out",
     "write",
 ]
 
@@ -116,4 +119,12 @@ def wait_until(held: Callable[[], bool], what: str, host: subprocess.Popen[str])
     while not held():
         assert host.poll() is None, f"the host ended with status {host.returncode}; still not: {what}"
         assert time.monotonic() < until, f"after {LIMIT_SECONDS:.0f} s still not: {what}"
+        time.sleep(0.05)
+
+
+def wait_until_carried_out(simulator: SimulatorProcess) -> None:
+    """Wait until the service has done what a program had asked for when it ended; only our own connection is open."""
+    until = time.monotonic() + LIMIT_SECONDS
+    while (counters := simulator.counters())["in_flight"] or counters["connections_open"] > 1:
+        assert time.monotonic() < until, f"after {LIMIT_SECONDS:.0f} s {counters['in_flight']} are still under way"
         time.sleep(0.05)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import configuration, run, write
+from tests.e2e.hosting import configuration, run, wait_until_carried_out, write
 
 SCALE_SET = "e2e"
 BURST = str(Path(sys.executable).parent / "scaleset-burst")
@@ -76,6 +76,7 @@ def test_after_a_kill_half_way_the_next_run_leaves_no_ghost(simulator: Simulator
         process.kill()
         rest = process.stdout.read()
     lines += rest
+    wait_until_carried_out(simulator)
     assert registered(simulator) > set(names(lines))
     ended = run([BURST, "mint", str(config), SCALE_SET, "10"], folder=config.parent)
     assert ended.status == 0, ended.err

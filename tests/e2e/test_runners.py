@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from scaleset_burst.minting.names import draw_names
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import configuration, run, wait_until, write
+from tests.e2e.hosting import configuration, run, wait_until, wait_until_carried_out, write
 
 SCALE_SET = "e2e"
 BURST = str(Path(sys.executable).parent / "scaleset-burst")
@@ -85,7 +84,7 @@ def test_a_prune_that_is_ended_goes_on_where_it_was(simulator: SimulatorProcess,
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "are ghosts still; the same command goes on with them" in out
-    time.sleep(0.2)  # what it had sent when it ended is carried out
+    wait_until_carried_out(simulator)
     left = len(simulator.runners())
     assert 0 < left < 350
     again = run(command, folder=config.parent)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from scaleset_simulator import SimulatorProcess
-from tests.e2e.hosting import EXAMPLES, LIMIT_SECONDS, configuration, listening_host, wait_until, write
+from tests.e2e.hosting import (
+    EXAMPLES,
+    LIMIT_SECONDS,
+    configuration,
+    listening_host,
+    wait_until,
+    wait_until_carried_out,
+    write,
+)
 
 
 def test_stops_cleanly_while_it_still_looks_for_its_scale_set(tmp_path: Path) -> None:
@@ -29,8 +37,7 @@ def test_a_single_burst_that_is_told_to_stop_leaves_no_runner(tmp_path: Path, pl
         config = write(tmp_path, host_config, simulator.token)
         with listening_host(config, "--once", "5") as host:
             wait_until(lambda: "slow" in simulator.counters()["faults"], "mints are on their way", host)
-        while simulator.counters()["in_flight"]:  # what was cut off is registered all the same
-            time.sleep(0.05)
+        wait_until_carried_out(simulator)  # what was cut off is registered all the same
         assert simulator.runners() == []
 
 

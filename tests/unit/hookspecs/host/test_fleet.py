@@ -502,7 +502,7 @@ def test_a_host_that_stops_asks_at_once_about_what_has_ended(before: bool) -> No
     """What had ended shortly before it was told to stop was asked about after 3 s, and the host stayed for that."""
     host = with_one()
     host.tell(JobStarted(job_id="j", runner=ref(1)))
-    facts = [MachineEnded(runner=ref(1)), Drain()] if before else [Drain(), MachineEnded(runner=ref(1))]
+    facts: list[Fact] = [MachineEnded(runner=ref(1)), Drain()] if before else [Drain(), MachineEnded(runner=ref(1))]
     assert LookUp(runner=ref(1)) in host.tell(*facts)
 
 
