@@ -119,7 +119,7 @@ def wait_until(held: Callable[[], bool], what: str, host: subprocess.Popen[str])
     while not held():
         assert host.poll() is None, f"the host ended with status {host.returncode}; still not: {what}"
         assert time.monotonic() < until, f"after {LIMIT_SECONDS:.0f} s still not: {what}"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def wait_until_carried_out(simulator: SimulatorProcess) -> None:

@@ -89,7 +89,7 @@ async def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> 
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"never: {what}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
 
 
 def _online(engine: Engine) -> bool:
