@@ -40,8 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage less often, and never in what was loaded: a sixth of the tests' time went into that."""
-    gc.freeze()
+    """Look for garbage less often: a sixth of the tests' time went into that."""
     gc.set_threshold(20_000, 20, 100)
 
 
