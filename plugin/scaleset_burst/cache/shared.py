@@ -71,6 +71,8 @@ class SharedLookups:
         fetch: Callable[[], Awaitable[F | None]],
         usable: Callable[[F], bool],
     ) -> F | Dated[F] | None:
+        if self._telling:  # an answer that we asked for before they had forgotten the old one is not believed
+            await asyncio.wait(self._telling)
         shared = await self._get(kind, key)
         if shared is not None and isinstance(shared.value, expected) and usable(shared.value):
             age = max(0.0, self._clock.time() - shared.said_at)
@@ -82,7 +84,7 @@ class SharedLookups:
         return found
 
     def forget(self, kind: Kind, key: str) -> None:
-        """Tell the shared cache that a value is no longer true; nobody waits for it."""
+        """Tell the shared cache that a value is no longer true; the next look-up waits for that."""
         if self._shared is not None:
             task = asyncio.ensure_future(self._tell(kind, key, None, 0.0))
             self._telling.add(task)
