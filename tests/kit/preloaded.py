@@ -56,7 +56,7 @@ def _preload(examples: str) -> None:
     gc.freeze()
 
 
-def _take(channel: socket.socket, parent: int) -> Order | None:
+def _take(channel: socket.socket) -> Order | None:
     """Fork for each order, and return it in the child; return nothing once nobody orders any more.
 
     The child is a grandchild whose parent has ended: so the one who ordered, who adopts such children, can
@@ -67,9 +67,10 @@ def _take(channel: socket.socket, parent: int) -> Order | None:
         if not message:
             return None
         if (between := os.fork()) == 0:
+            between = os.getpid()
             if os.fork():
                 os._exit(0)
-            while os.getppid() != parent:
+            while os.getppid() == between:
                 time.sleep(0.0005)
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
@@ -103,7 +104,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     _preload(sys.argv[2])
     channel.send(b"ready")
-    order = _take(channel, os.getppid())
+    order = _take(channel)
     if order is None:
         return
     _become(order)

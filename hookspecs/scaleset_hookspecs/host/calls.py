@@ -186,7 +186,8 @@ class AsyncHost:
         except Exception as error:  # noqa: BLE001  # a wrapper's; what plugins raise is among the answers
             return [error]
         answers = answers if isinstance(answers, list) else [answers]  # a wrapper may answer anything
-        waited = [asyncio.ensure_future(answer) for answer in answers if inspect.isawaitable(answer)]
+        # A coroutine is a task of its own: cut off before it began, it is told so, and Python does not warn of it.
+        waited = (answer if inspect.iscoroutine(answer) else resolve(answer) for answer in answers)
         results = await asyncio.gather(*waited, return_exceptions=True)
         return [result for result in results if isinstance(result, BaseException)]
 

@@ -152,6 +152,15 @@ async def test_a_plugin_that_raises_keeps_no_other_from_starting_and_stopping(
         def autoscaler_stopping(self) -> None:
             raise ValueError("bug at stop")
 
+    class Foreign:
+        """Answers what can be awaited on another loop only."""
+
+        @hookimpl
+        def autoscaler_stopping(self) -> object:
+            loop = asyncio.new_event_loop()
+            loop.close()
+            return asyncio.Future(loop=loop)
+
     class Good:
         @hookimpl
         async def autoscaler_started(self) -> None:
@@ -161,13 +170,14 @@ async def test_a_plugin_that_raises_keeps_no_other_from_starting_and_stopping(
         async def autoscaler_stopping(self) -> None:
             heard.append("stopping")
 
-    plugins: list[tuple[str, object]] = [("good", Good()), ("broken", Broken())]
+    plugins: list[tuple[str, object]] = [("good", Good()), ("foreign", Foreign()), ("broken", Broken())]
     host = AsyncHost(create_manager({}, plugins=plugins[::-1] if broken_first else plugins))
     with pytest.raises(ValueError, match="bug at start"):
         await host.started()
     await host.stopping()
     assert heard == ["started", "stopping"]
     assert "bug at stop" in caplog.text
+    assert "attached to a different loop" in caplog.text
 
 
 @pytest.mark.parametrize("time_limit", [0.0, 0.01])
