@@ -40,7 +40,7 @@ $(COMPILED): $(STAMP)  # by one instead of by each
 test: $(COMPILED)  ## the tests
 ifeq ($(ARGS),)
 	@mkdir -p $(dir $(ALONE)); $(BIN)/python -m pytest -q -m 'alone and not slow' tests/e2e >$(ALONE) 2>&1 & alone=$$!; \
-	  nice -n 5 $(PYTEST) -n 6 -m 'not slow and not alone'; status=$$?; wait $$alone || status=$$?; cat $(ALONE); exit $$status
+	  nice -n 5 $(PYTEST) -n 5 -m 'not slow and not alone'; status=$$?; wait $$alone || status=$$?; cat $(ALONE); exit $$status
 else
 	@$(PYTEST) -n 2 -m 'not slow' $(ARGS)
 endif

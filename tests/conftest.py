@@ -18,6 +18,8 @@ settings.register_profile("thorough", derandomize=True)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+gc.set_threshold(20_000, 20, 100)  # a sixth of the time went into looking for garbage
+
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -37,11 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for number in range(max(len(waiting), -(-len(computing) // each)))
         for item in (*waiting[number : number + 1], *computing[number * each : (number + 1) * each])
     ]
-
-
-def pytest_collection_finish() -> None:
-    """Look for garbage less often: a sixth of the tests' time went into that."""
-    gc.set_threshold(20_000, 20, 100)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.settings import load_settings
 from scaleset_client import ScaleSetClient
+from scaleset_client.clock import Clock, SystemClock
 from scaleset_hookspecs import JitConfig, ProvisionSettings, RunnerRef, ScalesetError, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
 from tests.e2e.hosting import configuration, write
@@ -38,6 +39,18 @@ FAULTS = (
     "mint:html:first 1",
     "mint:truncate:first 1",
 )
+
+
+class Hasty(SystemClock):
+    """Goes twenty times as fast, where all that takes long is what the plugin waits before it tries again."""
+
+    def monotonic(self) -> float:
+        """Return seconds, of which each is over in 50 ms."""
+        return 20 * super().monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait a twentieth."""
+        await super().sleep(seconds / 20)
 
 
 def shown(value: object, seen: set[int] | None = None) -> Iterator[str]:
@@ -73,7 +86,9 @@ def test_an_engine_shows_no_secret(caplog: pytest.LogCaptureFixture, tmp_path: P
     said: list[str] = []
     secrets: list[str] = [TOKEN, PROXY_PASSWORD, REDIS_PASSWORD]
 
-    async def live(section: dict[str, object], faults: tuple[str, ...], simulator: SimulatorProcess) -> None:
+    async def live(
+        section: dict[str, object], faults: tuple[str, ...], simulator: SimulatorProcess, clock: Clock | None = None
+    ) -> None:
         settings = load_settings(
             {"plugins": {"burst": section}},
             environ={
@@ -83,7 +98,7 @@ def test_an_engine_shows_no_secret(caplog: pytest.LogCaptureFixture, tmp_path: P
             },
             read_file=lambda _: "",
         )
-        engine = Engine(settings)
+        engine = Engine(settings, clock=clock)
         said.extend(shown([settings, engine, engine.client, engine.client.counters]))
         with contextlib.suppress(ScalesetError):
             await engine.start()
@@ -111,7 +126,8 @@ def test_an_engine_shows_no_secret(caplog: pytest.LogCaptureFixture, tmp_path: P
         asyncio.run(live(plain, FAULTS, simulator))
         asyncio.run(live(plain | {"sharing": {"url": {"$env": "R"}}}, (), simulator))
         far = {"config_url": "https://ghes.example/acme", "token": {"$env": "T"}}
-        asyncio.run(live(plain | {"github": far, "connections": {"proxy": {"$env": "P"}}}, (), simulator))
+        beyond = {"github": far, "connections": {"proxy": {"$env": "P"}}}
+        asyncio.run(live(plain | beyond, (), simulator, Hasty()))
     said += [f"{record.getMessage()} {record.exc_text} {record.args!r}" for record in caplog.records]
     assert len(secrets) > 10, "too few configs came: nothing was tried"
     assert len(said) > 50

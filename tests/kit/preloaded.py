@@ -17,11 +17,12 @@ LONGEST = 100_000
 """Bytes of an order."""
 
 PROGRAMS = (
-    "autoscaler.main", "autoscaler.watching", "jsonschema", "markdown_it", "pydantic.type_adapter", "rich.progress",
-    "scaleset_burst.cli.bench_cache", "scaleset_burst.cli.check", "scaleset_burst.cli.doctor",
-    "scaleset_burst.cli.mint", "scaleset_burst.cli.report.command", "scaleset_burst.cli.runners",
+    "autoscaler.main", "autoscaler.watching", "encodings.idna", "encodings.utf_8_sig", "jsonschema", "markdown_it",
+    "pydantic.type_adapter", "rich.progress", "scaleset_burst.cli.app", "scaleset_burst.cli.bench_cache",
+    "scaleset_burst.cli.check", "scaleset_burst.cli.doctor", "scaleset_burst.cli.mint",
+    "scaleset_burst.cli.report.command", "scaleset_burst.cli.rules", "scaleset_burst.cli.runners",
     "scaleset_burst.cli.simulate", "scaleset_burst.hooks", "scaleset_hookspecs.host", "scaleset_simulator.serving",
-    "uvloop", "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
 """What our programs load, and what they load later."""
 
