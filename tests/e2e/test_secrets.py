@@ -19,9 +19,10 @@ from scaleset_burst.engine import Engine
 from scaleset_burst.metrics import Metrics
 from scaleset_burst.settings import load_settings
 from scaleset_client import ScaleSetClient
-from scaleset_client.clock import Clock, SystemClock
+from scaleset_client.clock import Clock
 from scaleset_hookspecs import JitConfig, ProvisionSettings, RunnerRef, ScalesetError, ScaleSetRef
 from scaleset_simulator import SimulatorProcess
+from scaleset_simulator.clock import ScaledClock
 from tests.e2e.hosting import configuration, write
 
 TOKEN = "ghp_s3cr3tT0kenThatNobodyMaySee0123456789"
@@ -39,18 +40,6 @@ FAULTS = (
     "mint:html:first 1",
     "mint:truncate:first 1",
 )
-
-
-class Hasty(SystemClock):
-    """Goes twenty times as fast, where all that takes long is what the plugin waits before it tries again."""
-
-    def monotonic(self) -> float:
-        """Return seconds, of which each is over in 50 ms."""
-        return 20 * super().monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait a twentieth."""
-        await super().sleep(seconds / 20)
 
 
 def shown(value: object, seen: set[int] | None = None) -> Iterator[str]:
@@ -127,7 +116,7 @@ def test_an_engine_shows_no_secret(caplog: pytest.LogCaptureFixture, tmp_path: P
         asyncio.run(live(plain | {"sharing": {"url": {"$env": "R"}}}, (), simulator))
         far = {"config_url": "https://ghes.example/acme", "token": {"$env": "T"}}
         beyond = {"github": far, "connections": {"proxy": {"$env": "P"}}}
-        asyncio.run(live(plain | beyond, (), simulator, Hasty()))
+        asyncio.run(live(plain | beyond, (), simulator, ScaledClock(20.0)))  # nothing is there to wait for
     said += [f"{record.getMessage()} {record.exc_text} {record.args!r}" for record in caplog.records]
     assert len(secrets) > 10, "too few configs came: nothing was tried"
     assert len(said) > 50

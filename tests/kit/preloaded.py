@@ -1,6 +1,5 @@
 """A Python that has loaded our programs, and starts each by forking itself; see `programs`."""
 
-import atexit
 import gc
 import importlib
 import json
@@ -101,13 +100,6 @@ def _become(order: Order) -> None:
     sys.stdout.reconfigure(write_through=unbuffered)
 
 
-def _leave(statuses: list[int]) -> None:
-    """End at once where nothing is left but to take Python apart: that takes longer than most of what is run here."""
-    if statuses:
-        sys.stdout.flush()
-        os._exit(statuses[0])
-
-
 def main() -> None:
     """Load, say so, and take orders on the given socket."""
     channel = socket.socket(fileno=int(sys.argv[1]))
@@ -117,17 +109,10 @@ def main() -> None:
     if order is None:
         return
     _become(order)
-    statuses: list[int] = []
-    atexit.register(_leave, statuses)  # first registered, last called
-    try:
-        if order.module:
-            runpy.run_module(order.module, run_name="__main__", alter_sys=True)
-        else:
-            runpy.run_path(order.path, run_name="__main__")
-        statuses.append(0)
-    except SystemExit as end:
-        statuses += [end.code or 0] if isinstance(end.code, int | None) else []
-        raise
+    if order.module:
+        runpy.run_module(order.module, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(order.path, run_name="__main__")
 
 
 if __name__ == "__main__":

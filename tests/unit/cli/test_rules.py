@@ -1,15 +1,11 @@
 """Whatever stands in a host's sections, its rules end in problems with no secret in them."""
 
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleset_burst.cli import rules
 from scaleset_burst.cli.rules import host_problems
 from scaleset_hookspecs import SourcedConfig
 from tests.kit.examples import examples
@@ -23,14 +19,6 @@ keys = st.one_of(st.sampled_from(KNOWN), st.integers(), st.booleans(), st.none()
 values = st.recursive(
     leaves, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=4)), max_leaves=8
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _read_once() -> Iterator[None]:
-    """Find out but once whether the schema is one: that takes longer than all else of an example."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "_validator", cache(rules._validator))
-        yield
 
 
 @settings(max_examples=examples(100), deadline=None)
